@@ -41,8 +41,11 @@ export interface Decision {
   /** The policies that decided, sorted; empty when nothing matched. */
   readonly decidedBy: readonly PolicyId[];
   readonly limits: Limits;
-  /** Present when effect is step_up: what a re-authentication must achieve (P4). */
-  readonly stepUp?: { readonly maxAge: DurationMs; readonly methods: readonly string[] };
+  /**
+   * Present when effect is step_up: what a re-authentication must achieve (P4). `mfa`: a second
+   * factor, one of `methods` unless that is empty. Without it a fresh sign-in is enough.
+   */
+  readonly stepUp?: { readonly maxAge: DurationMs; readonly methods: readonly string[]; readonly mfa: boolean };
   /** The instant from which this decision no longer stands (P18). Absent: only a new policy or fact changes it. */
   readonly redecideAt?: Millis;
   /** A denial that may say why ("Explained or blank"). Always true for allow and step_up. */

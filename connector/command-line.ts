@@ -1,0 +1,106 @@
+/**
+ * Reads the connector's command line into one typed command. The only place that knows flags;
+ * secrets never come this way (they come by file or stdin). Not for environment variables.
+ */
+import { parseArgs } from "node:util";
+import type { ParseArgsOptionsConfig } from "node:util";
+import { parseEndpoint } from "./allow-list.ts";
+import type { AllowRule, Endpoint } from "./allow-list.ts";
+import { usageFailure } from "./failure.ts";
+
+export type Command =
+  | { readonly kind: "help"; readonly topic: Topic }
+  | { readonly kind: "enroll"; readonly url: string; readonly tokenFile: string; readonly allow: AllowRule; readonly name: string | undefined; readonly replace: boolean; readonly state: string | undefined; readonly ca: string | undefined; readonly json: boolean }
+  | { readonly kind: "run"; readonly state: string | undefined; readonly metricsPort: number | undefined; readonly ca: string | undefined; readonly json: boolean }
+  | { readonly kind: "status"; readonly state: string | undefined; readonly json: boolean }
+  | { readonly kind: "install"; readonly state: string | undefined; readonly ca: string | undefined; readonly print: boolean; readonly json: boolean };
+
+export const TOPICS = ["enroll", "run", "install", "status"] as const;
+export type Topic = (typeof TOPICS)[number] | "all";
+
+const OPTIONS = {
+  help: { type: "boolean", short: "h" },
+  json: { type: "boolean" },
+  state: { type: "string" },
+  ca: { type: "string" },
+  edge: { type: "string" },
+  "token-file": { type: "string" },
+  allow: { type: "string", multiple: true },
+  "allow-site-config": { type: "boolean" },
+  name: { type: "string" },
+  replace: { type: "boolean" },
+  "metrics-port": { type: "string" },
+  print: { type: "boolean" },
+} as const satisfies ParseArgsOptionsConfig;
+
+const USED: Readonly<Record<(typeof TOPICS)[number], readonly (keyof typeof OPTIONS)[]>> = {
+  enroll: ["help", "json", "state", "ca", "edge", "token-file", "allow", "allow-site-config", "name", "replace"],
+  run: ["help", "json", "state", "ca", "metrics-port"],
+  status: ["help", "json", "state"],
+  install: ["help", "json", "state", "ca", "print"],
+};
+
+/** Parses arguments after the program's name. `environment` stands in for --edge and --token-file. Throws Failure (exit 2). */
+export function parseCommandLine(argv: readonly string[], environment: Readonly<Record<string, string | undefined>>): Command {
+  const [first, ...rest] = argv;
+  if (first === undefined || first === "--help" || first === "-h" || first === "help") return { kind: "help", topic: topicOf(rest[0]) ?? "all" };
+  const topic = topicOf(first);
+  if (topic === undefined) throw usageFailure(`there is no command "${first}"`, `commands are ${TOPICS.join(", ")}`);
+  const { values, positionals } = parse(rest);
+  for (const name of Object.keys(values)) {
+    if (!USED[topic].some((known) => known === name)) throw usageFailure(`--${name} means nothing to ${topic}`, `it takes ${USED[topic].map((known) => `--${known}`).join(", ")}`);
+  }
+  if (values.help === true) return { kind: "help", topic };
+  const expected = topic === "enroll" ? 1 : 0;
+  if (positionals.length > expected) throw usageFailure(`"${positionals[expected] ?? ""}" is one argument too many`, `${topic} takes ${expected === 1 ? "the edge's URL" : "options only"}`);
+  const common = { state: values.state, json: values.json === true };
+  switch (topic) {
+    case "enroll": {
+      const url = positionals[0] ?? values.edge ?? environment["POSTERN_EDGE"];
+      if (url === undefined) throw usageFailure("the edge's URL is missing", "enroll must know where to enrol, e.g. https://access.example.com");
+      const tokenFile = values["token-file"] ?? environment["POSTERN_TOKEN_FILE"];
+      if (tokenFile === undefined) throw usageFailure("--token-file is missing", 'the one-time token comes from a file, or from stdin with "-", never from the command line');
+      return { kind: "enroll", url, tokenFile, allow: allowRule(values.allow ?? [], values["allow-site-config"] === true), name: values.name, replace: values.replace === true, ca: values.ca, ...common };
+    }
+    case "run":
+      return { kind: "run", metricsPort: port(values["metrics-port"]), ca: values.ca, ...common };
+    case "status":
+      return { kind: "status", ...common };
+    case "install":
+      return { kind: "install", ca: values.ca, print: values.print === true, ...common };
+    default:
+      return topic satisfies never;
+  }
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw usageFailure(error instanceof Error ? (error.message.split(". ")[0] ?? "unknown option") : "unknown option", "the command line cannot be read");
+  }
+}
+
+function topicOf(text: string | undefined): (typeof TOPICS)[number] | undefined {
+  return TOPICS.find((topic) => topic === text);
+}
+
+/** What may be dialled must be said: no --allow is an error, never "everything". */
+function allowRule(texts: readonly string[], siteConfig: boolean): AllowRule {
+  if (siteConfig && texts.length > 0) throw usageFailure("--allow and --allow-site-config exclude each other", "the first limits the connector to a list, the second trusts the site's configuration");
+  if (siteConfig) return { kind: "site_config" };
+  if (texts.length === 0) throw usageFailure("nothing may be dialled", "give --allow HOST:PORT for each app, or --allow-site-config to trust the site's signed configuration");
+  const endpoints = texts.map((text): Endpoint => {
+    const endpoint = parseEndpoint(text);
+    if (endpoint === undefined) throw usageFailure(`--allow ${text} is no HOST:PORT`, "a host name, a dotted quad or an [IPv6 address], then a colon and a port from 1 to 65535");
+    return endpoint;
+  });
+  return { kind: "list", endpoints };
+}
+
+function port(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const number = /^[0-9]{1,5}$/.test(text) ? Number(text) : 65_536;
+  if (number > 65_535) throw usageFailure(`--metrics-port ${text} is no port`, "0 (any free one) to 65535");
+  return number;
+}

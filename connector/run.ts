@@ -1,0 +1,113 @@
+/**
+ * `postern-connector run`: one Lane per lane of the site, the local server, health checks, and an
+ * orderly end on SIGTERM or SIGINT. Wires; each part is a file of its own.
+ */
+import { randomBytes } from "node:crypto";
+import { parseConnectorKey } from "../identity/connector-proof.ts";
+import { verifySiteConfig } from "../identity/signed-document.ts";
+import { AppDirectory } from "./app-directory.ts";
+import { systemResolver } from "./dial.ts";
+import type { Resolver } from "./dial.ts";
+import { edgeRoute } from "./edge-route.ts";
+import { Failure } from "./failure.ts";
+import type { Identity } from "./handshake.ts";
+import { HealthChecks } from "./health-checks.ts";
+import { Lane } from "./lane.ts";
+import type { LocalServer } from "./local-server.ts";
+import { startLocalServer } from "./local-server.ts";
+import type { Log } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
+import { PinnedKeys, pinKeySet } from "./pinned-keys.ts";
+import { readSiteConfig } from "./site-config.ts";
+import { loadState, readStateFile, removeStateFile, requirePrivate, serializeState, writeStateFile } from "./state.ts";
+
+export interface RunOptions {
+  readonly state: string;
+  readonly metricsPort: number;
+  readonly ca: string | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+  /** Milliseconds since 1970, and a number in [0, 1). */
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly resolve?: Resolver;
+}
+
+export interface Running {
+  /** `http://127.0.0.1:PORT` of the local server. */
+  readonly metrics: string;
+  /** Resolves when drained; rejects with Failure when the edge refuses for good. */
+  readonly ended: Promise<void>;
+  /** Starts the orderly end. */
+  drain(): void;
+}
+
+/** Starts everything. Throws Failure if the state or the settings cannot be used. */
+export async function startConnector(options: RunOptions): Promise<Running> {
+  const { log, now } = options;
+  const identity = await loadIdentity(options.state);
+  const { state } = identity;
+  const route = edgeRoute(state.edge, options.environment, options.ca);
+  const metrics = createMetrics();
+  const apps = new AppDirectory(state.allow, options.resolve ?? systemResolver);
+  let lanes: readonly Lane[] = [];
+  const health = new HealthChecks(({ app, up, detail }) => {
+    log.info("health_changed", { app, up, detail });
+    for (const lane of lanes) lane.reportHealth(app, up, detail);
+  }, metrics);
+  apps.onChange = (entries) => health.follow(entries);
+
+  const takeConfig = async (jws: string): Promise<string | undefined> => {
+    const verified = await verifySiteConfig(jws, identity.keys.current, { site: state.site, minimumVersion: apps.version });
+    if (!verified.ok) return verified.error;
+    const read = readSiteConfig(verified.value.config);
+    if (read === undefined) return "shape";
+    if (read.leftOut > 0) log.error("apps_unreadable", { count: read.leftOut, version: verified.value.version });
+    apps.replace(verified.value.version, read.apps);
+    return undefined;
+  };
+
+  lanes = Array.from({ length: state.lanes }, (_, lane) => new Lane({
+    lane, identity, route, apps, log, metrics, now, random: options.random, takeConfig,
+    onWelcome: (welcomed) => {
+      for (const { app, up, detail } of health.downNow()) welcomed.reportHealth(app, up, detail);
+    },
+  }));
+  const server = await listen(options.metricsPort, metrics, lanes);
+  writeStateFile(options.state, "runtime", { pid: process.pid, metrics: server.url, startedAt: new Date(now()).toISOString() });
+  log.info("started", { connector: state.connector, site: state.site, lanes: state.lanes, edge: state.edge.host });
+
+  const work = Promise.all(lanes.map((lane) => lane.run()));
+  const ended = work.then(() => undefined).finally(() => {
+    for (const lane of lanes) lane.destroy();
+    health.stop();
+    apps.retireAll();
+    server.close();
+    removeStateFile(options.state, "runtime");
+  });
+  return {
+    metrics: server.url,
+    ended,
+    drain: () => {
+      log.info("draining");
+      for (const lane of lanes) lane.drain();
+    },
+  };
+}
+
+async function listen(port: number, metrics: ReturnType<typeof createMetrics>, lanes: readonly Lane[]): Promise<LocalServer> {
+  try {
+    return await startLocalServer(port, metrics, () => lanes.map((lane) => lane.status()));
+  } catch {
+    throw new Failure("metrics_port", `127.0.0.1:${port} cannot be used for metrics`, "another process listens there", "choose another --metrics-port, or 0 for any free one");
+  }
+}
+
+async function loadIdentity(directory: string): Promise<Identity> {
+  const state = loadState(directory);
+  requirePrivate(directory, "key");
+  const key = await parseConnectorKey(readStateFile(directory, "key"));
+  if (key === undefined) throw new Failure("key_damaged", "key.json holds no Ed25519 key", "it is damaged or was replaced", "enrol anew: postern-connector enroll … --replace");
+  const keys = new PinnedKeys(await pinKeySet(state.keySet), (jws) => writeStateFile(directory, "connector", serializeState({ ...state, keySet: jws })));
+  return { state, key, keys, instance: randomBytes(24).toString("base64url") };
+}

@@ -1,0 +1,90 @@
+/**
+ * Reads the signed site configuration into what the connector acts on. An app that cannot be
+ * read is left out and logged: it is then unreachable, never half-configured. Signatures and
+ * versions are identity/signed-document.ts.
+ */
+import { parseAppId } from "../core/ids.ts";
+import type { AppId } from "../core/ids.ts";
+import type { SiteAppTls } from "../core/site-config.ts";
+import { flag, list, maybe, object, text, whole } from "../protocol/shape.ts";
+import type { Shape } from "../protocol/shape.ts";
+import { parseUpstream } from "./upstream.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** P25's defaults in milliseconds. */
+export const CONNECT_MS = 5_000;
+export const FIRST_BYTE_MS = 60_000;
+/** Apps of one site: bounds what a configuration makes a connector hold. */
+const MAX_APPS_COUNT = 10_000;
+const MAX_UPSTREAMS_COUNT = 16;
+const MAX_PEM_CHARS = 64 * 1024;
+const HOUR_MS = 3_600_000;
+
+export interface HealthCheck {
+  readonly path: string;
+  readonly everyMs: number;
+  readonly expect: number;
+}
+
+export interface App {
+  readonly id: AppId;
+  readonly upstreams: readonly Upstream[];
+  readonly host: "forwarded" | "upstream" | { readonly literal: string };
+  readonly tls: SiteAppTls;
+  readonly connectMs: number;
+  readonly firstByteMs: number;
+  readonly idleMs: number | undefined;
+  readonly health: HealthCheck | undefined;
+  /** The JSON that this was read from: equal text means that nothing changed. */
+  readonly source: string;
+}
+
+const named: Shape<AppId> = (value) => (typeof value === "string" ? parseAppId(value) : undefined);
+const upstream: Shape<Upstream> = (value) => (typeof value === "string" ? parseUpstream(value) : undefined);
+const HOST = /^[A-Za-z0-9._-]+(?::[0-9]{1,5})?$/;
+const literalHost = object({ literal: text(255, HOST) });
+const hostRule: Shape<App["host"]> = (value) => (value === "forwarded" || value === "upstream" ? value : literalHost(value));
+
+const appShape = object({
+  id: named,
+  upstreams: list(upstream, MAX_UPSTREAMS_COUNT),
+  host: maybe(hostRule),
+  tls: maybe(object({ server_name: maybe(text(253)), ca: maybe(text(MAX_PEM_CHARS)), pin: maybe(text(64, /^[A-Za-z0-9+/]{43}=$/)), verify: maybe(flag) })),
+  timeouts: maybe(object({ connect: maybe(whole(1, HOUR_MS)), first_byte: maybe(whole(1, HOUR_MS)), idle: maybe(whole(1, 24 * HOUR_MS)) })),
+  health: maybe(object({ path: text(2_048, /^\/[\x21-\x7e]*$/), every: whole(1_000, HOUR_MS), expect: maybe(whole(100, 599)) })),
+});
+
+const bodyShape = object({ apps: list((value: unknown) => value ?? null, MAX_APPS_COUNT) });
+
+/** The readable apps by id, and how many were left out; undefined if it is no configuration at all. */
+export function readSiteConfig(config: unknown): { readonly apps: ReadonlyMap<AppId, App>; readonly leftOut: number } | undefined {
+  const body = bodyShape(config);
+  if (body === undefined) return undefined;
+  const apps = new Map<AppId, App>();
+  let leftOut = 0;
+  for (const value of body.apps) {
+    const read = readApp(value);
+    if (read === undefined || apps.has(read.id)) leftOut += 1;
+    else apps.set(read.id, read);
+  }
+  return { apps, leftOut };
+}
+
+function readApp(value: unknown): App | undefined {
+  const app = appShape(value);
+  const first = app?.upstreams[0];
+  if (app === undefined || first === undefined) return undefined;
+  // An app speaks one protocol: TCP and HTTP upstreams do not stand in for each other.
+  if (app.upstreams.some(({ scheme }) => (scheme === "tcp") !== (first.scheme === "tcp"))) return undefined;
+  return {
+    id: app.id,
+    upstreams: app.upstreams,
+    host: app.host ?? "forwarded",
+    tls: app.tls ?? {},
+    connectMs: app.timeouts?.connect ?? CONNECT_MS,
+    firstByteMs: app.timeouts?.first_byte ?? FIRST_BYTE_MS,
+    idleMs: app.timeouts?.idle,
+    health: app.health === undefined ? undefined : { path: app.health.path, everyMs: app.health.every, expect: app.health.expect ?? 200 },
+    source: JSON.stringify(value),
+  };
+}

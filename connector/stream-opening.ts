@@ -1,0 +1,107 @@
+/**
+ * The first handler of every stream: gathers the stream-open, has it judged, and gives way to
+ * the origin's handler. What comes meanwhile is held, at most the stream's window.
+ */
+import type { UpstreamErrorCode } from "../protocol/head.ts";
+import { HeadReader } from "../protocol/head.ts";
+import { HEAD_MS } from "../protocol/deadlines.ts";
+import { refuseStream, serveHttp } from "./http-origin.ts";
+import type { Finished } from "./http-origin.ts";
+import type { Permit, Refusal, StreamGate } from "./stream-gate.ts";
+import { serveTcp } from "./tcp-origin.ts";
+import type { StreamHandler, TunnelStream } from "./tunnel-stream.ts";
+import { serveWebSocket } from "./websocket-origin.ts";
+
+export interface OpeningReports {
+  refused(refusal: Refusal): void;
+  opened(permit: Permit): void;
+  finished(permit: Permit, failure: UpstreamErrorCode | undefined): void;
+}
+
+export class StreamOpening implements StreamHandler {
+  readonly #stream: TunnelStream;
+  readonly #gate: StreamGate;
+  readonly #reports: OpeningReports;
+  readonly #reader = new HeadReader("open");
+  readonly #timer: NodeJS.Timeout;
+  #judging = false;
+  #held: Uint8Array[] = [];
+  #ended = false;
+  #gone = false;
+
+  constructor(stream: TunnelStream, gate: StreamGate, reports: OpeningReports) {
+    this.#stream = stream;
+    this.#gate = gate;
+    this.#reports = reports;
+    this.#timer = setTimeout(() => this.#refuse({ code: "bad_open", reason: "head_timeout" }), HEAD_MS);
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.#judging) {
+      this.#held.push(bytes);
+      return;
+    }
+    const read = this.#reader.feed(bytes);
+    if (read.type === "more") return this.#stream.consumed(bytes.length);
+    clearTimeout(this.#timer);
+    if (read.type === "error") {
+      this.#stream.consumed(bytes.length);
+      return this.#refuse({ code: "bad_open", reason: read.error });
+    }
+    // The head must not weigh on the body's window; the rest is consumed by whoever takes it.
+    this.#stream.consumed(bytes.length - read.rest.length);
+    this.#judging = true;
+    if (read.rest.length > 0) this.#held.push(read.rest);
+    const head = this.#gate.authenticate(read.json, read.mac);
+    if (!head.ok) return this.#refuse(head.error);
+    void this.#gate.admit(head.value).then((permit) => {
+      if (this.#gone) return;
+      if (permit.ok) this.#serve(permit.value);
+      else this.#refuse(permit.error);
+    });
+  }
+
+  end(): void {
+    this.#ended = true;
+    if (!this.#judging) this.#refuse({ code: "bad_open", reason: "head_missing" });
+  }
+
+  gone(): void {
+    this.#gone = true;
+    clearTimeout(this.#timer);
+    this.#held = [];
+  }
+
+  drained(): void {}
+
+  #serve(permit: Permit): void {
+    this.#reports.opened(permit);
+    let over = false;
+    const finished: Finished = (failure) => {
+      if (over) return;
+      over = true;
+      this.#reports.finished(permit, failure);
+    };
+    const { head, app, origin } = permit;
+    const serve = head.kind === "http" ? serveHttp : head.kind === "websocket" ? serveWebSocket : serveTcp;
+    this.#handOver(serve(this.#stream, head, app, origin, finished));
+  }
+
+  #refuse(refusal: Refusal): void {
+    clearTimeout(this.#timer);
+    this.#gone = true;
+    this.#reports.refused(refusal);
+    refuseStream(this.#stream, refusal.code, refusal.reason);
+    this.#handOver(this.#stream.handler ?? this);
+  }
+
+  /** A refusal may already have put its own handler in place; that one wins. */
+  #handOver(next: StreamHandler): void {
+    const handler = this.#stream.handler === this ? next : (this.#stream.handler ?? next);
+    this.#stream.handler = handler;
+    const held = this.#held;
+    this.#held = [];
+    for (const bytes of held) handler.data(bytes);
+    if (this.#ended) handler.end();
+  }
+}

@@ -1,0 +1,320 @@
+/**
+ * One welcomed tunnel: frames to streams, controls to deeds, until the socket closes. Not the
+ * handshake before it and not the reconnecting after it (lane.ts).
+ */
+import type { WebSocket } from "ws";
+import type { AppId } from "../core/ids.ts";
+import { CLOSE_CODES, closeReason, retryAfterClose } from "../protocol/close-codes.ts";
+import type { Retry } from "../protocol/close-codes.ts";
+import type { EdgeMessage } from "../protocol/control.ts";
+import { KEEP_ALIVE_PING, encodeControl, readEdgeMessage } from "../protocol/control.ts";
+import { DRAIN_MS, HALF_CLOSED_MS, KEEP_ALIVE_DEAD_MS, KEEP_ALIVE_MS } from "../protocol/deadlines.ts";
+import { MAX_UNKNOWN_CONTROL_COUNT } from "../protocol/limits.ts";
+import { Mux } from "../protocol/mux.ts";
+import type { AdmissionStore } from "./admission-store.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import type { InboxReader } from "./socket-inbox.ts";
+import { StreamOpening } from "./stream-opening.ts";
+import type { OpeningReports } from "./stream-opening.ts";
+import type { StreamGate } from "./stream-gate.ts";
+import { TunnelStream } from "./tunnel-stream.ts";
+import type { StreamOwner } from "./tunnel-stream.ts";
+
+/** Bytes waiting in the socket above which origins are paused, and below which they go on (promise 6). */
+const CONGESTED_BYTES = 4 * 1024 * 1024;
+
+export interface TunnelParts {
+  readonly socket: WebSocket;
+  readonly lane: number;
+  readonly gate: StreamGate;
+  readonly admissions: AdmissionStore;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** A newer site configuration or key set came; verified by whoever holds the keys. */
+  readonly onConfig: (jws: string) => void;
+  readonly onKeys: (jws: string) => void;
+}
+
+export interface TunnelEnd {
+  readonly code: number;
+  readonly retry: Retry;
+}
+
+export class Tunnel implements StreamOwner, InboxReader {
+  readonly #parts: TunnelParts;
+  readonly #mux: Mux;
+  readonly #streams = new Map<number, TunnelStream>();
+  readonly #congested = new Set<TunnelStream>();
+  /** Streams done on this side and not on the edge's, with the moment; swept now and then. */
+  readonly #halfClosed = new Map<TunnelStream, number>();
+  readonly #keepAlive: NodeJS.Timeout;
+  #flushing = false;
+  #heardAt = performance.now();
+  #unknown = 0;
+  #leaving = false;
+  #leave: () => void = () => undefined;
+  #closed = false;
+  /** Resolves when the edge asks to connect anew, or the tunnel closes. */
+  readonly left: Promise<void>;
+  readonly ended: Promise<TunnelEnd>;
+
+  constructor(parts: TunnelParts) {
+    this.#parts = parts;
+    this.#mux = new Mux({ role: "connector", now: () => performance.now() });
+    this.#keepAlive = setInterval(() => this.#checkLife(), KEEP_ALIVE_MS);
+    this.left = new Promise((done) => (this.#leave = done));
+    parts.socket.on("pong", () => this.#heard());
+    parts.socket.on("ping", () => this.#heard());
+    this.ended = new Promise((done) => {
+      parts.socket.once("close", (code) => {
+        this.#onClose();
+        done({ code, retry: retryAfterClose(code) });
+      });
+    });
+    // Closed between the handshake and now: the event will not come again.
+    if (parts.socket.readyState === parts.socket.CLOSED) parts.socket.emit("close", 1006, Buffer.alloc(0));
+  }
+
+  get streamCount(): number {
+    return this.#streams.size;
+  }
+
+  /** Takes no more streams; those that live have until `DRAIN_MS`, then the socket closes with 1001. */
+  drain(): void {
+    if (this.#leaving || this.#closed) return;
+    this.#leaving = true;
+    this.#send(encodeControl({ t: "count", opened: this.#mux.counters.accepted }));
+    this.#send(encodeControl({ t: "draining" }));
+    this.#mux.goAway(0);
+    this.#flush();
+    setTimeout(() => this.close(CLOSE_CODES.going_away.code, "drained"), DRAIN_MS).unref();
+    this.#closeIfDrained();
+  }
+
+  close(code: number, reason: string): void {
+    this.#flush();
+    this.#parts.socket.close(code, closeReason(reason));
+  }
+
+  /** Ends at once, every origin socket with it. */
+  destroy(): void {
+    this.#parts.socket.terminate();
+    this.#onClose();
+  }
+
+  reportHealth(app: AppId, up: boolean, detail: string): void {
+    this.#send(encodeControl({ t: "health", app, up, detail }));
+  }
+
+  text(text: string): void {
+    this.#heard();
+    const read = readEdgeMessage(text);
+    switch (read.type) {
+      case "keep_alive":
+        return;
+      case "message":
+        return this.#onControl(read.message);
+      case "unknown":
+        this.#unknown += 1;
+        if (this.#unknown > MAX_UNKNOWN_CONTROL_COUNT) this.close(CLOSE_CODES.flood.code, "unknown controls");
+        return;
+      case "malformed":
+        return this.close(CLOSE_CODES.protocol_error.code, `control ${read.reason}`);
+      case "too_large":
+        return this.close(CLOSE_CODES.too_large.code, CLOSE_CODES.too_large.meaning);
+      default:
+        read satisfies never;
+    }
+  }
+
+  binary(bytes: Uint8Array): void {
+    this.#heard();
+    for (const event of this.#mux.receive(bytes)) {
+      const stream = event.type === "goaway" || event.type === "fatal" ? undefined : this.#streams.get(event.id);
+      switch (event.type) {
+        case "open":
+          this.#open(event.id);
+          break;
+        case "data":
+          stream?.handler?.data(event.bytes);
+          break;
+        case "end":
+          stream?.onEnd();
+          break;
+        case "reset":
+          stream?.onGone();
+          if (stream !== undefined) this.forget(stream);
+          break;
+        case "writable":
+          stream?.onWritable();
+          break;
+        case "goaway":
+          this.#leave();
+          break;
+        case "fatal":
+          this.#parts.log.warn("tunnel_fatal", { lane: this.#parts.lane, code: event.code, reason: event.reason });
+          this.close(event.code, event.reason);
+          this.#destroyStreams();
+          return;
+        default:
+          event satisfies never;
+      }
+    }
+    this.touched();
+  }
+
+  /** Coalesces what one turn of the event loop wrote into as few messages as it fits in. */
+  touched(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  isCongested(stream: TunnelStream): boolean {
+    if (this.#parts.socket.bufferedAmount < CONGESTED_BYTES) return false;
+    this.#congested.add(stream);
+    return true;
+  }
+
+  forget(stream: TunnelStream): void {
+    this.#streams.delete(stream.id);
+    this.#congested.delete(stream);
+    this.#halfClosed.delete(stream);
+    this.#parts.metrics.gauge("postern_connector_streams_open", this.#streams.size, { lane: String(this.#parts.lane) });
+    this.#closeIfDrained();
+  }
+
+  #open(id: number): void {
+    const stream = new TunnelStream(id, this.#mux, this);
+    this.#streams.set(id, stream);
+    stream.handler = new StreamOpening(stream, this.#parts.gate, this.#reports(stream));
+    this.#parts.metrics.gauge("postern_connector_streams_open", this.#streams.size, { lane: String(this.#parts.lane) });
+  }
+
+  #reports(stream: TunnelStream): OpeningReports {
+    const { log, metrics, lane } = this.#parts;
+    return {
+      refused: ({ code, reason }) => {
+        metrics.count("postern_connector_streams_refused_total", { code, reason });
+        log.warn("stream_refused", { lane, stream: stream.id, code, reason });
+      },
+      opened: ({ head, app }) => metrics.count("postern_connector_streams_total", { app: app.id, kind: head.kind }),
+      finished: ({ head, app }, failure) => {
+        if (failure !== undefined) {
+          metrics.count("postern_connector_upstream_errors_total", { app: app.id, code: failure });
+          log.warn("upstream_failed", { lane, stream: stream.id, app: app.id, request: head.req, code: failure });
+        }
+        // The answer is whole but the edge may never end its half.
+        if (this.#streams.get(stream.id) === stream) this.#halfClosed.set(stream, performance.now());
+      },
+    };
+  }
+
+  #onControl(message: EdgeMessage): void {
+    const { lane, log } = this.#parts;
+    switch (message.t) {
+      case "admission":
+        void this.#parts.admissions.add(message.jws).then((problem) => {
+          if (problem !== undefined) log.warn("admission_refused", { lane, problem });
+        });
+        return;
+      case "config":
+        return this.#parts.onConfig(message.jws);
+      case "keys":
+        return this.#parts.onKeys(message.jws);
+      case "cut":
+        return this.#cut(message);
+      case "drain":
+        log.info("edge_drains", { lane });
+        this.#leave();
+        return this.drain();
+      case "challenge":
+      case "welcome":
+      case "refuse":
+        return this.close(CLOSE_CODES.protocol_error.code, `${message.t} after the handshake`);
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** M2: destroyed first, acknowledged after. */
+  #cut(message: Extract<EdgeMessage, { readonly t: "cut" }>): void {
+    this.#parts.admissions.cut(message.sessions);
+    for (const id of message.streams) {
+      const stream = this.#streams.get(id);
+      if (stream === undefined) continue;
+      stream.onGone();
+      this.#mux.reset(id);
+      this.forget(stream);
+    }
+    this.#parts.metrics.count("postern_connector_cuts_total");
+    this.#flush();
+    this.#send(encodeControl({ t: "cut_ack", id: message.id }));
+    this.#parts.log.info("cut", { lane: this.#parts.lane, cut: message.id, streams: message.streams.length, sessions: message.sessions.length });
+  }
+
+  #flush(): void {
+    const messages = this.#mux.takeOutput();
+    const last = messages.length - 1;
+    for (const [index, message] of messages.entries()) {
+      this.#parts.socket.send(message, { binary: true, compress: false }, index === last ? () => this.#onSent() : undefined);
+    }
+  }
+
+  #onSent(): void {
+    if (this.#congested.size === 0 || this.#parts.socket.bufferedAmount > CONGESTED_BYTES / 2) return;
+    const waiting = [...this.#congested];
+    this.#congested.clear();
+    for (const stream of waiting) stream.onWritable();
+  }
+
+  #send(text: string): void {
+    if (this.#parts.socket.readyState === this.#parts.socket.OPEN) this.#parts.socket.send(text);
+  }
+
+  #heard(): void {
+    this.#heardAt = performance.now();
+  }
+
+  #checkLife(): void {
+    if (performance.now() - this.#heardAt > KEEP_ALIVE_DEAD_MS) {
+      this.#parts.log.warn("edge_silent", { lane: this.#parts.lane });
+      return this.destroy();
+    }
+    for (const [stream, since] of this.#halfClosed) if (performance.now() - since > HALF_CLOSED_MS) stream.reset();
+    this.#send(KEEP_ALIVE_PING);
+    if (this.#parts.socket.readyState === this.#parts.socket.OPEN) this.#parts.socket.ping();
+  }
+
+  #closeIfDrained(): void {
+    if (this.#leaving && this.#streams.size === 0) this.#closeSoon();
+  }
+
+  /** The last stream's end must leave before the close frame. */
+  #closeSoon(): void {
+    setImmediate(() => {
+      if (this.#streams.size === 0 && !this.#closed) this.close(CLOSE_CODES.going_away.code, "drained");
+    });
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#keepAlive);
+    this.#destroyStreams();
+    this.#leave();
+  }
+
+  #destroyStreams(): void {
+    const streams = [...this.#streams.values()];
+    this.#streams.clear();
+    this.#congested.clear();
+    this.#halfClosed.clear();
+    for (const stream of streams) stream.onGone();
+    this.#parts.metrics.gauge("postern_connector_streams_open", 0, { lane: String(this.#parts.lane) });
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * The one registry of error codes: what the edge, the API, the tunnel and the programs may answer.
+ * A code is a promise to scripts (never renamed); title, text and fix are for people and may be
+ * bettered. Not for causes: nothing here, and nothing put beside it in an answer, names a policy,
+ * an allow-list value, an internal address or a secret. `docs/errors.md` has one heading a code.
+ */
+
+/** Who can end the trouble: the person who sees it, the team's operator, or either. */
+export type ErrorActor = "user" | "operator" | "both";
+
+export interface ErrorEntry {
+  /** HTTP status of the answer that carries the code. */
+  readonly status: number;
+  /** What happened, as a heading of a few words without a full stop. */
+  readonly title: string;
+  /** What happened, in one or two sentences. */
+  readonly text: string;
+  readonly who: ErrorActor;
+  /** What to do, one step an entry, each a whole sentence, the likeliest first. */
+  readonly fix: readonly string[];
+  /** The answer carries `Retry-After` with this many seconds (RFC 9110 §10.2.3). */
+  readonly retryAfterSeconds?: number;
+}
+
+const ASK_WITH_ID = "Give the request id to your administrator.";
+const RETRY_SOON = "Try again in a moment; nothing was changed.";
+const START_AGAIN = "Open the app again and sign in from the start.";
+
+const entry = (
+  status: number,
+  who: ErrorActor,
+  title: string,
+  text: string,
+  fix: readonly string[],
+  retryAfterSeconds?: number,
+): ErrorEntry => ({ status, who, title, text, fix, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) });
+
+const registry = {
+  // Who may pass. not_found is the blank answer: the same for an unknown host, an unknown app and
+  // a forbidden one (POLICY "Explained or blank"), so its words must fit all three.
+  not_found: entry(404, "both", "Nothing to open here",
+    "There is no page at this address that you can open.",
+    ["Check the address for a typing mistake.", "If you expected an app here, ask your administrator for access and give them the request id."]),
+  sign_in_required: entry(401, "user", "Sign in to continue",
+    "This address opens only for people who are signed in, and this request carried no valid sign-in.",
+    ["Sign in and try again.", "In a terminal, run `postern login`; a script needs a service token."]),
+  denied: entry(403, "both", "You cannot open this app right now",
+    "You are signed in, but this app asks for something that is missing at the moment.",
+    ["Follow the steps that are listed.", ASK_WITH_ID]),
+  step_up_required: entry(401, "user", "Confirm that it is you",
+    "This app asks for a more recent or a stronger sign-in than the one you have (RFC 9470).",
+    ["Sign in again and complete the extra step.", "In a terminal, run `postern login` again."]),
+  read_only: entry(403, "both", "You may look, but not change",
+    "Your access to this app is read-only at the moment, and this request would have changed something or opened a live connection.",
+    ["Use the app without saving, uploading or deleting.", ASK_WITH_ID]),
+  origin_not_allowed: entry(403, "both", "Another site sent this request",
+    "The request came from a page that this app does not accept requests from, so it was not passed on.",
+    ["Open the app by its own address and do it there.", "An operator can allow the other site with `cors` or `websocket.origins` on the app."]),
+  revoked: entry(401, "both", "Your access was ended",
+    "An operator or an automatic signal ended this session. Every connection that it had is closed.",
+    ["Sign in again; if that is refused, ask your administrator.", ASK_WITH_ID]),
+  signed_out: entry(401, "user", "You are signed out",
+    "This session was ended by signing out.",
+    ["Sign in again to continue."]),
+  form_not_sent: entry(401, "user", "Your form was not sent",
+    "Your sign-in had ended when you sent the form. Nothing of it reached the app, and nothing was changed.",
+    ["Sign in again in a new tab.", "Come back to this tab and reload it: the browser offers to send the form again."]),
+
+  // Requests that cannot be passed on as they are.
+  bad_request: entry(400, "both", "This request cannot be read safely",
+    "Its address or its headers can be read in more than one way, so it was not passed on.",
+    ["Check the address: encoded slashes, backslashes, dot segments and control characters are refused.", "If the app needs such addresses, an operator can set `insecure_paths` on it."]),
+  uri_too_long: entry(414, "user", "The address is too long",
+    "The address of this request is longer than Postern accepts.",
+    ["Send long data in the body of a POST request instead of the address."]),
+  headers_too_large: entry(431, "user", "The headers are too large",
+    "The headers of this request are larger than Postern accepts. Most often an app has stored too many cookies.",
+    ["Delete the cookies of this site in your browser and sign in again."]),
+  body_too_large: entry(413, "both", "This upload is too large",
+    "The body of this request is larger than this app accepts.",
+    ["Send a smaller file, or send it in parts.", "An operator can raise `max_body` on the app."]),
+  method_not_allowed: entry(405, "user", "This address does not do that",
+    "The address exists, but not for this kind of request.",
+    ["Use a method that the `Allow` header of the answer names."]),
+
+  // The way to the app.
+  no_connector: entry(503, "operator", "The app is out of reach",
+    "No connector of the app's site is connected at the moment. You are allowed in; the way there is down.",
+    [RETRY_SOON, "An operator can see the site's connectors with `postern status` and start one with `postern-connector run`."], 10),
+  upstream_refused: entry(502, "operator", "The app did not accept the connection",
+    "The connector reached the app's machine, but nothing accepted the connection.",
+    ["An operator should check that the app is running and that its port is the one in `upstream`."]),
+  upstream_timeout: entry(504, "operator", "The app took too long",
+    "The app was sent the request but did not answer in time. Whether it did what was asked is not known.",
+    ["Check in the app whether your change arrived before you repeat it.", "An operator can look at the app's load, and at `timeouts` on the app."]),
+  upstream_tls: entry(502, "operator", "The app's certificate was not accepted",
+    "The connection to the app could not be secured, so nothing was sent to it.",
+    ["An operator should check the certificate's date, name and issuer against `tls` on the app; `postern doctor` shows which of them failed."]),
+  upstream_name: entry(502, "operator", "The app's name was not found",
+    "The connector could not turn the app's host name into an address that it may dial.",
+    ["An operator should check the host in `upstream`, the site's DNS and the connector's allow-list."]),
+  upstream_reset: entry(502, "operator", "The app broke off its answer",
+    "The app closed the connection before its answer was complete. Whether it did what was asked is not known.",
+    ["Check in the app whether your change arrived before you repeat it.", "An operator should look for a crash or restart in the app's own log."]),
+  upstream_protocol: entry(502, "operator", "The app's answer was not understood",
+    "What the app sent is not a valid HTTP answer, so it was not passed on.",
+    ["An operator should check that `upstream` names the right port and the right scheme, http or https."]),
+  overloaded: entry(503, "both", "Too busy right now",
+    "A limit that protects everybody was reached, so this request was not started.",
+    ["Try again in a few seconds.", "If it stays so, an operator can see what is full with `postern edge-status`."], 5),
+  unavailable: entry(503, "operator", "Postern cannot decide right now",
+    "Something that is needed to decide about your access does not answer. Until it does, nobody is let in by guessing.",
+    [RETRY_SOON, "An operator can run `postern doctor`."], 5),
+  internal: entry(500, "operator", "Something went wrong in Postern",
+    "The fault is ours, not yours. The request was not passed on any further.",
+    ["Try once more.", ASK_WITH_ID]),
+
+  // Signing in.
+  too_many_bounces: entry(400, "user", "Signing in goes round in circles",
+    "You were signed in three times within half a minute, and each time the app's address did not see it. We stopped, so that your browser does not go on for ever.",
+    ["Allow cookies for this site, and close private windows that block them.", "Check that your device's clock is right.", "Then sign in once more."]),
+  cookies_blocked: entry(400, "user", "Your browser did not keep a cookie",
+    "Signing in needs one cookie for this address, and it did not come back.",
+    ["Allow cookies for this site, or switch off the extension that blocks them.", START_AGAIN]),
+  clock_wrong: entry(400, "both", "A clock is wrong",
+    "The sign-in is dated in the past or in the future by more than a small difference allows.",
+    ["Set your device's clock to automatic, then sign in again.", "If others see this too, an operator should check the clock of the identity provider."]),
+  callback_other_browser: entry(400, "user", "The sign-in was begun elsewhere",
+    "This answer of the identity provider belongs to a sign-in that was not begun in this browser.",
+    ["Finish signing in in the browser and window where you began.", "If you did not begin a sign-in, close this page: somebody may have sent you their link."]),
+  login_expired: entry(400, "user", "The sign-in took too long",
+    "A sign-in must be finished within a few minutes, and this one was not.",
+    [START_AGAIN]),
+  callback_replayed: entry(400, "user", "This sign-in was already used",
+    "Each sign-in counts once, and this one was already finished. Most often the page was reloaded or opened from the history.",
+    ["Open the app again; you may well be signed in."]),
+  consent_denied: entry(403, "user", "The sign-in was cancelled",
+    "The identity provider says that the sign-in was cancelled or not allowed for this account.",
+    ["Sign in again and accept, or choose another account.", ASK_WITH_ID]),
+  provider_unreachable: entry(502, "operator", "The identity provider does not answer",
+    "Your organisation's sign-in service could not be reached. People who are already signed in stay so for the time that their sessions allow.",
+    [RETRY_SOON, "An operator can see since when with `postern doctor`."], 15),
+  provider_error: entry(502, "operator", "The identity provider refused",
+    "Your organisation's sign-in service answered with an error instead of a sign-in.",
+    [START_AGAIN, ASK_WITH_ID]),
+  provider_misconfigured: entry(502, "operator", "Signing in is not set up correctly",
+    "The identity provider's answer does not fit what was configured for it, so it was not trusted.",
+    [ASK_WITH_ID, "An operator should compare issuer, client id, secret and redirect address at both ends; `postern doctor` names the one that differs."]),
+  token_invalid: entry(401, "both", "This token is not valid",
+    "The token is unknown, has run out, was revoked, or is meant for something else.",
+    ["Get a new one: `postern login` for a person, `postern service create` for a program."]),
+
+  // Administration.
+  not_operator: entry(403, "both", "This needs an operator",
+    "You are signed in, but your role does not allow this action.",
+    ["Ask an operator to do it, or to give you the role in a policy for `postern:admin`."]),
+  setup_closed: entry(403, "operator", "Setup is over",
+    "A document that names an operator is live, so the setup key opens nothing any more.",
+    ["Run `postern login` as one of the operators that the document names, then `postern apply`."]),
+  setup_key_wrong: entry(401, "operator", "The setup key does not fit",
+    "The key that was sent is not the one that this deployment was given.",
+    ["Use the key that `postern init` printed, or set a new one with `wrangler secret put POSTERN_SETUP_KEY`."]),
+  document_invalid: entry(422, "operator", "The document has errors",
+    "The policy document was not accepted, and nothing was changed.",
+    ["Correct the lines that are listed; `postern check FILE` finds the same ones without a deployment."]),
+  version_conflict: entry(409, "operator", "The document changed meanwhile",
+    "The live document is not the version that this change was made from, and nothing was changed.",
+    ["Run `postern plan` to see what differs now, then apply again."]),
+  lockout: entry(409, "operator", "This would lock you out",
+    "Under the new document you would no longer be an operator, so it was not applied.",
+    ["Keep yourself in a policy for `postern:admin`, or repeat with `--allow-lockout` if that is what you want."]),
+  unknown_id: entry(404, "operator", "No such id",
+    "Nothing with this id exists, or it is no longer kept.",
+    ["Check the id; `postern sessions`, `postern logs` and `postern status` list the ones in use."]),
+  bad_argument: entry(400, "operator", "An argument is not valid",
+    "The request was understood, but one of its values is not of the right form.",
+    ["Correct the value that is named; `postern COMMAND --help` shows the form."]),
+
+  // Connectors.
+  enroll_token_invalid: entry(401, "operator", "The enrolment token is not valid",
+    "The token has been used, has run out, or is for another site.",
+    ["Make a new one with `postern enroll-token SITE` and use it within its time."]),
+  connector_unknown: entry(401, "operator", "This connector is not known",
+    "The connector's key is not enrolled here, or its enrolment was revoked.",
+    ["Check that the connector runs with the state folder it was enrolled with.", "Enrol it anew with `postern enroll-token SITE` and `postern-connector enroll`."]),
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof registry;
+
+/** Every error code with its status, words and remedies. Total over ErrorCode. */
+export const ERRORS: Readonly<Record<ErrorCode, ErrorEntry>> = registry;
+
+/** Reads a code that arrived as text (a frame of a connector, an answer of the API); undefined if this version has no such code. */
+export function parseErrorCode(text: string): ErrorCode | undefined {
+  return Object.hasOwn(registry, text) ? (text as ErrorCode) : undefined;
+}

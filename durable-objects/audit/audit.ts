@@ -1,0 +1,95 @@
+/**
+ * Audit: one shard of the record. It appends, finds and verifies; it calls nobody. Batches are
+ * stored in one transaction, and a batch that is sent again is stored once.
+ */
+import { createHash } from "node:crypto";
+import { DurableObject } from "cloudflare:workers";
+import type { ObjectEnv } from "../bindings.ts";
+import { Database } from "../sqlite.ts";
+import { GENESIS, hashOf, verifyChain } from "./chain.ts";
+import { AUDIT_MIGRATIONS } from "./schema.ts";
+import type { AuditEvent, AuditRpc, AuditVerdict, StoredEvent } from "./rpc.ts";
+
+interface Row {
+  readonly seq: number;
+  readonly writer: string;
+  readonly n: number;
+  readonly id: string;
+  readonly at: number;
+  readonly kind: string;
+  readonly data: string;
+  readonly hash: string;
+}
+
+/** Bounds one read of the log. */
+const MAX_TAIL_COUNT = 1_000;
+const VERIFY_PAGE_COUNT = 500;
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("base64url");
+const stored = (row: Row): StoredEvent => ({ ...row, kind: row.kind as StoredEvent["kind"], data: JSON.parse(row.data) });
+
+export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
+  readonly #db = new Database(this.ctx.storage, AUDIT_MIGRATIONS);
+
+  async append(writer: string, firstNumber: number, events: readonly AuditEvent[]): Promise<{ seq: number }> {
+    return this.#db.transaction(() => {
+      const last = this.#db.one<{ seq: number; hash: string }>("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1");
+      let seq = last?.seq ?? 0;
+      let previous = last?.hash ?? GENESIS;
+      const known = this.#db.one<{ last: number }>("SELECT last FROM writers WHERE writer = ?", writer)?.last ?? 0;
+      let n = firstNumber;
+      for (const event of events) {
+        const number = firstNumber === 0 ? 0 : n++;
+        if (number !== 0 && number <= known) continue;
+        seq++;
+        const full = { ...event, seq, writer, n: number };
+        const hash = hashOf(previous, full, sha256);
+        this.#db.run(
+          "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+          seq, writer, number, event.id, event.at, event.kind, JSON.stringify(event.data), hash,
+        );
+        previous = hash;
+      }
+      if (firstNumber !== 0) {
+        this.#db.run(
+          "INSERT INTO writers VALUES (?, ?, 0) ON CONFLICT (writer) DO UPDATE SET last = max(last, excluded.last)",
+          writer, firstNumber + events.length - 1,
+        );
+      }
+      return { seq };
+    });
+  }
+
+  async close(writer: string, lastNumber: number): Promise<void> {
+    this.#db.run(
+      "INSERT INTO writers VALUES (?, ?, 1) ON CONFLICT (writer) DO UPDATE SET closed = 1",
+      writer, lastNumber,
+    );
+  }
+
+  async find(id: string): Promise<readonly StoredEvent[]> {
+    return this.#db.all<Row>("SELECT * FROM events WHERE id = ? ORDER BY seq LIMIT 100", id).map(stored);
+  }
+
+  async tail(after: number, limit: number): Promise<readonly StoredEvent[]> {
+    const count = Math.min(Math.max(1, limit), MAX_TAIL_COUNT);
+    return this.#db.all<Row>("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", after, count).map(stored);
+  }
+
+  async verify(): Promise<AuditVerdict> {
+    const verdict = verifyChain(this.#everything(), sha256);
+    const open = this.#db.all<{ writer: string; last: number }>("SELECT writer, last FROM writers WHERE closed = 0");
+    return { ...verdict, gaps: [...verdict.gaps, ...open.map((one) => ({ writer: one.writer, after: one.last }))] };
+  }
+
+  *#everything(): Generator<StoredEvent> {
+    let after = 0;
+    for (;;) {
+      const rows = this.#db.all<Row>("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", after, VERIFY_PAGE_COUNT);
+      for (const row of rows) yield stored(row);
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      after = last.seq;
+    }
+  }
+}

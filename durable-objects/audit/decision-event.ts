@@ -1,0 +1,27 @@
+/** A decision as the record holds it: with everything that it was made from, so that it can be made again. */
+import type { Json } from "../../core/json.ts";
+import type { RequestId } from "../../core/ids.ts";
+import type { Decision } from "../../policy/decision.ts";
+import type { Ask, Facts } from "../../policy/facts.ts";
+import type { AuditEvent } from "./rpc.ts";
+
+/** The data of a decision without its facts. */
+export function decisionData(ask: Ask, facts: Facts, decision: Decision): Record<string, Json> {
+  return {
+    app: ask.app,
+    protocol: ask.protocol,
+    method: ask.method,
+    path: ask.path,
+    subject: { kind: facts.subject.kind, id: facts.subject.id },
+    effect: decision.effect,
+    reason: decision.reason,
+    policy_version: decision.policyVersion,
+    decided_by: [...decision.decidedBy],
+    ...(facts.session === undefined ? {} : { session: { started_at: facts.session.startedAt, last_active_at: facts.session.lastActiveAt } }),
+  };
+}
+
+/** A decision with everything it was made from. */
+export function decisionEvent(id: RequestId, ask: Ask, facts: Facts, decision: Decision, now: number): AuditEvent {
+  return { id, at: now, kind: "decision", data: { ...decisionData(ask, facts, decision), facts: facts.known as unknown as Json } };
+}

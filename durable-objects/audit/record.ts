@@ -1,0 +1,81 @@
+/**
+ * Writing to the record: at once (`recordNow`, for what is acknowledged) or in batches
+ * (`AuditWriter`, for repeated allows of a lane; DESIGN §3 promise 8, M20). Not the store.
+ */
+import { CONTROL_AUDIT_NAME, edgeAuditName, type ObjectEnv } from "../bindings.ts";
+import type { AuditEvent, AuditRpc } from "./rpc.ts";
+
+/** Stores one event before it returns. Throws when the shard cannot store it: the caller refuses then. */
+export async function recordNow(env: Pick<ObjectEnv, "AUDIT">, key: string, event: AuditEvent): Promise<void> {
+  const shard = key === CONTROL_AUDIT_NAME ? CONTROL_AUDIT_NAME : edgeAuditName(key);
+  await env.AUDIT.getByName(shard).append("direct", 0, [event]);
+}
+
+/** A batch leaves after this long (DESIGN §3 promise 8: at most 2 s). */
+export const AUDIT_FLUSH_MS = 1_500;
+/** A batch leaves early at this many events. Bounds the loss by a crash and the size of one call. */
+export const AUDIT_BATCH_COUNT = 256;
+/** Above this many waiting events the lane refuses new streams: the record cannot keep up (fail closed). */
+export const AUDIT_BACKLOG_COUNT = 8_192;
+
+export class AuditWriter {
+  readonly #shard: () => AuditRpc;
+  /** Unique to an instance of its object. */
+  readonly name: string;
+  readonly #keepAlive: (work: Promise<unknown>) => void;
+  #waiting: AuditEvent[] = [];
+  #next = 1;
+  #busy = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `keepAlive` is the object's waitUntil: a pending batch keeps it from being evicted. */
+  constructor(shard: () => AuditRpc, name: string, keepAlive: (work: Promise<unknown>) => void) {
+    this.#shard = shard;
+    this.name = name;
+    this.#keepAlive = keepAlive;
+  }
+
+  get overloaded(): boolean {
+    return this.#waiting.length >= AUDIT_BACKLOG_COUNT;
+  }
+
+  get pending(): number {
+    return this.#waiting.length;
+  }
+
+  add(event: AuditEvent): void {
+    this.#waiting.push(event);
+    if (this.#waiting.length >= AUDIT_BATCH_COUNT) this.#start(0);
+    else this.#timer ??= setTimeout(() => this.#start(0), AUDIT_FLUSH_MS);
+  }
+
+  #start(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#busy || this.#waiting.length === 0) return;
+    if (delayMs > 0) {
+      this.#timer = setTimeout(() => this.#start(0), delayMs);
+      return;
+    }
+    this.#busy = true;
+    this.#keepAlive(this.#flush());
+  }
+
+  async #flush(): Promise<void> {
+    const batch = this.#waiting.slice(0, AUDIT_BATCH_COUNT);
+    let stored = false;
+    try {
+      await this.#shard().append(this.name, this.#next, batch);
+      stored = true;
+    } catch {
+      // The batch stays and is sent again under the same numbers; the shard stores it once.
+    }
+    if (stored) {
+      this.#waiting = this.#waiting.slice(batch.length);
+      this.#next += batch.length;
+    }
+    this.#busy = false;
+    if (this.#waiting.length > 0) this.#start(stored ? 0 : AUDIT_FLUSH_MS);
+    else if (stored) await this.#shard().close(this.name, this.#next - 1).catch(() => undefined);
+  }
+}

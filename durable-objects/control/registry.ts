@@ -1,0 +1,135 @@
+/**
+ * What control knows of services, connectors, enrolment tokens and people: rows in, records
+ * out. Not the changes to live streams: control.ts carries those.
+ */
+import type { PublicJwk } from "../../identity/keys.ts";
+import type { ConnectorId, SessionId, SiteId } from "../../core/ids.ts";
+import type { Database } from "../sqlite.ts";
+import type { ConnectorRecord, PersonRecord, ServiceRecord } from "./rpc.ts";
+
+interface ServiceRow {
+  readonly token_id: string;
+  readonly name: string;
+  readonly sid: SessionId;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly revoked_at: number | null;
+}
+interface ConnectorRow {
+  readonly id: ConnectorId;
+  readonly site: SiteId;
+  readonly name: string;
+  readonly public_key: string;
+  readonly thumbprint: string;
+  readonly enrolled_at: number;
+  readonly revoked_at: number | null;
+}
+interface PersonRow {
+  readonly id: string;
+  readonly issuer: string;
+  readonly sub: string;
+  readonly email: string | null;
+  readonly name: string | null;
+  readonly last_sign_in_at: number;
+}
+
+export function liveTokens(db: Database, name: string, now: number): number {
+  const row = db.one<{ n: number }>(
+    "SELECT count(*) AS n FROM services WHERE name = ? AND revoked_at IS NULL AND expires_at > ?", name, now,
+  );
+  return row?.n ?? 0;
+}
+
+export function addService(
+  db: Database,
+  one: { name: string; tokenId: string; sid: SessionId; createdAt: number; expiresAt: number },
+): void {
+  db.run("INSERT INTO services VALUES (?, ?, ?, ?, ?, NULL)", one.tokenId, one.name, one.sid, one.createdAt, one.expiresAt);
+}
+
+export function services(db: Database): readonly ServiceRecord[] {
+  return db.all<ServiceRow>("SELECT * FROM services ORDER BY name, created_at").map((row) => ({
+    name: row.name,
+    tokenId: row.token_id,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    ...(row.revoked_at === null ? {} : { revokedAt: row.revoked_at }),
+  }));
+}
+
+export function revokeService(db: Database, name: string, now: number): void {
+  db.run("UPDATE services SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL", now, name);
+}
+
+export function addEnrollToken(db: Database, one: { site: SiteId; hash: string; expiresAt: number }): void {
+  db.run("INSERT INTO enroll_tokens VALUES (?, ?, ?, NULL)", one.hash, one.site, one.expiresAt);
+}
+
+/** Spends the token and enrols, in one transaction. Undefined for a token that is unknown, spent or over. */
+export function redeemEnrollToken(
+  db: Database,
+  request: { tokenHash: string; publicKey: PublicJwk; thumbprint: string; name: string },
+  id: ConnectorId,
+  now: number,
+): ConnectorRecord | undefined {
+  return db.transaction(() => {
+    const token = db.one<{ site: SiteId; expires_at: number; used_at: number | null }>(
+      "SELECT site, expires_at, used_at FROM enroll_tokens WHERE hash = ?", request.tokenHash,
+    );
+    if (token === undefined || token.used_at !== null || now >= token.expires_at) return undefined;
+    db.run("UPDATE enroll_tokens SET used_at = ? WHERE hash = ?", now, request.tokenHash);
+    db.run(
+      "INSERT INTO connectors VALUES (?, ?, ?, ?, ?, ?, NULL)",
+      id, token.site, request.name, JSON.stringify(request.publicKey), request.thumbprint, now,
+    );
+    return connector(db, id);
+  });
+}
+
+const connectorOf = (row: ConnectorRow): ConnectorRecord => ({
+  id: row.id,
+  site: row.site,
+  name: row.name,
+  publicKey: JSON.parse(row.public_key) as PublicJwk,
+  thumbprint: row.thumbprint,
+  enrolledAt: row.enrolled_at,
+  ...(row.revoked_at === null ? {} : { revokedAt: row.revoked_at }),
+});
+
+export function connector(db: Database, id: string): ConnectorRecord | undefined {
+  const row = db.one<ConnectorRow>("SELECT * FROM connectors WHERE id = ?", id);
+  return row === undefined ? undefined : connectorOf(row);
+}
+
+export function connectors(db: Database): readonly ConnectorRecord[] {
+  return db.all<ConnectorRow>("SELECT * FROM connectors ORDER BY site, enrolled_at").map(connectorOf);
+}
+
+export function revokeConnector(db: Database, id: string, now: number): void {
+  db.run("UPDATE connectors SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", now, id);
+}
+
+export function notePerson(db: Database, one: PersonRecord): void {
+  db.run(
+    `INSERT INTO people VALUES (?, ?, ?, ?, ?, ?)
+     ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, last_sign_in_at = excluded.last_sign_in_at`,
+    one.id, one.issuer, one.sub, one.email ?? null, one.name ?? null, one.lastSignInAt,
+  );
+}
+
+export function people(db: Database): readonly PersonRecord[] {
+  return db.all<PersonRow>("SELECT * FROM people ORDER BY last_sign_in_at DESC LIMIT 10000").map((row) => ({
+    id: row.id,
+    issuer: row.issuer,
+    sub: row.sub,
+    ...(row.email === null ? {} : { email: row.email }),
+    ...(row.name === null ? {} : { name: row.name }),
+    lastSignInAt: row.last_sign_in_at,
+  }));
+}
+
+/** The one person with this verified address; none when two identities share it. */
+export function personByEmail(db: Database, email: string): string | undefined {
+  const rows = db.all<{ id: string }>("SELECT id FROM people WHERE email = ? LIMIT 2", email.toLowerCase());
+  return rows.length === 1 ? rows[0]?.id : undefined;
+}

@@ -1,0 +1,116 @@
+/** Control: the calls it answers. Types only. */
+import type { PublicJwk } from "../../identity/keys.ts";
+import type { ConnectorId, ReceiptId, SiteId } from "../../core/ids.ts";
+import type { PolicyDocument } from "../../policy/document.ts";
+import type { CutReport } from "../cut-report.ts";
+
+/** One policy version as everybody else sees it. Version 0 is "nothing is live": every app denies. */
+export interface PolicySnapshot {
+  readonly version: number;
+  /** Base64url SHA-256 of the canonical document. */
+  readonly digest: string;
+  readonly document: PolicyDocument;
+}
+
+export type RevokeKind = "session" | "user" | "device" | "connector" | "app" | "grant" | "service";
+
+export interface Receipt {
+  readonly id: ReceiptId;
+  readonly kind: RevokeKind | "policy";
+  readonly target: string;
+  /** The policy version that it proves. */
+  readonly version: number;
+  readonly at: number;
+  readonly report: CutReport;
+  readonly complete: boolean;
+}
+
+export interface ConnectorRecord {
+  readonly id: ConnectorId;
+  readonly site: SiteId;
+  readonly name: string;
+  readonly publicKey: PublicJwk;
+  readonly thumbprint: string;
+  readonly enrolledAt: number;
+  readonly revokedAt?: number;
+}
+
+export interface ServiceRecord {
+  readonly name: string;
+  readonly tokenId: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly revokedAt?: number;
+}
+
+export interface VersionRecord {
+  readonly version: number;
+  readonly digest: string;
+  readonly at: number;
+  readonly by: string;
+}
+
+export interface PersonRecord {
+  readonly id: string;
+  readonly issuer: string;
+  readonly sub: string;
+  readonly email?: string;
+  readonly name?: string;
+  readonly lastSignInAt: number;
+}
+
+export type Refused<Code extends string> = { readonly ok: false; readonly code: Code; readonly detail?: string };
+
+export interface ControlRpc {
+  /** The live policy, or undefined when `known` is still it. */
+  policy(known?: number): Promise<PolicySnapshot | undefined>;
+  /** A tunnel asks whether its version is still the newest; counts as a lease (M8). */
+  leasePolicy(lane: { site: SiteId; lane: number }, known: number): Promise<PolicySnapshot | undefined>;
+  policyText(): Promise<{ version: number; digest: string; text: string } | undefined>;
+  /** One past or live version, for making a recorded decision again. */
+  version(version: number): Promise<PolicySnapshot | undefined>;
+  history(): Promise<readonly VersionRecord[]>;
+  setupOpen(): Promise<boolean>;
+  setup(request: {
+    document: PolicyDocument;
+    text: string;
+    namesOperator: boolean;
+    token: { tokenId: string; hash: string; expiresAt: number };
+  }): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"setup_closed">>;
+  apply(request: {
+    document: PolicyDocument;
+    text: string;
+    expectVersion?: number;
+    by: string;
+    namesOperator: boolean;
+  }): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"version_conflict">>;
+  revoke(request: { kind: RevokeKind; id: string; by: string }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id" | "bad_argument">>;
+  receipt(id: string): Promise<Receipt | undefined>;
+
+  createService(request: {
+    name: string;
+    tokenId: string;
+    hash: string;
+    expiresAt: number;
+    by: string;
+  }): Promise<{ ok: true } | Refused<"too_many_tokens">>;
+  services(): Promise<readonly ServiceRecord[]>;
+
+  createEnrollToken(request: { site: SiteId; hash: string; expiresAt: number; by: string }): Promise<{ ok: true } | Refused<"unknown_site">>;
+  /** Redeems once: of fifty parallel calls one succeeds. */
+  enroll(request: {
+    tokenHash: string;
+    publicKey: PublicJwk;
+    thumbprint: string;
+    name: string;
+  }): Promise<{ ok: true; connector: ConnectorRecord; lanes: number; keySet: string } | Refused<"enroll_token_invalid">>;
+  connector(id: string): Promise<{ record: ConnectorRecord; lanes: number; keySet: string } | undefined>;
+  connectors(): Promise<readonly ConnectorRecord[]>;
+
+  noteSignIn(person: PersonRecord): Promise<void>;
+  people(): Promise<readonly PersonRecord[]>;
+  /** 32 secret bytes that seal sign-in attempts in browsers' cookies; made once. */
+  sealKey(): Promise<Uint8Array<ArrayBuffer>>;
+  publicKeys(): Promise<readonly PublicJwk[]>;
+  lanes(): Promise<readonly { site: SiteId; lane: number }[]>;
+}

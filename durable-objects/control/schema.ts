@@ -1,0 +1,60 @@
+/** Control: its tables (STORAGE.md "control"). Append-only. */
+import type { Migration } from "../sqlite.ts";
+
+export const CONTROL_MIGRATIONS: readonly Migration[] = [
+  `CREATE TABLE versions (
+    version INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL,
+    text TEXT NOT NULL,
+    document TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    names_operator INTEGER NOT NULL
+  )`,
+  `CREATE TABLE lanes (
+    site TEXT NOT NULL,
+    lane INTEGER NOT NULL,
+    lease_until INTEGER NOT NULL,
+    PRIMARY KEY (site, lane)
+  )`,
+  `CREATE TABLE receipts (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    target TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    report TEXT
+  )`,
+  `CREATE TABLE services (
+    token_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    sid TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revoked_at INTEGER
+  )`,
+  `CREATE TABLE enroll_tokens (
+    hash TEXT PRIMARY KEY,
+    site TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at INTEGER
+  )`,
+  `CREATE TABLE connectors (
+    id TEXT PRIMARY KEY,
+    site TEXT NOT NULL,
+    name TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    thumbprint TEXT NOT NULL,
+    enrolled_at INTEGER NOT NULL,
+    revoked_at INTEGER
+  )`,
+  `CREATE TABLE people (
+    id TEXT PRIMARY KEY,
+    issuer TEXT NOT NULL,
+    sub TEXT NOT NULL,
+    email TEXT,
+    name TEXT,
+    last_sign_in_at INTEGER NOT NULL
+  )`,
+];

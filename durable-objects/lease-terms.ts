@@ -1,0 +1,13 @@
+/**
+ * How long anybody may trust what it was told (M9). A lease is a duration, never an instant:
+ * who asked counts from before it asked, who answered waits from after it answered, so that
+ * no clock is compared with another.
+ */
+/** What the holder trusts, counted from when it sent its question. Bounds: DESIGN §3 promise 3. */
+export const LEASE_HOLD_MS = 25_000;
+/** What the grantor waits for when a holder does not confirm, counted from its answer. */
+export const LEASE_WAIT_MS = 30_000;
+/** One attempt to reach a holder before it is tried again within the lease. */
+export const PUSH_ATTEMPT_MS = 5_000;
+/** Pause between attempts to reach a holder. */
+export const PUSH_RETRY_MS = 500;

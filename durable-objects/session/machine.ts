@@ -1,0 +1,208 @@
+/**
+ * Session: one signed-in subject as a pure machine. Every transition takes the state and gives
+ * the next one; the shell stores it before it answers anybody (M1). Not the decision: a tunnel
+ * decides with the facts that a lease carries.
+ */
+import { equalSecrets } from "../../core/bytes.ts";
+import type { ReceiptId, SessionId, SiteId } from "../../core/ids.ts";
+import { at } from "../../core/time.ts";
+import { type CodeRecord, redeemOneTimeCode } from "../../identity/one-time-code.ts";
+import type { Fact, Subject } from "../../policy/facts.ts";
+import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
+import { LEASE_WAIT_MS } from "../lease-terms.ts";
+import type { Display, NewCredential, SignIn } from "../user/rpc.ts";
+import type { EndReason, LeaseQuestion, SessionSnapshot, ShownCode } from "./rpc.ts";
+
+/** One lane's right to trust what it knows of this session until `until` (this object's clock, M9). */
+export interface Lease {
+  readonly site: SiteId;
+  readonly lane: number;
+  readonly nonce: string;
+  readonly holds: "sockets" | "body";
+  readonly until: number;
+}
+
+/** A cut under way: stored, so that an alarm resumes it after a crash (M6). */
+export interface Ending {
+  readonly revocation: ReceiptId | "self";
+  readonly startedAt: number;
+  readonly waiting: readonly Lease[];
+  readonly report: CutReport;
+}
+
+export interface SessionState {
+  readonly v: 1;
+  readonly sid: SessionId;
+  readonly owner: string;
+  readonly subject: Subject;
+  readonly display: Display;
+  readonly facts: { readonly [name: string]: Fact };
+  readonly startedAt: number;
+  readonly lastActiveAt: number;
+  readonly endsAt: number;
+  readonly idleMs: number;
+  readonly epoch: number;
+  readonly ended?: { readonly reason: EndReason; readonly at: number };
+  readonly ending?: Ending;
+  readonly credentials: readonly NewCredential[];
+  readonly codes: readonly CodeRecord[];
+  readonly leases: readonly Lease[];
+  /** Apps that this session was granted once; the first grant of each is recorded first. */
+  readonly granted: readonly string[];
+  /** Facts of the newest connection that asked for a lease; for reports, never for a decision (P17). */
+  readonly connection: { readonly [name: string]: Fact };
+}
+
+/** Bounds what one session can make its object store: one cookie a host, a few bearers. */
+export const MAX_CREDENTIALS_COUNT = 512;
+/** Bounds codes minted and not redeemed; the oldest goes first. */
+export const MAX_CODES_COUNT = 32;
+
+export function create(sid: SessionId, signIn: SignIn, now: number): SessionState {
+  return {
+    v: 1,
+    sid,
+    owner: signIn.owner,
+    subject: signIn.subject,
+    display: signIn.display,
+    facts: signIn.facts,
+    startedAt: now,
+    lastActiveAt: now,
+    endsAt: signIn.endsAt,
+    idleMs: signIn.idleMs,
+    epoch: 1,
+    credentials: [signIn.credential],
+    codes: [],
+    leases: [],
+    granted: [],
+    connection: {},
+  };
+}
+
+/** Why the session is over at `now`, if it is. Exact to the millisecond, whatever alarms do. */
+export function endedBecause(state: SessionState, now: number): EndReason | undefined {
+  if (state.ended !== undefined) return state.ended.reason;
+  if (now >= state.endsAt) return "expired";
+  if (now >= state.lastActiveAt + state.idleMs) return "idle";
+  return undefined;
+}
+
+export const isLive = (state: SessionState, now: number): boolean => endedBecause(state, now) === undefined;
+
+export function snapshot(state: SessionState): SessionSnapshot {
+  return {
+    v: 1,
+    sid: state.sid,
+    epoch: state.epoch,
+    subject: state.subject,
+    display: state.display,
+    facts: state.facts,
+    startedAt: state.startedAt,
+    lastActiveAt: state.lastActiveAt,
+    endsAt: state.endsAt,
+  };
+}
+
+/** The credential that this secret opens at this audience, compared in constant time. */
+export function holds(state: SessionState, audience: string, hash: string, now: number): boolean {
+  const encoder = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0) & 255);
+  const given = encoder(hash);
+  let found = false;
+  for (const one of state.credentials) {
+    const fits = one.audience === audience || one.audience === "any";
+    if (equalSecrets(encoder(one.hash), given) && fits && now < one.expiresAt) found = true;
+  }
+  return found;
+}
+
+export function touch(state: SessionState, activeAt: number): SessionState {
+  return activeAt > state.lastActiveAt ? { ...state, lastActiveAt: activeAt } : state;
+}
+
+/** Undefined when the session carries as many credentials as it may. */
+export function addCredential(state: SessionState, credential: NewCredential, now: number): SessionState | undefined {
+  const live = state.credentials.filter(
+    (one) => now < one.expiresAt && !(one.kind === "cookie" && one.audience === credential.audience),
+  );
+  return live.length >= MAX_CREDENTIALS_COUNT ? undefined : { ...state, credentials: [...live, credential] };
+}
+
+export function mintCode(state: SessionState, record: CodeRecord, now: number): SessionState {
+  const codes = state.codes.filter((one) => now < one.expiresAt && !one.redeemed).slice(-(MAX_CODES_COUNT - 1));
+  return { ...state, codes: [...codes, record] };
+}
+
+/** A code that was tried with its secret is spent, whether or not it fits. */
+export function redeemCode(state: SessionState, shown: ShownCode, now: number): { state: SessionState; fits: boolean } {
+  const record = state.codes.find((one) => equalSecrets(one.codeHash, shown.codeHash));
+  const redeemed = redeemOneTimeCode(record, shown, at(now));
+  const spent = redeemed.ok ? redeemed.value.spent : redeemed.error.spent;
+  const codes = spent === undefined ? state.codes : state.codes.map((one) => (one === record ? spent : one));
+  return { state: { ...state, codes }, fits: redeemed.ok };
+}
+
+const sameLane = (a: { site: string; lane: number }, b: { site: string; lane: number }): boolean =>
+  a.site === b.site && a.lane === b.lane;
+
+/** Records who may trust this session; called again by `extend` once the answer is about to leave (M9). */
+export function lease(state: SessionState, question: LeaseQuestion, now: number): SessionState {
+  const { site, lane, nonce, holds: kind } = question;
+  const until = now + LEASE_WAIT_MS;
+  // A lease of another instance on the same lane stays until it ran out: the old one may still hold bodies (M6).
+  const others = state.leases.filter((one) => now < one.until && !(sameLane(one, question) && one.nonce === nonce));
+  const before = state.leases.find((one) => sameLane(one, question) && one.nonce === nonce);
+  const holdsBody = kind === "body" || before?.holds === "body";
+  const next: Lease = { site, lane, nonce, holds: holdsBody ? "body" : "sockets", until };
+  const granted = state.granted.includes(question.app) ? state.granted : [...state.granted, question.app];
+  return touch({ ...state, leases: [...others, next], granted, connection: question.connection }, Math.min(question.lastActiveAt, now));
+}
+
+/** Newer facts of the same subject. They only widen, so the epoch stays (M5). */
+export function refresh(state: SessionState, facts: { readonly [name: string]: Fact }, now: number): SessionState {
+  return touch({ ...state, facts: { ...state.facts, ...facts } }, now);
+}
+
+/**
+ * Ends the session: the new epoch and the list of lanes to tell are one step (M1). Undefined
+ * when it had ended before; `resume` continues what a crash left.
+ */
+export function end(
+  state: SessionState,
+  reason: EndReason,
+  revocation: ReceiptId | "self",
+  now: number,
+): SessionState | undefined {
+  if (state.ended !== undefined) return undefined;
+  const waiting = state.leases.filter((one) => now < one.until);
+  return {
+    ...state,
+    epoch: state.epoch + 1,
+    ended: { reason, at: now },
+    ending: { revocation, startedAt: now, waiting, report: NOTHING_CUT },
+    leases: [],
+    credentials: [],
+    codes: [],
+  };
+}
+
+/** A lane confirmed (or its lease ran out): takes it off the waiting list and adds its report. */
+export function confirm(
+  state: SessionState,
+  lane: { site: string; lane: number },
+  answer: (CutReport & { readonly nonce: string }) | "lease_over",
+  now: number,
+): SessionState {
+  const ending = state.ending;
+  if (ending === undefined) return state;
+  const mine = ending.waiting.filter((one) => sameLane(one, lane));
+  const rest = ending.waiting.filter((one) => !sameLane(one, lane));
+  if (mine.length === 0) return state;
+  let report = ending.report;
+  if (answer !== "lease_over") report = addReports([report, { ...answer, slowestMs: now - ending.startedAt }]);
+  // A confirmation by another instance vouches for sockets, not for bodies the old one may still pipe (M6).
+  const open = answer === "lease_over" ? [] : mine.filter((one) => one.holds === "body" && one.nonce !== answer.nonce);
+  const fenced = open.map((one) => ({ site: one.site, lane: one.lane, leaseEndsAt: one.until }));
+  const lost = answer === "lease_over" ? mine.map((one) => ({ site: one.site, lane: one.lane, leaseEndsAt: one.until })) : [];
+  report = { ...report, unconfirmed: [...report.unconfirmed, ...fenced, ...lost] };
+  return { ...state, ending: { ...ending, waiting: rest, report } };
+}

@@ -1,0 +1,81 @@
+/** Session: the calls it answers. Types only. */
+import type { AppId, ReceiptId, SessionId, SiteId } from "../../core/ids.ts";
+import type { Fact, Subject } from "../../policy/facts.ts";
+import type { CodeRecord } from "../../identity/one-time-code.ts";
+import type { CutReport } from "../cut-report.ts";
+import type { Admitted } from "../signer/rpc.ts";
+import type { StreamReport } from "../tunnel/rpc.ts";
+import type { Display, NewCredential, SignIn } from "../user/rpc.ts";
+
+export interface SessionSnapshot {
+  readonly v: 1;
+  readonly sid: SessionId;
+  readonly epoch: number;
+  readonly subject: Subject;
+  readonly display: Display;
+  readonly facts: { readonly [name: string]: Fact };
+  readonly startedAt: number;
+  readonly lastActiveAt: number;
+  readonly endsAt: number;
+}
+
+/** A tunnel's question: may I carry streams of this session at this app, and what do you know? (M1, M6) */
+export interface LeaseQuestion {
+  readonly v: 1;
+  readonly site: SiteId;
+  readonly lane: number;
+  /** The asking instance: a replaced object has another (M6). */
+  readonly nonce: string;
+  readonly holds: "sockets" | "body";
+  readonly app: AppId;
+  readonly connector: string;
+  readonly policyVersion: number;
+  readonly issuer: string;
+  /** When the user last sent a byte that this lane saw; 0 when none. */
+  readonly lastActiveAt: number;
+  /** Facts of the connection that asks; the session keeps the newest for reports (P17). */
+  readonly connection: { readonly [name: string]: Fact };
+}
+
+export type LeaseAnswer =
+  /** `firstGrant`: no stream of this session was at this app before; its allow is recorded first. */
+  | { readonly ok: true; readonly snapshot: SessionSnapshot; readonly admitted: Admitted; readonly firstGrant: boolean }
+  | { readonly ok: false; readonly epoch: number; readonly code: EndReason | "unknown" };
+
+/** What a browser brings to redeem a hand-off code: hashes, and the host that asks. */
+export interface ShownCode {
+  readonly codeHash: Uint8Array;
+  readonly host: string;
+  readonly nonceHash: Uint8Array;
+}
+
+export type EndReason = "revoked" | "signed_out" | "expired" | "idle";
+
+export interface SessionRpc {
+  create(sid: SessionId, signIn: SignIn, now: number): Promise<boolean>;
+  verify(audience: string, hash: string): Promise<SessionSnapshot | undefined>;
+  /** A one-time code for another host of this deployment (M19). */
+  mintCode(
+    launcher: { audience: string; hash: string },
+    record: CodeRecord,
+  ): Promise<boolean>;
+  redeemCode(shown: ShownCode, credential: NewCredential): Promise<boolean>;
+  addCredential(proof: { audience: string; hash: string }, credential: NewCredential): Promise<boolean>;
+  /** A newer proof of the same subject (step-up): only widens, so nothing is pushed (M5). */
+  refresh(facts: { readonly [name: string]: Fact }, credential: NewCredential, idToken?: string): Promise<boolean>;
+  lease(question: LeaseQuestion): Promise<LeaseAnswer>;
+  end(reason: EndReason, revocation: ReceiptId | "self"): Promise<CutReport>;
+  describe(): Promise<SessionDescription | undefined>;
+}
+
+export interface SessionDescription {
+  readonly id: SessionId;
+  readonly subject: Subject;
+  readonly display: Display;
+  readonly startedAt: number;
+  readonly expiresAt: number;
+  readonly ended?: EndReason;
+  /** Its own facts and those of its newest connection. */
+  readonly facts: { readonly [name: string]: Fact };
+  readonly streams: readonly StreamReport[];
+}

@@ -1,0 +1,249 @@
+/**
+ * Session: the shell of the machine beside it. It stores, calls and wakes; it decides nothing.
+ * Storage: one record (STORAGE.md "session"). Alarm: the session's end, or an ending to resume.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { ReceiptId, SessionId } from "../../core/ids.ts";
+import type { CodeRecord } from "../../identity/one-time-code.ts";
+import type { Fact } from "../../policy/facts.ts";
+import { laneName, type ObjectEnv, signerName } from "../bindings.ts";
+import { type CutReport, NOTHING_CUT } from "../cut-report.ts";
+import { LEASE_WAIT_MS, PUSH_ATTEMPT_MS, PUSH_RETRY_MS } from "../lease-terms.ts";
+import type { NewCredential, SignIn } from "../user/rpc.ts";
+import { within } from "../within.ts";
+import * as machine from "./machine.ts";
+import type { EndReason, LeaseAnswer, LeaseQuestion, SessionDescription, SessionRpc, SessionSnapshot, ShownCode } from "./rpc.ts";
+
+const STATE = "session";
+/** How long an ended session remembers that it ended; any later call finds nothing, which is a no as well. */
+const TOMBSTONE_MS = 24 * 3_600_000;
+
+export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
+  #cached: machine.SessionState | undefined;
+  #running: Promise<CutReport> | undefined;
+
+  async create(sid: SessionId, signIn: SignIn, now: number): Promise<boolean> {
+    // A tombstone (revoked before it was created) or a second creation: no.
+    if (this.#state() !== undefined || this.ctx.storage.kv.get("tombstone") !== undefined) return false;
+    this.#store(machine.create(sid, signIn, now));
+    await this.ctx.storage.setAlarm(Math.min(signIn.endsAt, now + signIn.idleMs));
+    return true;
+  }
+
+  async verify(audience: string, hash: string): Promise<SessionSnapshot | undefined> {
+    const now = Date.now();
+    const state = this.#state();
+    if (state === undefined || !machine.isLive(state, now) || !machine.holds(state, audience, hash, now)) return undefined;
+    // Stored at most once a minute: activity that a tunnel reports is finer.
+    if (now - state.lastActiveAt > 60_000) this.#store(machine.touch(state, now));
+    return machine.snapshot(state);
+  }
+
+  async mintCode(
+    launcher: { audience: string; hash: string },
+    record: CodeRecord,
+  ): Promise<boolean> {
+    const now = Date.now();
+    const state = this.#state();
+    if (state === undefined || !machine.isLive(state, now) || !machine.holds(state, launcher.audience, launcher.hash, now)) return false;
+    this.#store(machine.mintCode(state, record, now));
+    return true;
+  }
+
+  async redeemCode(shown: ShownCode, credential: NewCredential): Promise<boolean> {
+    const now = Date.now();
+    const state = this.#state();
+    if (state === undefined || !machine.isLive(state, now)) return false;
+    const redeemed = machine.redeemCode(state, shown, now);
+    const next = redeemed.fits ? machine.addCredential(redeemed.state, credential, now) : redeemed.state;
+    this.#store(next ?? redeemed.state);
+    return redeemed.fits && next !== undefined;
+  }
+
+  async addCredential(proof: { audience: string; hash: string }, credential: NewCredential): Promise<boolean> {
+    const now = Date.now();
+    const state = this.#state();
+    if (state === undefined || !machine.isLive(state, now) || !machine.holds(state, proof.audience, proof.hash, now)) return false;
+    const next = machine.addCredential(state, credential, now);
+    if (next === undefined) return false;
+    this.#store(next);
+    return true;
+  }
+
+  async refresh(facts: { readonly [name: string]: Fact }, credential: NewCredential, idToken?: string): Promise<boolean> {
+    const now = Date.now();
+    const state = this.#state();
+    if (state === undefined || !machine.isLive(state, now)) return false;
+    const next = machine.addCredential(machine.refresh(state, facts, now), credential, now);
+    if (next === undefined) return false;
+    this.#store(idToken === undefined ? next : { ...next, display: { ...next.display, idToken } });
+    return true;
+  }
+
+  async lease(question: LeaseQuestion): Promise<LeaseAnswer> {
+    const state = this.#state();
+    if (state === undefined) return { ok: false, epoch: 0, code: "unknown" };
+    const over = machine.endedBecause(state, Date.now());
+    if (over !== undefined) return { ok: false, epoch: state.epoch, code: over };
+    const firstGrant = !state.granted.includes(question.app);
+    // Stored before anything is awaited: a revocation from here on finds this lane (M1).
+    this.#store(machine.lease(state, question, Date.now()));
+    const { facts, display } = state;
+    const groups = facts["groups"]?.value;
+    const amr = (facts["mfa"]?.value as { methods?: string[] } | undefined)?.methods;
+    const admitted = await this.env.SIGNER.getByName(signerName(state.sid)).admit({
+      sid: state.sid,
+      app: question.app,
+      site: question.site,
+      epoch: state.epoch,
+      policyVersion: question.policyVersion,
+      connector: question.connector,
+      issuer: question.issuer,
+      assert: true,
+      user: {
+        sub: display.sub,
+        ...(display.email === undefined ? {} : { email: display.email }),
+        ...(Array.isArray(groups) ? { groups: groups as string[] } : {}),
+        ...(amr === undefined ? {} : { amr }),
+      },
+    });
+    const now = Date.now();
+    const current = this.#state();
+    if (current === undefined || !machine.isLive(current, now)) {
+      return { ok: false, epoch: current?.epoch ?? 0, code: current === undefined ? "unknown" : (machine.endedBecause(current, now) ?? "revoked") };
+    }
+    // The wait is counted from the answer (M9): the awaited calls above took time.
+    this.#store(machine.lease(current, question, now));
+    return { ok: true, snapshot: machine.snapshot(current), admitted, firstGrant };
+  }
+
+  async end(reason: EndReason, revocation: ReceiptId | "self"): Promise<CutReport> {
+    const now = Date.now();
+    const state = this.#state();
+    if (state === undefined) {
+      this.ctx.storage.kv.put("tombstone", now);
+      await this.ctx.storage.setAlarm(now + TOMBSTONE_MS);
+      return NOTHING_CUT;
+    }
+    const ended = machine.end(state, reason, revocation, now);
+    if (ended !== undefined) {
+      this.#store(ended);
+      await this.ctx.storage.setAlarm(now + PUSH_ATTEMPT_MS);
+    }
+    return this.#finishEnding();
+  }
+
+  async describe(): Promise<SessionDescription | undefined> {
+    const state = this.#state();
+    if (state === undefined) return undefined;
+    const now = Date.now();
+    const lanes = new Map(state.leases.map((one) => [laneName(one.site, one.lane), one]));
+    const answers = await Promise.all(
+      [...lanes.keys()].map((name) => this.env.TUNNEL.getByName(name).streams(state.sid).catch(() => undefined)),
+    );
+    const ended = machine.endedBecause(state, now);
+    return {
+      id: state.sid,
+      subject: state.subject,
+      display: { ...state.display, idToken: "" },
+      startedAt: state.startedAt,
+      expiresAt: state.endsAt,
+      ...(ended === undefined ? {} : { ended }),
+      facts: { ...state.facts, ...state.connection },
+      streams: answers.flatMap((one) => one?.streams ?? []),
+    };
+  }
+
+  override async alarm(): Promise<void> {
+    const now = Date.now();
+    let state = this.#state();
+    if (state === undefined || (state.ended !== undefined && state.ending === undefined)) {
+      await this.ctx.storage.deleteAll();
+      this.#cached = undefined;
+      return;
+    }
+    if (state.ended !== undefined) {
+      await this.#finishEnding();
+      return;
+    }
+    if (now >= state.lastActiveAt + state.idleMs && now < state.endsAt) state = await this.#askForActivity(state);
+    const over = machine.endedBecause(state, now);
+    if (over !== undefined) await this.end(over, "self");
+    else await this.ctx.storage.setAlarm(Math.min(state.endsAt, state.lastActiveAt + state.idleMs));
+  }
+
+  /** Before a session ends for idleness, its lanes say when the user last sent a byte (P19). */
+  async #askForActivity(before: machine.SessionState): Promise<machine.SessionState> {
+    const answers = await Promise.all(
+      before.leases.map((one) => this.env.TUNNEL.getByName(laneName(one.site, one.lane)).streams(before.sid).catch(() => undefined)),
+    );
+    const latest = Math.max(0, ...answers.map((one) => one?.lastActiveAt ?? 0));
+    const state = this.#state() ?? before;
+    const next = machine.touch(state, Math.min(latest, Date.now()));
+    if (next !== state) this.#store(next);
+    return next;
+  }
+
+  /** Tells every lane until all confirmed or their leases ran out. One run at a time; repeating gives the same report. */
+  #finishEnding(): Promise<CutReport> {
+    this.#running ??= this.#tellLanes().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #tellLanes(): Promise<CutReport> {
+    const ending = this.#state()?.ending;
+    if (ending === undefined) return this.#state()?.ending?.report ?? this.#lastReport();
+    const lanes = new Map(ending.waiting.map((one) => [laneName(one.site, one.lane), one]));
+    await Promise.all([...lanes.entries()].map(([name, one]) => this.#tellLane(name, one)));
+    const state = this.#state();
+    const report = state?.ending?.report ?? NOTHING_CUT;
+    if (state?.ending !== undefined) {
+      const { ending: _done, ...rest } = state;
+      this.#store(rest);
+      this.ctx.storage.kv.put("report", report);
+      await this.ctx.storage.setAlarm(Date.now() + TOMBSTONE_MS);
+      await this.env.USER.getByName(state.owner).forget(state.sid).catch(() => undefined);
+    }
+    return report;
+  }
+
+  #lastReport(): CutReport {
+    return (this.ctx.storage.kv.get("report") as CutReport | undefined) ?? NOTHING_CUT;
+  }
+
+  async #tellLane(name: string, lane: machine.Lease): Promise<void> {
+    for (;;) {
+      const state = this.#state();
+      if (state?.ending === undefined) return;
+      const answer = await within(
+        PUSH_ATTEMPT_MS,
+        this.env.TUNNEL.getByName(name).endSession(state.sid, state.epoch, state.ended?.reason ?? "revoked"),
+      );
+      const now = Date.now();
+      const latest = this.#state();
+      if (latest?.ending === undefined) return;
+      const leaseEnd = Math.max(...latest.ending.waiting.filter((one) => laneName(one.site, one.lane) === name).map((one) => one.until), lane.until);
+      if (answer !== undefined) {
+        this.#store(machine.confirm(latest, lane, answer, now));
+        return;
+      }
+      if (now >= Math.min(leaseEnd, state.ending.startedAt + LEASE_WAIT_MS)) {
+        this.#store(machine.confirm(latest, lane, "lease_over", now));
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, PUSH_RETRY_MS));
+    }
+  }
+
+  #state(): machine.SessionState | undefined {
+    this.#cached ??= this.ctx.storage.kv.get(STATE) as machine.SessionState | undefined;
+    return this.#cached;
+  }
+
+  #store(state: machine.SessionState): void {
+    this.ctx.storage.kv.put(STATE, state);
+    this.#cached = state;
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * What a lane keeps on its sockets so that it survives hibernation (M3): at most 16 KiB each,
+ * versioned, because the code that reads may be newer than the code that wrote (M13).
+ */
+import type { ConnectorId, RequestId, SessionId } from "../../core/ids.ts";
+import type { Limits } from "../../policy/decision.ts";
+import type { Ask, Fact } from "../../policy/facts.ts";
+import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
+
+/** A connector's socket after its hello was verified; before that it has no attachment worth keeping. */
+export interface ConnectorAttachment {
+  readonly v: 1;
+  readonly role: "connector";
+  readonly link: string;
+  readonly connector: ConnectorId;
+  readonly thumbprint: string;
+  /** The socket's MAC key (M17). Secret; it never leaves this object and its runtime. */
+  readonly mac: string;
+  /** No stream id below this is used again. */
+  readonly idsUsed: number;
+  readonly welcomedAt: number;
+}
+
+/** A browser's WebSocket that is relayed. */
+export interface ClientAttachment {
+  readonly v: 1;
+  readonly role: "client";
+  readonly link: string;
+  readonly number: number;
+  readonly id: RequestId;
+  readonly sid?: SessionId;
+  readonly ask: Ask;
+  readonly connection: { readonly [name: string]: Fact };
+  readonly issuer: string;
+  readonly openedAt: number;
+  readonly redecideAt: number;
+  readonly limits: Limits;
+  readonly policyVersion: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly window: StreamSnapshot;
+}
+
+export type Attachment = ConnectorAttachment | ClientAttachment;
+
+/** Undefined for a socket of an unknown version or without one: it is closed, never guessed at. */
+export function readAttachment(socket: WebSocket): Attachment | undefined {
+  const stored = socket.deserializeAttachment() as Partial<Attachment> | null;
+  if (stored?.v !== 1 || (stored.role !== "connector" && stored.role !== "client")) return undefined;
+  return stored as Attachment;
+}

@@ -1,0 +1,230 @@
+/**
+ * One connector's welcomed socket on this lane: its mux, the streams on it and the cuts that wait
+ * for an acknowledgement. Not the handshake (handshake.ts) and not what a stream carries (the relays).
+ */
+import { createHmac } from "node:crypto";
+import { fromBase64Url } from "../../core/bytes.ts";
+import type { ConnectorId, SessionId } from "../../core/ids.ts";
+import { CLOSE_CODES } from "../../protocol/close-codes.ts";
+import { encodeControl, readConnectorMessage } from "../../protocol/control.ts";
+import { frameOpenHead, type OpenHead, openHeadJson } from "../../protocol/head.ts";
+import { MAX_CUT_IDS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
+import { Mux } from "../../protocol/mux.ts";
+import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
+import { signStreamOpen } from "../../protocol/stream-mac.ts";
+import { within } from "../within.ts";
+import type { ConnectorAttachment } from "./attachments.ts";
+
+/** Who a stream's frames go to: one of the relays. */
+export interface StreamSink {
+  data(bytes: Uint8Array): void;
+  end(): void;
+  reset(): void;
+  writable(): void;
+}
+
+/** A connector that has not acknowledged a cut by then loses its socket: what it still does is bounded by its own lease. */
+export const CUT_ACK_MS = 3_000;
+
+export class ConnectorLink {
+  readonly socket: WebSocket;
+  readonly mux: Mux;
+  draining = false;
+  #attachment: ConnectorAttachment;
+  readonly #mac: Uint8Array;
+  readonly #sinks = new Map<number, StreamSink>();
+  readonly #cuts = new Map<string, () => void>();
+  readonly #admissions = new Set<string>();
+  #unknown = 0;
+  #cutNumber = 0;
+
+  constructor(socket: WebSocket, attachment: ConnectorAttachment, clock: () => number) {
+    this.socket = socket;
+    this.#attachment = attachment;
+    this.#mac = fromBase64Url(attachment.mac) ?? new Uint8Array();
+    this.mux = new Mux({ role: "edge", now: clock, accept: false });
+    this.mux.reserveIds(attachment.idsUsed);
+  }
+
+  get id(): string {
+    return this.#attachment.link;
+  }
+  get connector(): ConnectorId {
+    return this.#attachment.connector;
+  }
+  get thumbprint(): string {
+    return this.#attachment.thumbprint;
+  }
+  get welcomedAt(): number {
+    return this.#attachment.welcomedAt;
+  }
+  get streams(): number {
+    return this.#sinks.size;
+  }
+
+  /** Reserves a stream; undefined when the link takes no more. Nothing is sent yet. */
+  reserve(sink: StreamSink): number | undefined {
+    const opened = this.mux.open();
+    if (!opened.ok) return undefined;
+    const id = opened.value;
+    if (id >= this.#attachment.idsUsed) {
+      // A block of ids is spent before its first is used, so that a wake never uses one twice (M3).
+      this.#attachment = { ...this.#attachment, idsUsed: id + 2 * STREAM_ID_BLOCK_COUNT };
+      this.socket.serializeAttachment(this.#attachment);
+    }
+    this.#sinks.set(id, sink);
+    return id;
+  }
+
+  /** From now on the stream's frames go to another relay. */
+  hand(id: number, sink: StreamSink): void {
+    if (this.#sinks.has(id)) this.#sinks.set(id, sink);
+  }
+
+  restore(id: number, snapshot: StreamSnapshot, sink: StreamSink): void {
+    this.mux.restore(id, snapshot);
+    this.#sinks.set(id, sink);
+  }
+
+  /** Sends the admission, once per socket, and the stream-open that names it. False when the head is not one. */
+  sendHead(id: number, head: OpenHead, admission: string): boolean {
+    const json = openHeadJson(head);
+    if (!json.ok) return false;
+    if (!this.#admissions.has(head.admission)) {
+      this.#admissions.add(head.admission);
+      this.#text(encodeControl({ t: "admission", jws: admission }));
+    }
+    const mac = signStreamOpen(hmacSha256, this.#mac, head.n, json.value);
+    const frame = frameOpenHead(json.value, mac);
+    return this.mux.write(id, frame) === frame.length;
+  }
+
+  write(id: number, bytes: Uint8Array): number {
+    return this.mux.write(id, bytes);
+  }
+
+  /** Sends what the mux has queued. Called once an event is dealt with, so that a batch is one message. */
+  flush(): void {
+    for (const message of this.mux.takeOutput()) this.#send(message);
+  }
+
+  release(id: number): void {
+    this.#sinks.delete(id);
+  }
+
+  resetStream(id: number): void {
+    this.mux.reset(id);
+    this.#sinks.delete(id);
+    this.flush();
+  }
+
+  /** A binary message. Answers the reason when the peer broke the protocol and the link must go. */
+  receive(message: ArrayBuffer): { code: number; reason: string } | undefined {
+    for (const event of this.mux.receive(new Uint8Array(message))) {
+      switch (event.type) {
+        case "data":
+          this.#sinks.get(event.id)?.data(event.bytes);
+          break;
+        case "end":
+          this.#sinks.get(event.id)?.end();
+          break;
+        case "reset": {
+          const sink = this.#sinks.get(event.id);
+          this.#sinks.delete(event.id);
+          sink?.reset();
+          break;
+        }
+        case "writable":
+          this.#sinks.get(event.id)?.writable();
+          break;
+        case "goaway":
+          this.draining = true;
+          break;
+        case "open":
+          break;
+        case "fatal":
+          this.flush();
+          return { code: event.code, reason: event.reason };
+        default:
+          event satisfies never;
+      }
+    }
+    this.flush();
+    return undefined;
+  }
+
+  /** A text message after the handshake. Answers as `receive` does. */
+  receiveText(raw: string): { code: number; reason: string } | undefined {
+    const read = readConnectorMessage(raw);
+    switch (read.type) {
+      case "keep_alive":
+        return undefined;
+      case "unknown":
+        this.#unknown++;
+        return this.#unknown > MAX_UNKNOWN_CONTROL_COUNT ? { code: CLOSE_CODES.flood.code, reason: "unknown messages" } : undefined;
+      case "malformed":
+        return { code: CLOSE_CODES.protocol_error.code, reason: `control ${read.reason}` };
+      case "too_large":
+        return { code: CLOSE_CODES.too_large.code, reason: "control too large" };
+      case "message":
+        if (read.message.t === "cut_ack") this.#cuts.get(read.message.id)?.();
+        else if (read.message.t === "draining") this.draining = true;
+        return undefined;
+      default:
+        read satisfies never;
+        return undefined;
+    }
+  }
+
+  /**
+   * Tells the connector to destroy the origin sockets of these streams and to forget these
+   * sessions' admissions; true once it acknowledged (M2).
+   */
+  async cut(streams: readonly number[], sessions: readonly SessionId[]): Promise<boolean> {
+    const waits: Promise<true>[] = [];
+    for (let from = 0; from === 0 || from < Math.max(streams.length, sessions.length); from += MAX_CUT_IDS_COUNT) {
+      const id = `${this.#attachment.link}${this.#cutNumber++}`;
+      const acknowledged = new Promise<true>((resolve) => {
+        this.#cuts.set(id, () => {
+          this.#cuts.delete(id);
+          resolve(true);
+        });
+      });
+      waits.push(acknowledged);
+      const part = <T>(all: readonly T[]): T[] => all.slice(from, from + MAX_CUT_IDS_COUNT);
+      this.#text(encodeControl({ t: "cut", id, streams: part(streams), sessions: part(sessions) }));
+    }
+    if (sessions.length > 0) this.#admissions.clear();
+    return (await within(CUT_ACK_MS, Promise.all(waits))) !== undefined;
+  }
+
+  configure(config: string): void {
+    this.#text(encodeControl({ t: "config", jws: config }));
+  }
+
+  /** The socket is gone: every stream on it is. */
+  lost(): void {
+    const sinks = [...this.#sinks.values()];
+    this.#sinks.clear();
+    for (const done of this.#cuts.values()) done();
+    for (const sink of sinks) sink.reset();
+  }
+
+  #text(text: string): void {
+    // What was queued before leaves before: a stream-open never overtakes its admission.
+    this.flush();
+    this.#send(text);
+  }
+
+  #send(message: string | Uint8Array): void {
+    try {
+      this.socket.send(message);
+    } catch {
+      // The socket is closing; webSocketClose ends its streams.
+    }
+  }
+}
+
+function hmacSha256(key: Uint8Array, bytes: Uint8Array): Uint8Array {
+  return createHmac("sha256", key).update(bytes).digest();
+}

@@ -1,0 +1,73 @@
+/**
+ * What this lane decided, on its way to the record (DESIGN §3 promise 8). Repeated allows go in
+ * batches and name the facts of their session by reference, written once per snapshot; what is
+ * acknowledged at once carries all its facts itself.
+ */
+import type { Json } from "../../core/json.ts";
+import type { RequestId } from "../../core/ids.ts";
+import type { Decision } from "../../policy/decision.ts";
+import type { Ask, Fact, Facts } from "../../policy/facts.ts";
+import { decisionData } from "../audit/decision-event.ts";
+import type { AuditWriter } from "../audit/record.ts";
+import type { HeldLease } from "./lease-table.ts";
+import type { CutReason, LiveStream } from "./live-stream.ts";
+
+export class DecisionLog {
+  readonly #writer: AuditWriter;
+  readonly #written = new WeakMap<object, string>();
+  #references = 0;
+
+  constructor(writer: AuditWriter) {
+    this.#writer = writer;
+  }
+
+  /** The record cannot keep up: nothing more may be allowed (fail closed). */
+  get overloaded(): boolean {
+    return this.#writer.overloaded;
+  }
+
+  get pending(): number {
+    return this.#writer.pending;
+  }
+
+  /** A repeated allow, or a decision on a live stream. */
+  add(
+    id: RequestId,
+    ask: Ask,
+    facts: Facts,
+    lease: HeldLease | undefined,
+    connection: { readonly [name: string]: Fact },
+    decision: Decision,
+    now: number,
+  ): void {
+    const data = decisionData(ask, facts, decision);
+    const shared = lease?.snapshot.facts;
+    const reference = shared === undefined ? {} : { facts_ref: this.#refer(shared, now) };
+    this.#writer.add({ id, at: now, kind: "decision", data: { ...data, facts: connection as unknown as Json, ...reference } });
+  }
+
+  streamEnded(stream: LiveStream, how: "done" | "broken" | CutReason, now: number): void {
+    this.#writer.add({
+      id: stream.id,
+      at: now,
+      kind: "stream_end",
+      data: {
+        app: stream.ask.app,
+        protocol: stream.ask.protocol,
+        how,
+        bytes_in: stream.bytesIn,
+        bytes_out: stream.bytesOut,
+        lasted_ms: now - stream.openedAt,
+      },
+    });
+  }
+
+  #refer(facts: { readonly [name: string]: Fact }, now: number): string {
+    const known = this.#written.get(facts);
+    if (known !== undefined) return known;
+    const reference = `${this.#writer.name}:${++this.#references}`;
+    this.#written.set(facts, reference);
+    this.#writer.add({ id: reference, at: now, kind: "facts", data: { facts: facts as unknown as Json } });
+    return reference;
+  }
+}

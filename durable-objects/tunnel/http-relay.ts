@@ -1,0 +1,283 @@
+/**
+ * One HTTP exchange on a stream: the request's body up, the answer's body down, both under
+ * credit, both held while the lane may not pass them (M4). A broken transfer is an error at
+ * both ends, never a short success. Not the decision and not the headers.
+ */
+import { HeadReader, type AnswerHead, parseAnswerHead } from "../../protocol/head.ts";
+import type { ConnectorLink, StreamSink } from "./connector-link.ts";
+import type { CutReason, LiveStream } from "./live-stream.ts";
+
+/** What a relay asks of its lane. */
+export interface Lane {
+  /** May a byte of this stream pass now? Three comparisons (M4). */
+  passes(stream: LiveStream, now: number): boolean;
+  /** Renews what ran out and decides again; false when the stream was cut. */
+  renew(stream: LiveStream): Promise<boolean>;
+  noteUserByte(stream: LiveStream, now: number): void;
+  finished(stream: LiveStream, how: "done" | "broken" | CutReason): void;
+}
+
+export type Answer = AnswerHead | { readonly broken: CutReason | "reset" | "protocol" };
+
+/** A body without a byte for this long is broken off: a vanished client is noticed only by a write (M15). */
+export const BODY_IDLE_MS = 600_000;
+/** An event stream gets a comment when it was quiet for this long, which shows whether the client is there. */
+export const HEARTBEAT_MS = 20_000;
+/** What is read of an upload after the app has answered without it, so that the answer is not lost. */
+export const MAX_DISCARD_BYTES = 8 * 1024 * 1024;
+const HEARTBEAT = new TextEncoder().encode(": \n\n");
+
+export class HttpRelay implements StreamSink {
+  readonly answer: Promise<Answer>;
+  #settle: (answer: Answer) => void = () => undefined;
+  readonly #lane: Lane;
+  readonly #link: ConnectorLink;
+  #number = 0;
+  #stream: LiveStream | undefined;
+  readonly #head = new HeadReader("answer");
+  #answered = false;
+  readonly #queue: Uint8Array[] = [];
+  #handedOver = 0;
+  #ended = false;
+  #over = false;
+  #uploaded = true;
+  #wakeDown: (() => void) | undefined;
+  #wakeUp: (() => void) | undefined;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #heartbeat = false;
+  #atBoundary = false;
+  #idleMs = BODY_IDLE_MS;
+
+  constructor(lane: Lane, link: ConnectorLink) {
+    this.#lane = lane;
+    this.#link = link;
+    this.answer = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  /** The request's body still comes from the client. */
+  get uploading(): boolean {
+    return !this.#uploaded && !this.#over;
+  }
+
+  bind(stream: LiveStream, number: number, idleMs: number | undefined): void {
+    this.#stream = stream;
+    this.#number = number;
+    if (idleMs !== undefined) this.#idleMs = idleMs;
+  }
+
+  /** Frames from the connector. */
+  data(bytes: Uint8Array): void {
+    if (this.#answered) {
+      this.#queue.push(bytes);
+      this.#wakeDown?.();
+      return;
+    }
+    const read = this.#head.feed(bytes);
+    if (read.type === "more") return this.#link.mux.consumed(this.#number, bytes.length);
+    const head = read.type === "head" ? parseAnswerHead(read.json) : undefined;
+    if (read.type !== "head" || head?.ok !== true) return this.#break({ broken: "protocol" }, "broken");
+    this.#link.mux.consumed(this.#number, bytes.length - read.rest.length);
+    this.#answered = true;
+    if (read.rest.length > 0) this.#queue.push(read.rest);
+    this.#settle(head.value);
+  }
+
+  end(): void {
+    this.#ended = true;
+    if (!this.#answered) return this.#break({ broken: "protocol" }, "broken");
+    this.#wakeDown?.();
+  }
+
+  reset(): void {
+    this.#break({ broken: "reset" }, "broken");
+  }
+
+  writable(): void {
+    this.#wakeUp?.();
+  }
+
+  cut(why: CutReason): number {
+    const inFlight = this.#handedOver;
+    this.#break({ broken: why }, why);
+    return inFlight;
+  }
+
+  /** The stream becomes a WebSocket: hands over what came after the head, and lets go. */
+  handOver(): Uint8Array[] {
+    this.#over = true;
+    return this.#queue.splice(0);
+  }
+
+  /** No body will follow: the exchange is complete. */
+  finishWithoutBody(): void {
+    this.#finish();
+  }
+
+  /** The answer's body for the client. `eventStream`: quiet times are filled with comments. */
+  body(eventStream: boolean): ReadableStream<Uint8Array> {
+    this.#heartbeat = eventStream;
+    this.#atBoundary = eventStream;
+    this.#rearm();
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+        },
+        pull: (controller) => this.#pull(controller),
+        cancel: () => this.#break({ broken: "reset" }, "done"),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    this.#handedOver = 0;
+    for (;;) {
+      // An error was put on the controller when the exchange broke.
+      if (this.#over) return;
+      const chunk = this.#queue[0];
+      if (chunk === undefined) {
+        if (this.#ended) {
+          this.#finish();
+          controller.close();
+          return;
+        }
+        await new Promise<void>((resolve) => {
+          this.#wakeDown = resolve;
+        });
+        continue;
+      }
+      if (!(await this.#mayPass())) return;
+      this.#queue.shift();
+      this.#handedOver = chunk.length;
+      if (this.#heartbeat) this.#atBoundary = endsEvent(chunk);
+      if (this.#stream !== undefined) this.#stream.bytesOut += chunk.length;
+      controller.enqueue(chunk);
+      this.#link.mux.consumed(this.#number, chunk.length);
+      this.#link.flush();
+      this.#rearm();
+      return;
+    }
+  }
+
+  /** The request's body, chunk by chunk, as far as credit goes. */
+  async upload(body: ReadableStream<Uint8Array>, maxBytes: number | undefined): Promise<void> {
+    this.#uploaded = false;
+    const reader = body.getReader();
+    let discarded = 0;
+    let total = 0;
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        total += value.length;
+        if (maxBytes !== undefined && total > maxBytes) {
+          this.#break({ v: 1, error: "upstream_protocol", detail: "body_too_large" }, "broken");
+        }
+        if (this.#over || this.#ended) {
+          discarded += value.length;
+          if (discarded > MAX_DISCARD_BYTES) break;
+          continue;
+        }
+        await this.#send(value);
+      }
+      if (!this.#over) {
+        this.#link.mux.end(this.#number);
+        this.#link.flush();
+      }
+      this.#uploaded = true;
+    } catch {
+      // The client broke its upload off: the app must not take what came for the whole.
+      this.#break({ broken: "reset" }, "broken");
+    } finally {
+      await reader.cancel().catch(() => undefined);
+    }
+  }
+
+  async #send(value: Uint8Array): Promise<void> {
+    let rest = value;
+    while (rest.length > 0 && !this.#over && !this.#ended) {
+      if (!(await this.#mayPass())) return;
+      const taken = this.#link.write(this.#number, rest);
+      this.#link.flush();
+      rest = rest.subarray(taken);
+      if (this.#stream !== undefined && taken > 0) {
+        this.#stream.bytesIn += taken;
+        this.#lane.noteUserByte(this.#stream, Date.now());
+      }
+      if (rest.length === 0) return;
+      await new Promise<void>((resolve) => {
+        this.#wakeUp = resolve;
+      });
+    }
+  }
+
+  async #mayPass(): Promise<boolean> {
+    const stream = this.#stream;
+    if (stream === undefined || this.#over) return false;
+    while (!this.#lane.passes(stream, Date.now())) {
+      stream.held = true;
+      const allowed = await this.#lane.renew(stream);
+      stream.held = false;
+      if (!allowed || this.#over) return false;
+    }
+    return true;
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    if (!this.#uploaded) this.#link.mux.reset(this.#number);
+    this.#link.mux.end(this.#number);
+    this.#link.flush();
+    this.#link.release(this.#number);
+    if (this.#stream !== undefined) this.#lane.finished(this.#stream, "done");
+  }
+
+  #break(answer: Answer, how: "done" | "broken" | CutReason): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#queue.length = 0;
+    this.#link.resetStream(this.#number);
+    this.#settle(answer);
+    try {
+      this.#controller?.error(new Error("the connection to the app was broken off"));
+    } catch {
+      // Already closed or cancelled by the client.
+    }
+    this.#wakeDown?.();
+    this.#wakeUp?.();
+    if (this.#stream !== undefined) this.#lane.finished(this.#stream, how);
+  }
+
+  #rearm(): void {
+    clearTimeout(this.#timer);
+    if (this.#over) return;
+    this.#timer = setTimeout(() => this.#quiet(), this.#heartbeat ? HEARTBEAT_MS : this.#idleMs);
+  }
+
+  #quiet(): void {
+    if (!this.#heartbeat) return this.#break({ broken: "reset" }, "broken");
+    // Between two events only: a comment inside one would change it.
+    if (this.#atBoundary && this.#queue.length === 0) {
+      try {
+        this.#controller?.enqueue(HEARTBEAT);
+      } catch {
+        return this.#break({ broken: "reset" }, "done");
+      }
+    }
+    this.#rearm();
+  }
+}
+
+/** True when the chunk ends an event (a blank line). */
+function endsEvent(chunk: Uint8Array): boolean {
+  const last = chunk.at(-1);
+  const before = chunk.at(-2);
+  return last === 10 && (before === 10 || (before === 13 && chunk.at(-3) === 10));
+}

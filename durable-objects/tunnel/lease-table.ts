@@ -1,0 +1,138 @@
+/**
+ * What a lane may trust of each session, and for how long (M1, M4, M9). Pure but for the
+ * question it is handed as a function. Not the streams: stream-table.ts holds those.
+ */
+import type { AppId, SessionId } from "../../core/ids.ts";
+import { LEASE_HOLD_MS } from "../lease-terms.ts";
+import type { EndReason, LeaseAnswer, SessionSnapshot } from "../session/rpc.ts";
+import type { Admitted } from "../signer/rpc.ts";
+
+export interface HeldLease {
+  readonly snapshot: SessionSnapshot;
+  /** This object's clock; counted from before the question was sent (M9). */
+  readonly until: number;
+  /** When this lane last saw a byte from the user; finer than the session's own note. */
+  lastActiveAt: number;
+}
+
+export interface HeldAdmission extends Admitted {
+  readonly until: number;
+}
+
+export type LeaseOutcome =
+  | { readonly ok: true; readonly lease: HeldLease; readonly admission: HeldAdmission; readonly firstGrant: boolean }
+  | { readonly ok: false; readonly code: EndReason | "unknown" | "unavailable" };
+
+/** What an admission is for; another connector key, policy version or epoch needs another (M17). */
+export interface AdmissionKey {
+  readonly sid: SessionId;
+  readonly app: AppId;
+  readonly connector: string;
+  readonly policyVersion: number;
+}
+
+/** A reply that a push overtook is asked for again at most this often. Bounds a fight of pushes and questions. */
+const MAX_ASK_COUNT = 4;
+
+const keyOf = (key: AdmissionKey): string => `${key.sid}\n${key.app}\n${key.connector}\n${key.policyVersion}`;
+
+export class LeaseTable {
+  readonly #leases = new Map<SessionId, HeldLease>();
+  readonly #admissions = new Map<string, HeldAdmission>();
+  readonly #asking = new Map<string, Promise<LeaseOutcome>>();
+  /** Questions in flight per session, and the highest epoch pushed meanwhile (M1). */
+  readonly #inFlight = new Map<SessionId, { count: number; floor: number }>();
+
+  get size(): number {
+    return this.#leases.size;
+  }
+
+  lease(sid: SessionId, now: number): HeldLease | undefined {
+    const held = this.#leases.get(sid);
+    return held !== undefined && now < held.until ? held : undefined;
+  }
+
+  /** The last word of the session, even when its lease ran out: good for reports, never for passing bytes. */
+  last(sid: SessionId): HeldLease | undefined {
+    return this.#leases.get(sid);
+  }
+
+  admission(key: AdmissionKey, now: number): HeldAdmission | undefined {
+    const held = this.#admissions.get(keyOf(key));
+    return held !== undefined && now < held.until ? held : undefined;
+  }
+
+  /**
+   * A lease and an admission, asking the session when either is missing or ran out. Questions
+   * for the same key share one flight. Whoever awaits this must look at the table again,
+   * synchronously, before it lets a stream open.
+   */
+  ensure(key: AdmissionKey, ask: () => Promise<LeaseAnswer>, clock: () => number): Promise<LeaseOutcome> {
+    const now = clock();
+    const lease = this.lease(key.sid, now);
+    const admission = this.admission(key, now);
+    if (lease !== undefined && admission !== undefined) return Promise.resolve({ ok: true, lease, admission, firstGrant: false });
+    const name = keyOf(key);
+    const running = this.#asking.get(name);
+    if (running !== undefined) return running;
+    const flight = this.#ask(key, ask, clock).finally(() => this.#asking.delete(name));
+    this.#asking.set(name, flight);
+    return flight;
+  }
+
+  async #ask(key: AdmissionKey, ask: () => Promise<LeaseAnswer>, clock: () => number): Promise<LeaseOutcome> {
+    const flight = this.#inFlight.get(key.sid) ?? { count: 0, floor: 0 };
+    this.#inFlight.set(key.sid, flight);
+    flight.count++;
+    try {
+      for (let attempt = 0; attempt < MAX_ASK_COUNT; attempt++) {
+        const sentAt = clock();
+        const answer = await ask().catch(() => undefined);
+        if (answer === undefined) return { ok: false, code: "unavailable" };
+        if (!answer.ok) {
+          this.drop(key.sid);
+          return { ok: false, code: answer.code };
+        }
+        // A push overtook this reply: it speaks of a session as it was before (M1).
+        if (answer.snapshot.epoch < flight.floor) continue;
+        const before = this.#leases.get(key.sid);
+        if (before !== undefined && before.snapshot.epoch > answer.snapshot.epoch) continue;
+        const until = sentAt + LEASE_HOLD_MS;
+        const lastActiveAt = Math.max(before?.lastActiveAt ?? 0, answer.snapshot.lastActiveAt);
+        const lease: HeldLease = { snapshot: answer.snapshot, until: Math.max(until, before?.until ?? 0), lastActiveAt };
+        const admission: HeldAdmission = { ...answer.admitted, until: sentAt + answer.admitted.usableMs };
+        this.#leases.set(key.sid, lease);
+        this.#admissions.set(keyOf(key), admission);
+        return { ok: true, lease, admission, firstGrant: answer.firstGrant };
+      }
+      return { ok: false, code: "unavailable" };
+    } finally {
+      flight.count--;
+      if (flight.count === 0) this.#inFlight.delete(key.sid);
+    }
+  }
+
+  /** A push: everything known of the session is void, and replies still under way count only from `epoch` on. */
+  push(sid: SessionId, epoch: number): void {
+    const flight = this.#inFlight.get(sid);
+    if (flight !== undefined) flight.floor = Math.max(flight.floor, epoch);
+    this.drop(sid);
+  }
+
+  drop(sid: SessionId): void {
+    this.#leases.delete(sid);
+    const prefix = `${sid}\n`;
+    for (const name of this.#admissions.keys()) if (name.startsWith(prefix)) this.#admissions.delete(name);
+  }
+
+  noteActivity(sid: SessionId, now: number): void {
+    const lease = this.#leases.get(sid);
+    if (lease !== undefined) lease.lastActiveAt = now;
+  }
+
+  /** Forgets what ran out and is not in use. */
+  sweep(now: number, inUse: (sid: SessionId) => boolean): void {
+    for (const [sid, lease] of this.#leases) if (now >= lease.until && !inUse(sid)) this.drop(sid);
+    for (const [name, admission] of this.#admissions) if (now >= admission.until) this.#admissions.delete(name);
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * One live stream as the lane sees it, whatever its protocol: enough to decide again, to count
+ * and to cut. The relays (http-relay.ts, websocket-relay.ts) move its bytes.
+ */
+import type { RequestId, SessionId } from "../../core/ids.ts";
+import type { Limits } from "../../policy/decision.ts";
+import type { Ask, Fact } from "../../policy/facts.ts";
+import type { StreamReport } from "./rpc.ts";
+
+export interface LiveStream {
+  readonly id: RequestId;
+  /** Absent for a public path. */
+  readonly sid: SessionId | undefined;
+  readonly ask: Ask;
+  /** The facts of the connection that brought it (P17). */
+  readonly connection: { readonly [name: string]: Fact };
+  /** The launcher's origin, for assertions of a renewed lease. */
+  readonly issuer: string;
+  readonly openedAt: number;
+  /** The link's id and the stream's number on it; a cut names them to the connector. */
+  readonly link: string;
+  readonly number: number;
+  /** From this instant the last decision no longer stands; 0 makes the next byte wait for a new one. */
+  redecideAt: number;
+  limits: Limits;
+  policyVersion: number;
+  bytesIn: number;
+  bytesOut: number;
+  held: boolean;
+  /** Ends both sides at once; answers the bytes that were handed over and may still be on their way. */
+  readonly cut: (why: CutReason) => number;
+}
+
+/** revoked: the session or app is gone · policy: decided again and no longer allowed · limit: bytes used up · link: the connector is gone */
+export type CutReason = "revoked" | "policy" | "limit" | "link" | "expired";
+
+export class StreamTable {
+  readonly #streams = new Map<RequestId, LiveStream>();
+
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  add(stream: LiveStream): void {
+    this.#streams.set(stream.id, stream);
+  }
+
+  remove(id: RequestId): void {
+    this.#streams.delete(id);
+  }
+
+  get(id: RequestId): LiveStream | undefined {
+    return this.#streams.get(id);
+  }
+
+  where(fits: (stream: LiveStream) => boolean): LiveStream[] {
+    return [...this.#streams.values()].filter(fits);
+  }
+
+  ofSession(sid: SessionId): LiveStream[] {
+    return this.where((one) => one.sid === sid);
+  }
+
+  holdsSession(sid: SessionId): boolean {
+    for (const one of this.#streams.values()) if (one.sid === sid) return true;
+    return false;
+  }
+}
+
+export function reportOf(stream: LiveStream): StreamReport {
+  return {
+    id: stream.id,
+    ...(stream.sid === undefined ? {} : { sid: stream.sid }),
+    app: stream.ask.app,
+    protocol: stream.ask.protocol,
+    bytesIn: stream.bytesIn,
+    bytesOut: stream.bytesOut,
+    state: stream.held ? "held" : "open",
+  };
+}

@@ -1,0 +1,82 @@
+/**
+ * The policy as this lane holds it: compiled, stored for a wake, and trusted only while its lease
+ * from control lasts (M8). Not the decision.
+ */
+import { compile, type CompiledPolicy } from "../../policy/compile.ts";
+import type { PolicySnapshot } from "../control/rpc.ts";
+import { LEASE_HOLD_MS } from "../lease-terms.ts";
+
+const STORED = "policy";
+
+interface SyncStore {
+  get(key: string): unknown;
+  put(key: string, value: unknown): void;
+}
+
+export class PolicyHold {
+  readonly #store: SyncStore;
+  readonly #ask: (known: number) => Promise<PolicySnapshot | undefined>;
+  #compiled: CompiledPolicy | undefined;
+  #until = 0;
+  #asking: Promise<CompiledPolicy | undefined> | undefined;
+  #loaded = false;
+
+  constructor(store: SyncStore, ask: (known: number) => Promise<PolicySnapshot | undefined>) {
+    this.#store = store;
+    this.#ask = ask;
+  }
+
+  /** The newest known version, whether or not its lease lasts; 0 when there is none. */
+  get version(): number {
+    return this.#load()?.version ?? 0;
+  }
+
+  get compiled(): CompiledPolicy | undefined {
+    return this.#load();
+  }
+
+  isFresh(now: number): boolean {
+    return now < this.#until;
+  }
+
+  /** The policy under a live lease; undefined when control cannot be asked or nothing is live. */
+  fresh(clock: () => number): Promise<CompiledPolicy | undefined> {
+    if (this.isFresh(clock())) return Promise.resolve(this.#load());
+    this.#asking ??= this.#renew(clock).finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  /** A push from control. An older version than the known one is not taken. */
+  take(snapshot: PolicySnapshot, now: number): CompiledPolicy | undefined {
+    if (snapshot.version >= this.version) {
+      this.#compiled = compile(snapshot.document, snapshot.version);
+      this.#store.put(STORED, snapshot);
+      this.#until = now + LEASE_HOLD_MS;
+    }
+    return this.#load();
+  }
+
+  async #renew(clock: () => number): Promise<CompiledPolicy | undefined> {
+    const sentAt = clock();
+    let answer: PolicySnapshot | undefined;
+    try {
+      answer = await this.#ask(this.version);
+    } catch {
+      return undefined;
+    }
+    if (answer !== undefined) this.take(answer, sentAt);
+    else if (this.version > 0) this.#until = Math.max(this.#until, sentAt + LEASE_HOLD_MS);
+    return this.isFresh(clock()) ? this.#load() : undefined;
+  }
+
+  #load(): CompiledPolicy | undefined {
+    if (!this.#loaded) {
+      this.#loaded = true;
+      const stored = this.#store.get(STORED) as PolicySnapshot | undefined;
+      if (stored !== undefined) this.#compiled = compile(stored.document, stored.version);
+    }
+    return this.#compiled;
+  }
+}

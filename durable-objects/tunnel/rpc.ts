@@ -1,0 +1,93 @@
+/** Tunnel: the calls it answers, and what the worker hands it with a request. Types only. */
+import type { PublicJwk } from "../../identity/keys.ts";
+import type { AppId, ConnectorId, ReceiptId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
+import type { Ask, Fact } from "../../policy/facts.ts";
+import type { CutReport } from "../cut-report.ts";
+import type { PolicySnapshot } from "../control/rpc.ts";
+
+/** Travels as the only header of the worker's internal request, so that no browser header can pose as it. */
+export const OPEN_HEADER = "postern-open";
+export const CONNECT_HEADER = "postern-connect";
+/** On the tunnel's answer: this is a refusal for the worker to explain, not the app's answer. */
+export const REFUSAL_HEADER = "postern-refusal";
+
+export interface OpenContext {
+  readonly v: 1;
+  readonly request: RequestId;
+  readonly site: SiteId;
+  readonly lane: number;
+  /** Absent for a public path (P20). */
+  readonly sid?: SessionId;
+  readonly ask: Ask;
+  readonly stamp: { readonly epoch: number; readonly policyVersion: number };
+  readonly connection: { readonly [name: string]: Fact };
+  readonly issuer: string;
+  readonly method: string;
+  /** Origin-form target with query, built from the canonical path. */
+  readonly target: string;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly publicOrigin: string;
+  readonly body: "none" | "stream";
+  readonly length?: number;
+}
+
+export interface ConnectContext {
+  readonly v: 1;
+  readonly site: SiteId;
+  readonly lane: number;
+  readonly connector: ConnectorId;
+  readonly publicKey: PublicJwk;
+  readonly thumbprint: string;
+  readonly keySet: string;
+}
+
+export type RefusalCode =
+  | "denied"
+  | "step_up"
+  | "revoked"
+  | "no_connector"
+  | "upstream_refused"
+  | "upstream_timeout"
+  | "upstream_tls"
+  | "upstream_name"
+  | "upstream_reset"
+  | "upstream_protocol"
+  | "overloaded"
+  | "unavailable";
+
+export interface Refusal {
+  readonly code: RefusalCode;
+  readonly policyVersion: number;
+  readonly detail?: string;
+}
+
+export interface StreamReport {
+  readonly id: RequestId;
+  readonly sid?: SessionId;
+  readonly app: AppId;
+  readonly protocol: Ask["protocol"];
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly state: "open" | "held" | "frozen";
+}
+
+export interface LaneStatus {
+  readonly site: SiteId;
+  readonly lane: number;
+  readonly policyVersion: number;
+  readonly connectors: readonly { readonly id: ConnectorId; readonly streams: number; readonly draining: boolean }[];
+  readonly streams: number;
+  readonly leases: number;
+  /** What keeps this lane from hibernating, in words (M14). */
+  readonly awake: readonly string[];
+}
+
+export interface TunnelRpc {
+  /** A new policy: decide again for every live stream (M7); answers when connectors confirmed their cuts. */
+  applyPolicy(lane: { site: SiteId; lane: number }, snapshot: PolicySnapshot): Promise<CutReport>;
+  endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport & { readonly nonce: string }>;
+  endApp(app: AppId): Promise<CutReport>;
+  endConnector(connector: ConnectorId, revocation: ReceiptId): Promise<CutReport>;
+  streams(sid: SessionId): Promise<{ readonly streams: readonly StreamReport[]; readonly lastActiveAt: number }>;
+  status(): Promise<LaneStatus | undefined>;
+}

@@ -1,0 +1,25 @@
+/** What a connector is told of its site's apps; the signer signs it. Nothing about who may reach them. */
+import type { SiteId } from "../../core/ids.ts";
+import type { Json } from "../../core/json.ts";
+import type { App, PolicyDocument } from "../../policy/document.ts";
+
+export function siteConfig(document: PolicyDocument, site: SiteId): Json {
+  return { apps: document.apps.filter((app) => app.site === site).map(appConfig) };
+}
+
+function appConfig(app: App): Json {
+  const { id, upstreams, host, tls, timeouts, health } = app;
+  return {
+    id,
+    upstreams,
+    host: host as Json,
+    tls: {
+      server_name: tls.serverName,
+      ca: tls.ca,
+      pin: tls.pin[0]?.replace(/^sha256\//, ""),
+      verify: tls.verify,
+    },
+    timeouts: { connect: timeouts.connect, first_byte: timeouts.firstByte, idle: timeouts.idle },
+    ...(health === undefined ? {} : { health: { path: health.path, every: health.every, expect: health.expect[0] } }),
+  };
+}

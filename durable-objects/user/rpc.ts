@@ -1,0 +1,46 @@
+/** User: the calls it answers. Types only. */
+import type { ReceiptId, SessionId, UserId } from "../../core/ids.ts";
+import type { Fact, Subject } from "../../policy/facts.ts";
+import type { CutReport } from "../cut-report.ts";
+
+/** What a sign-in proved, ready to become a session. */
+export interface SignIn {
+  readonly owner: UserId | string;
+  readonly subject: Subject;
+  readonly display: Display;
+  readonly facts: { readonly [name: string]: Fact };
+  /** When the attempt began: an attempt older than a revocation is refused (CONTRACT "The receipt"). */
+  readonly attemptStartedAt: number;
+  /** Absolute end; the policy's `defaults.session.max` at sign-in. */
+  readonly endsAt: number;
+  readonly idleMs: number;
+  readonly credential: NewCredential;
+  /** For a service token: the name its session object is found by. */
+  readonly sessionName?: string;
+}
+
+export interface Display {
+  readonly sub: string;
+  readonly provider?: string;
+  readonly email?: string;
+  readonly name?: string;
+  /** id_token_hint for sign-out at the provider. */
+  readonly idToken?: string;
+}
+
+/** A secret that opens a session for one audience: a host, "postern:admin", "any" or one app. */
+export interface NewCredential {
+  readonly kind: "cookie" | "service" | "operator" | "app_bearer";
+  readonly audience: string;
+  /** Base64url SHA-256 of the secret. */
+  readonly hash: string;
+  readonly expiresAt: number;
+}
+
+export interface UserRpc {
+  signIn(request: SignIn): Promise<{ ok: true; sid: SessionId } | { ok: false; code: "revoked" | "full" }>;
+  sessions(): Promise<readonly SessionId[]>;
+  revoke(revocation: ReceiptId): Promise<CutReport>;
+  /** A session tells that it ended by itself. */
+  forget(sid: SessionId): Promise<void>;
+}

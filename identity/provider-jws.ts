@@ -1,0 +1,123 @@
+/**
+ * A JWT signed by an identity provider: size, header, signature and times. What its claims mean
+ * is decided elsewhere (id-token.ts). Not for tokens that Postern signs: see strict-jws.ts.
+ */
+import { compactVerify, decodeProtectedHeader, errors } from "jose";
+import type { CompactJWSHeaderParameters } from "jose";
+import type { AuthorizationServer } from "oauth4webapi";
+import { fromBase64Url } from "../core/bytes.ts";
+import { err, ok } from "../core/result.ts";
+import type { Result } from "../core/result.ts";
+import { SECOND_MS } from "../core/time.ts";
+import { oidcProblem } from "./problems.ts";
+import type { OidcProblem } from "./problems.ts";
+import type { CachedKeys } from "./provider-cache.ts";
+import { providerKeys } from "./provider-keys.ts";
+import type { OidcIo, ProviderSettings } from "./provider.ts";
+
+/** Bounds the work on a token before its signature is known (class F). */
+export const PROVIDER_TOKEN_MAX_CHARS = 65_536;
+/** Asymmetric only; "none" and HMAC have no place where keys are public (class F). */
+export const PROVIDER_ALGORITHMS: readonly string[] = ["RS256", "PS256", "ES256", "EdDSA"];
+/** How far a provider's clock may be from ours. */
+export const PROVIDER_CLOCK_TOLERANCE_SECONDS = 30;
+
+export type ProviderClaims = { readonly [claim: string]: unknown };
+
+/** Header parameters that would let a token choose its own key or meaning. */
+const REFUSED_HEADERS = ["jku", "jwk", "x5u", "crit", "zip", "b64"];
+
+/**
+ * Verifies a provider's JWT and its exp, iat and nbf against `io.now()`. `types` lists the header
+ * `typ` values allowed, "" standing for none. Errors: token_invalid, clock_wrong, and those of providerKeys.
+ */
+export async function verifyProviderJws(
+  token: string,
+  types: readonly string[],
+  provider: ProviderSettings,
+  as: AuthorizationServer,
+  io: OidcIo,
+): Promise<Result<ProviderClaims, OidcProblem>> {
+  const refuse = (cause: string): { ok: false; error: OidcProblem } => err(oidcProblem(provider.id, "token_invalid", cause));
+  if (token.length > PROVIDER_TOKEN_MAX_CHARS) return refuse("token too large");
+  const parts = token.split(".", 4);
+  // Canonical base64url only, so that one token has one spelling.
+  if (parts.length !== 3 || parts.some((part) => part === "" || fromBase64Url(part) === undefined)) return refuse("not a JWS");
+  const header = readHeader(token);
+  if (header === undefined) return refuse("header is not JSON");
+  if (!PROVIDER_ALGORITHMS.includes(header.alg ?? "")) return refuse("algorithm refused");
+  if (REFUSED_HEADERS.some((name) => Object.hasOwn(header, name))) return refuse("header parameter refused");
+  if (!types.includes((header.typ ?? "").toLowerCase())) return refuse("typ refused");
+
+  const held = await providerKeys(provider, as, io, false);
+  if (!held.ok) return held;
+  let payload = await verifyWith(token, held.value);
+  if (payload === undefined) {
+    // A new key, or a new key under an old id: ask once more; the interval in providerKeys bounds it.
+    const renewed = await providerKeys(provider, as, io, true);
+    if (!renewed.ok) return renewed;
+    if (renewed.value !== held.value) payload = await verifyWith(token, renewed.value);
+  }
+  if (payload === undefined) return refuse("signature");
+  const claims = readClaims(payload);
+  if (claims === undefined) return refuse("claims are not a JSON object");
+  return checkTimes(claims, provider, io);
+}
+
+function readHeader(token: string): CompactJWSHeaderParameters | undefined {
+  try {
+    const header = decodeProtectedHeader(token);
+    if (typeof header.alg !== "string" || (header.typ !== undefined && typeof header.typ !== "string")) return undefined;
+    return { ...header, alg: header.alg };
+  } catch {
+    return undefined;
+  }
+}
+
+async function verifyWith(token: string, held: CachedKeys): Promise<Uint8Array | undefined> {
+  const options = { algorithms: [...PROVIDER_ALGORITHMS] };
+  try {
+    return (await compactVerify(token, held.resolve, options)).payload;
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) return undefined;
+    // A provider that sends no key id: any of its keys may have signed.
+    for await (const key of error) {
+      const verified = await compactVerify(token, key, options).catch(() => undefined);
+      if (verified !== undefined) return verified.payload;
+    }
+    return undefined;
+  }
+}
+
+function readClaims(payload: Uint8Array): ProviderClaims | undefined {
+  try {
+    const claims: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload));
+    return typeof claims === "object" && claims !== null && !Array.isArray(claims) ? { ...claims } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A NumericDate that can be reckoned with: 1e300, "1", NaN and fractions of years to come are not. */
+export function numericDate(value: unknown): number | undefined {
+  const MAX_NUMERIC_DATE = 253_402_300_799; // the end of the year 9999
+  return typeof value === "number" && value >= 0 && value <= MAX_NUMERIC_DATE ? value : undefined;
+}
+
+function checkTimes(claims: ProviderClaims, provider: ProviderSettings, io: OidcIo): Result<ProviderClaims, OidcProblem> {
+  const now = io.now() / SECOND_MS;
+  const exp = numericDate(claims["exp"]);
+  const iat = numericDate(claims["iat"]);
+  const nbf = claims["nbf"] === undefined ? 0 : numericDate(claims["nbf"]);
+  if (exp === undefined || iat === undefined || nbf === undefined) {
+    return err(oidcProblem(provider.id, "token_invalid", "exp, iat or nbf is missing or not a date"));
+  }
+  const issuedIn = Math.max(iat, nbf) - now;
+  if (issuedIn > PROVIDER_CLOCK_TOLERANCE_SECONDS) {
+    return err(oidcProblem(provider.id, "clock_wrong", "token from the future", { skewSeconds: -Math.round(issuedIn) }));
+  }
+  if (now - exp >= PROVIDER_CLOCK_TOLERANCE_SECONDS) {
+    return err(oidcProblem(provider.id, "clock_wrong", "token expired", { skewSeconds: Math.round(now - iat) }));
+  }
+  return ok(claims);
+}

@@ -1,0 +1,101 @@
+/**
+ * A provider's signing keys, cached with bounds on both ends: an unknown key id asks again at most
+ * every 30 s, and a set that cannot be renewed stops counting after an hour. Not our own keys.
+ */
+import { createLocalJWKSet } from "jose";
+import type { JSONWebKeySet, JWK } from "jose";
+import type { AuthorizationServer } from "oauth4webapi";
+import { err, ok } from "../core/result.ts";
+import type { Result } from "../core/result.ts";
+import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../core/time.ts";
+import { fetchBounded, FetchRefused, JWKS_MAX_BYTES, PROVIDER_DEADLINE_MS } from "./bounded-fetch.ts";
+import { oidcProblem } from "./problems.ts";
+import type { OidcProblem } from "./problems.ts";
+import { cacheEntry } from "./provider-cache.ts";
+import type { CachedKeys } from "./provider-cache.ts";
+import type { OidcIo, ProviderSettings } from "./provider.ts";
+
+/** After this a set is renewed before use, so that a withdrawn key stops counting. */
+export const JWKS_FRESH_MS = 10 * MINUTE_MS;
+/** After this a set that could not be renewed counts no longer: fail closed. */
+export const JWKS_TTL_MS = HOUR_MS;
+/** Bounds the requests that tokens with invented key ids can cause. */
+export const JWKS_REFETCH_MS = 30 * SECOND_MS;
+/**
+ * Requests cannot wait for each other's answer, so those that come while the first is under way
+ * may ask too, up to this many: sign-ins at a cold start succeed, floods stay small.
+ */
+const JWKS_MAX_UNDER_WAY = 4;
+/** Bounds the keys that one signature may be tried against. */
+const JWKS_MAX_KEYS = 64;
+
+/**
+ * The provider's keys; `renew` asks for a newer set than the one that just failed. Errors:
+ * provider_unreachable, provider_misconfigured.
+ */
+export async function providerKeys(
+  provider: ProviderSettings,
+  as: AuthorizationServer,
+  io: OidcIo,
+  renew: boolean,
+): Promise<Result<CachedKeys, OidcProblem>> {
+  const entry = cacheEntry(io.cache, provider.issuer);
+  const now = io.now();
+  const known = entry.keys;
+  if (!renew && known !== undefined && now - known.fetchedAt < JWKS_FRESH_MS) return ok(known);
+
+  const usable = known !== undefined && now - known.fetchedAt < JWKS_TTL_MS ? known : undefined;
+  // A request that died without an answer is forgotten after its deadline.
+  const underWay = (entry.keysUnderWay ?? []).filter((began) => now - began < PROVIDER_DEADLINE_MS);
+  const answered = entry.keysAnsweredAt !== undefined && now - entry.keysAnsweredAt < JWKS_REFETCH_MS;
+  if (answered || underWay.length >= JWKS_MAX_UNDER_WAY) {
+    return usable === undefined ? err(oidcProblem(provider.id, "provider_unreachable", "no current keys")) : ok(usable);
+  }
+  entry.keysUnderWay = [...underWay, now];
+  const fetched = await fetchKeys(provider, as, io);
+  entry.keysUnderWay = [];
+  entry.keysAnsweredAt = now;
+  if (!fetched.ok) return usable === undefined ? fetched : ok(usable);
+  const fresh: CachedKeys = { keys: fetched.value, resolve: createLocalJWKSet(fetched.value), fetchedAt: now };
+  entry.keys = fresh;
+  return ok(fresh);
+}
+
+async function fetchKeys(
+  provider: ProviderSettings,
+  as: AuthorizationServer,
+  io: OidcIo,
+): Promise<Result<JSONWebKeySet, OidcProblem>> {
+  if (as.jwks_uri === undefined) return err(oidcProblem(provider.id, "provider_misconfigured", "no jwks_uri"));
+  try {
+    const request = { method: "GET", headers: { accept: "application/json" } } as const;
+    const response = await fetchBounded(io, as.jwks_uri, request, JWKS_MAX_BYTES);
+    if (response.status !== 200) {
+      return err(oidcProblem(provider.id, "provider_unreachable", `key set answered ${response.status}`));
+    }
+    const keys = usableKeys(await response.json());
+    if (keys.length === 0) {
+      return err(oidcProblem(provider.id, "provider_misconfigured", "key set is empty", { reason: "no_keys" }));
+    }
+    return ok({ keys });
+  } catch (error) {
+    if (error instanceof FetchRefused && error.reason !== "unreachable") {
+      return err(oidcProblem(provider.id, "provider_misconfigured", "key set", { reason: error.reason }));
+    }
+    return err(oidcProblem(provider.id, "provider_unreachable", "key set"));
+  }
+}
+
+/** The asymmetric public signing keys of a set. A symmetric or private member is left out, whatever its label (class F). */
+function usableKeys(document: unknown): JWK[] {
+  if (typeof document !== "object" || document === null || !("keys" in document)) return [];
+  if (!Array.isArray(document.keys)) return [];
+  const keys: unknown[] = document.keys;
+  return keys.filter(isPublicSigningKey).slice(0, JWKS_MAX_KEYS);
+}
+
+function isPublicSigningKey(key: unknown): key is JWK {
+  if (typeof key !== "object" || key === null || !("kty" in key)) return false;
+  if (key.kty !== "RSA" && key.kty !== "EC" && key.kty !== "OKP") return false;
+  return !("d" in key) && !("k" in key) && !("use" in key && key.use !== "sig");
+}

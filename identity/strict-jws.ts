@@ -1,0 +1,94 @@
+/**
+ * The one form of token that Postern signs: a compact JWS whose header is exactly {alg, kid, typ}
+ * and whose every byte has one spelling. What a verifier requires is written at its call, so no
+ * token of one kind passes for another. Not for tokens of identity providers.
+ */
+import { CompactSign, compactVerify } from "jose";
+import { fromBase64Url } from "../core/bytes.ts";
+import { canonicalJson } from "../core/json.ts";
+import type { Json } from "../core/json.ts";
+import { err, ok } from "../core/result.ts";
+import type { Result } from "../core/result.ts";
+import { SECOND_MS } from "../core/time.ts";
+import type { Millis } from "../core/time.ts";
+import type { KeyAlgorithm, PublicKeySet, SigningKey } from "./keys.ts";
+import type { TokenProblem } from "./problems.ts";
+
+/** Bounds the work on a token before its signature is known (class F). */
+export const JWS_MAX_CHARS = 16_384;
+
+export type Claims = { readonly [claim: string]: Json | undefined };
+
+/** Signs `claims` as they are, in canonical JSON. */
+export async function signStrict(typ: string, claims: Claims, key: SigningKey): Promise<string> {
+  const payload = new TextEncoder().encode(canonicalJson(claims));
+  return new CompactSign(payload).setProtectedHeader({ alg: key.alg, kid: key.kid, typ }).sign(key.privateJwk);
+}
+
+export interface StrictExpectation {
+  readonly typ: string;
+  readonly alg: KeyAlgorithm;
+  readonly keys: PublicKeySet;
+  readonly maxChars?: number;
+}
+
+/** The claims of a JWS that signStrict made with one of `keys`. Times are checkLifetime's. */
+export async function verifyStrict(jws: string, expected: StrictExpectation): Promise<Result<Claims, TokenProblem>> {
+  if (jws.length > (expected.maxChars ?? JWS_MAX_CHARS)) return err("too_large");
+  const [head, body, signature, ...more] = jws.split(".", 4);
+  if (head === undefined || body === undefined || signature === undefined || more.length > 0) return err("malformed");
+  if (fromBase64Url(signature) === undefined) return err("malformed");
+  const header = canonicalObject(head);
+  if (header === undefined) return err("malformed");
+  const { alg, kid, typ, ...others } = header;
+  // jku, x5u, jwk, crit, zip, b64: a token does not choose its key or its meaning (class F).
+  if (Object.keys(others).length > 0 || alg !== expected.alg || typ !== expected.typ) return err("header_refused");
+  const key = expected.keys.keys.find((candidate) => candidate.kid === kid && candidate.alg === expected.alg);
+  if (key === undefined) return err("unknown_key");
+  try {
+    await compactVerify(jws, key, { algorithms: [expected.alg] });
+  } catch {
+    return err("bad_signature");
+  }
+  const claims = canonicalObject(body);
+  return claims === undefined ? err("malformed") : ok(claims);
+}
+
+/** A JSON object written as canonicalJson writes it; so repeated keys and other spellings are refused. */
+function canonicalObject(part: string): Claims | undefined {
+  const bytes = fromBase64Url(part);
+  if (bytes === undefined) return undefined;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    const value = JSON.parse(text) as Json;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+    const object = value as Claims;
+    return canonicalJson(object) === text ? object : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whether a token's iat, exp and nbf (whole seconds) hold at `now`: exp is required, no more than
+ * `maxLifetimeMs` after iat, and iat at most `earlyMs` ahead. Nothing is accepted after exp.
+ */
+export function checkLifetime(
+  claims: Claims,
+  now: Millis,
+  maxLifetimeMs: number,
+  earlyMs = 0,
+): Result<{ readonly issuedAt: number; readonly expiresAt: number }, TokenProblem> {
+  const issued = wholeSeconds(claims["iat"]);
+  const expires = wholeSeconds(claims["exp"]);
+  const notBefore = claims["nbf"] === undefined ? issued : wholeSeconds(claims["nbf"]);
+  if (issued === undefined || expires === undefined || notBefore === undefined) return err("claims_refused");
+  if (expires <= issued || (expires - issued) * SECOND_MS > maxLifetimeMs) return err("claims_refused");
+  if (Math.max(issued, notBefore) * SECOND_MS > now + earlyMs) return err("not_yet_valid");
+  if (now >= expires * SECOND_MS) return err("expired");
+  return ok({ issuedAt: issued * SECOND_MS, expiresAt: expires * SECOND_MS });
+}
+
+function wholeSeconds(value: Json | undefined): number | undefined {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+}

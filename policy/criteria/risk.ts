@@ -1,0 +1,24 @@
+/** Criterion `risk`: the session's risk level is acceptable. */
+import * as z from "zod/mini";
+import { defineCriterion, textOf } from "../criterion.ts";
+import { oneOrMore, toList } from "../shapes.ts";
+import type { Risk } from "../when.ts";
+
+const LEVELS: readonly Risk[] = ["low", "medium", "high"];
+
+export const risk = defineCriterion({
+  name: "risk",
+  kind: "context",
+  doc: { form: "`risk: {max: medium}` or `risk: [low, medium]`", holds: "the risk is at most this, or one of these" },
+  shape: z.union([z.strictObject({ max: z.enum(["low", "medium", "high"]) }), oneOrMore(z.enum(["low", "medium", "high"]))]),
+  read: (raw) => {
+    if (typeof raw === "object" && "max" in raw) return LEVELS.slice(0, LEVELS.indexOf(raw.max) + 1);
+    const wanted = toList(raw);
+    return LEVELS.filter((level) => wanted.includes(level));
+  },
+  reads: () => ["risk"],
+  compile: (value) => (input) => {
+    const level = LEVELS.find((known) => known === textOf(input, "risk"));
+    return level === undefined ? "unknown" : value.includes(level);
+  },
+});

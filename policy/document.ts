@@ -1,0 +1,233 @@
+/**
+ * The policy document as everything else sees it: plain JSON with every default filled in and
+ * every duration in milliseconds, and the way from text to it. Nothing here decides.
+ */
+import type { AppId, PolicyId, ProviderId, SiteId } from "../core/ids.ts";
+import type { Json } from "../core/json.ts";
+import { canonicalJson } from "../core/json.ts";
+import type { Result } from "../core/result.ts";
+import { err, ok } from "../core/result.ts";
+import type { Role } from "./decision.ts";
+import type { Finding, Problem, Report } from "./problems.ts";
+import { MAX_PROBLEMS } from "./problems.ts";
+import { readDocument } from "./read-document.ts";
+import { documentShape } from "./schema.ts";
+import { findingsOf } from "./shape-problems.ts";
+import type { When } from "./when.ts";
+import { placed, readYaml } from "./yaml-text.ts";
+
+export { hostOf } from "./naming.ts";
+export type { Problem } from "./problems.ts";
+
+/** The name of a Worker secret (locally: of an environment variable). Never the value. */
+export interface SecretName {
+  readonly secret: string;
+}
+
+export interface Provider {
+  readonly id: ProviderId;
+  /** https, or http on loopback; no trailing slash is added or removed (OIDC compares exactly). */
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret?: SecretName;
+  readonly clientAuth: "client_secret_basic" | "client_secret_post" | "none";
+  readonly scopes: readonly string[];
+  readonly groupsClaim?: string;
+  /** Lower-case; email facts match only within these (P14). Empty: no email of this provider counts as a domain's. */
+  readonly emailDomains: readonly string[];
+  readonly trustEmail: boolean;
+  readonly acrValues: readonly string[];
+  readonly tokenAudiences: readonly string[];
+}
+
+export interface Site {
+  readonly id: SiteId;
+  /** Location hint for the site's objects. */
+  readonly region?: string;
+  readonly lanes: number;
+  /** The team's offline public key, base64url of 32 bytes. */
+  readonly trustKey?: string;
+}
+
+/** Durations in ms. */
+export interface SessionLimits {
+  readonly max?: number;
+  readonly idle?: number;
+}
+
+export interface Cors {
+  readonly origins: readonly string[];
+  readonly methods: readonly string[];
+  readonly headers: readonly string[];
+  readonly credentials: boolean;
+}
+
+export interface HeaderRules {
+  /** Lower-case names; values may hold ${user.email}, ${user.sub}, ${user.groups}. */
+  readonly set: { readonly [name: string]: string };
+  readonly remove: readonly string[];
+}
+
+export interface AppTls {
+  readonly serverName?: string;
+  /** PEM certificates. */
+  readonly ca?: string;
+  /** "sha256/…" of the leaf's public key; one of them must match. Empty: none demanded. */
+  readonly pin: readonly string[];
+  readonly clientCert?: SecretName;
+  readonly verify: boolean;
+}
+
+export interface Health {
+  readonly path: string;
+  /** ms. */
+  readonly every: number;
+  /** Status codes that mean healthy. */
+  readonly expect: readonly number[];
+}
+
+export type InsecurePath = "encoded_slash" | "double_slash";
+
+export interface App {
+  readonly id: AppId;
+  readonly site: SiteId;
+  /** First healthy is used (P25). `http://host:port`, `https://host:port` or `tcp://host:port`, port always written. */
+  readonly upstreams: readonly string[];
+  readonly protocol: "http" | "tcp";
+  readonly hostname?: string;
+  /** For people; the launcher shows it. */
+  readonly name?: string;
+  readonly tags: readonly string[];
+  readonly session?: SessionLimits;
+  readonly cors?: Cors;
+  /** Empty: the app's own origin (P22). */
+  readonly websocket: { readonly origins: readonly string[] };
+  readonly host: "forwarded" | "upstream" | { readonly literal: string };
+  readonly headers: { readonly request: HeaderRules; readonly response: HeaderRules };
+  readonly tls: AppTls;
+  readonly insecurePaths: readonly InsecurePath[];
+  readonly pathCase: "sensitive" | "insensitive";
+  readonly health?: Health;
+  /** ms. */
+  readonly timeouts: { readonly connect: number; readonly firstByte: number; readonly idle?: number };
+  /** Bytes of a request body. Absent: not limited. */
+  readonly maxBody?: number;
+  readonly visible: boolean;
+}
+
+export interface HttpNarrowing {
+  /** Exact; absent: all. */
+  readonly methods?: readonly string[];
+  readonly paths?: readonly string[];
+}
+
+export interface PolicyLimits {
+  /** ms. */
+  readonly session?: number;
+  readonly idle?: number;
+  readonly maxBytes?: number;
+  readonly readOnly?: boolean;
+  readonly role?: Role;
+}
+
+export type SubjectWord = "user" | "service" | "device";
+
+export interface Policy {
+  readonly id: PolicyId;
+  readonly effect: "allow" | "deny" | "limit";
+  /** App ids, "tag:x" or "*" (P11). */
+  readonly apps: readonly string[];
+  readonly except: readonly string[];
+  /** Absent: P13's default. */
+  readonly subject?: readonly SubjectWord[];
+  readonly when: When;
+  readonly http?: HttpNarrowing;
+  readonly limits?: PolicyLimits;
+}
+
+export interface Defaults {
+  readonly session: { readonly max: number; readonly idle: number };
+  /** When the provider says nothing about a session any more: keep it until its end, or deny. */
+  readonly onIdentityLoss: "keep" | "deny";
+  /** When records cannot be stored. */
+  readonly onAuditLoss: "keep" | "deny";
+}
+
+export type FriendlyFacts = { readonly [name: string]: Json | undefined };
+
+export interface DocumentTest {
+  /** As written; tests-facts.ts reads it (P26). */
+  readonly as: FriendlyFacts;
+  readonly app: AppId;
+  readonly request: { readonly method: string; readonly path: string; readonly protocol: "http" | "websocket" | "tcp" };
+  /** ms since the epoch. Absent: the caller's now. */
+  readonly at?: number;
+  readonly expect: "allow" | "deny" | "step_up";
+  readonly by?: PolicyId;
+  /** 1-based line of the test in its file. */
+  readonly line: number;
+}
+
+export interface PolicyDocument {
+  readonly version: 1;
+  /** Lower-case. The launcher's host. */
+  readonly domain: string;
+  readonly providers: readonly Provider[];
+  readonly sites: readonly Site[];
+  readonly apps: readonly App[];
+  readonly policies: readonly Policy[];
+  readonly defaults: Defaults;
+  readonly lists: { readonly [name: string]: readonly string[] };
+  readonly conditions: { readonly [name: string]: When };
+  readonly tests: readonly DocumentTest[];
+}
+
+/** The document's single spelling, for a digest: equal documents give equal text. */
+export function canonicalDocument(document: PolicyDocument): string {
+  return canonicalJson(document as unknown as Json);
+}
+
+export interface ParseOptions {
+  /** Put into every problem. */
+  readonly file?: string;
+}
+
+/**
+ * Reads a policy document: YAML 1.2 or JSON. Either the document and its warnings, or all problems
+ * found (at most MAX_PROBLEMS), each with its place; a document with a problem is no document.
+ */
+export function parseDocument(
+  text: string,
+  options: ParseOptions = {},
+): Result<{ readonly document: PolicyDocument; readonly warnings: readonly Problem[] }, readonly Problem[]> {
+  const named = (problem: Problem): Problem => (options.file === undefined ? problem : { ...problem, file: options.file });
+  const source = readYaml(text);
+  if (!source.ok) return err(source.error.map(named));
+  const place = (findings: readonly Finding[]): Problem[] =>
+    findings
+      .slice(0, MAX_PROBLEMS)
+      .map((finding) => named(placed(source.value, finding)))
+      .sort((a, b) => a.line - b.line || a.column - b.column);
+  const shape = documentShape.safeParse(source.value.value);
+  if (!shape.success) {
+    const issues = shape.error.issues.slice(0, MAX_PROBLEMS);
+    return err(place(issues.flatMap((issue) => findingsOf(documentShape, source.value.value, issue))));
+  }
+  const errors: Finding[] = [];
+  const warnings: Finding[] = [];
+  const report: Report = (finding) => {
+    if (finding.warning !== true) errors.push(finding);
+    else if (warnings.length < MAX_PROBLEMS) warnings.push(finding);
+    if (errors.length === MAX_PROBLEMS) throw ENOUGH;
+  };
+  try {
+    const document = readDocument(shape.data, (path) => source.value.position(path).line, report);
+    return errors.length > 0 ? err(place(errors)) : ok({ document, warnings: place(warnings) });
+  } catch (error) {
+    if (error !== ENOUGH) throw error;
+    return err(place(errors));
+  }
+}
+
+/** Thrown and caught by parseDocument alone, to stop at MAX_PROBLEMS: each further problem costs a search for suggestions. */
+const ENOUGH = new Error("enough problems");

@@ -1,0 +1,57 @@
+/**
+ * Which apps the launcher shows: those for which decide() lets some request of this subject pass,
+ * or asks for a step-up. An app is tried with a few witness requests, so what is shown can be
+ * opened; an app whose allow has no http narrowing, and that no deny narrowed by paths shuts, is
+ * never missed. Not a permission: opening it decides again.
+ */
+import type { Millis } from "../core/time.ts";
+import type { CompiledPolicy, Plan } from "./compile.ts";
+import { decide } from "./decide.ts";
+import type { App } from "./document.ts";
+import type { Entry } from "./entry.ts";
+import type { Ask, Facts } from "./facts.ts";
+import { parsePattern, samplePath } from "./paths.ts";
+
+/** Witness requests of one app: bounds the launcher's work. */
+const MAX_WITNESSES = 200;
+/** A path that patterns of an operator hardly name. */
+const ELSEWHERE = ["/~", "/~/~", "/~/~/~/~/~/~/~/~"];
+/** A method that policies hardly name: escapes denies that name some. */
+const OTHER_METHODS = ["POST", "OPTIONS", "QUERY"];
+
+/** The http apps to show, in the document's order. */
+export function visibleApps(policy: CompiledPolicy, facts: Facts, now: Millis): readonly App[] {
+  return policy.document.apps.filter((app) => {
+    const plan = policy.plan(app.id);
+    return app.protocol === "http" && plan !== undefined && witness(policy, plan, facts, now) !== undefined;
+  });
+}
+
+/** A request that decide() would let pass or answer with step-up; undefined if none was found. */
+export function witness(policy: CompiledPolicy, plan: Plan, facts: Facts, now: Millis): Ask | undefined {
+  for (const ask of asksOf(plan)) {
+    if (decide(policy, ask, facts, now).effect !== "deny") return ask;
+  }
+  return undefined;
+}
+
+function* asksOf(plan: Plan): Generator<Ask> {
+  let left = MAX_WITNESSES;
+  const paths = new Set(["/", ...samplesOf(plan.allows.all), ...ELSEWHERE]);
+  const methods = new Set(["GET", ...plan.allows.all.flatMap((entry) => entry.http?.methods ?? []), ...OTHER_METHODS]);
+  for (const method of methods) {
+    for (const path of paths) {
+      if (left-- === 0) return;
+      yield { app: plan.app, protocol: "http", method, path };
+    }
+  }
+}
+
+function samplesOf(entries: readonly Entry[]): string[] {
+  return entries.flatMap((entry) =>
+    (entry.http?.paths ?? []).flatMap((written) => {
+      const pattern = parsePattern(written);
+      return typeof pattern === "string" ? [] : [samplePath(pattern)];
+    }),
+  );
+}

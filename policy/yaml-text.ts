@@ -1,0 +1,163 @@
+/**
+ * Text to plain values with positions: the only place that touches the YAML parser. Refuses what
+ * could surprise (duplicate and prototype keys, tabs, tags, aliases, size) before anything
+ * else looks at it. Not a schema: schema.ts says what the values may be.
+ */
+import { isAlias, isMap, isPair, isScalar, isSeq, Lexer, LineCounter, parseDocument as parseYaml, visit } from "yaml";
+import type { Document, Node, YAMLError } from "yaml";
+import type { Result } from "../core/result.ts";
+import { err, ok } from "../core/result.ts";
+import type { PathPart, Problem } from "./problems.ts";
+import { formatPath, MAX_PROBLEMS } from "./problems.ts";
+
+/** 1 MiB: bounds the parser's CPU and memory (a 10 MB document is refused before it is read). */
+export const MAX_DOCUMENT_BYTES = 1_048_576;
+/** Collections inside collections: bounds recursion. The language itself needs 24. */
+export const MAX_YAML_DEPTH = 64;
+
+const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
+
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface Source {
+  readonly value: unknown;
+  /** Where the value (or, `atKey`, the key) at a path stands; the nearest enclosing one if it is missing. */
+  readonly position: (path: readonly PathPart[], atKey?: boolean) => Position;
+}
+
+const problem = (code: string, message: string, position: Position, path: string, fix?: string): Problem =>
+  fix === undefined ? { code, message, ...position, path } : { code, message, fix, ...position, path };
+
+const START: Position = { line: 1, column: 1 };
+
+/** UTF-8 length, without encoding. */
+function byteLength(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit >= 0x800 && (unit < 0xd800 || unit > 0xdfff)) bytes += 2;
+    else if (unit >= 0x80) bytes += 1;
+  }
+  return bytes;
+}
+
+/** Reads one YAML 1.2 (or JSON) document. All problems of the text itself, at most MAX_PROBLEMS. */
+export function readYaml(text: string): Result<Source, Problem[]> {
+  if (text.length > MAX_DOCUMENT_BYTES || byteLength(text) > MAX_DOCUMENT_BYTES) {
+    return err([problem("too_large", `the document is larger than ${MAX_DOCUMENT_BYTES} bytes`, START, "")]);
+  }
+  const tooDeep = depthProblem(text);
+  if (tooDeep !== undefined) return err([tooDeep]);
+  const lines = new LineCounter();
+  const place = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  try {
+    const document = parseYaml(text, { version: "1.2", schema: "core", lineCounter: lines, uniqueKeys: false, prettyErrors: false, strict: true });
+    const problems = [...document.errors, ...document.warnings].slice(0, MAX_PROBLEMS).map((error) => textProblem(error, place));
+    if (problems.length === 0) problems.push(...nodeProblems(document, place));
+    if (problems.length > 0) return err(problems);
+    const value: unknown = document.toJS();
+    return ok({ value, position: (path, atKey) => place(offsetOf(document, path, atKey === true)) });
+  } catch {
+    // The parser throws when nesting exhausts the stack.
+    return err([problem("yaml", "not valid YAML", START, "")]);
+  }
+}
+
+function textProblem(error: YAMLError, place: (offset: number) => Position): Problem {
+  const at = place(error.pos[0]);
+  if (error.code === "TAB_AS_INDENT") return problem("tab", "tabs may not indent", at, "", "use spaces");
+  if (error.code === "MULTIPLE_DOCS") return problem("yaml", "more than one document in the file", at, "", "remove the line ---");
+  if (error.message.startsWith("Maximum call stack")) return problem("too_deep", `nested deeper than ${MAX_YAML_DEPTH} levels`, at, "");
+  return problem("yaml", error.message.split("\n")[0] ?? "not valid YAML", at, "");
+}
+
+/** Refuses nesting that would exhaust the parser's stack, from the lexer's tokens, which need none. */
+function depthProblem(text: string): Problem | undefined {
+  let line = 1;
+  let flow = 0;
+  let markers = 0;
+  for (const token of new Lexer().lex(text)) {
+    if (token === "\n" || token === "\r\n") {
+      line++;
+      markers = 0;
+    } else if (token === "[" || token === "{") flow++;
+    else if (token === "]" || token === "}") flow--;
+    else if (token === "-" || token === "?") markers++;
+    else for (let at = token.indexOf("\n"); at !== -1; at = token.indexOf("\n", at + 1)) line++;
+    if (flow > MAX_YAML_DEPTH || markers > MAX_YAML_DEPTH) {
+      return problem("too_deep", `nested deeper than ${MAX_YAML_DEPTH} levels`, { line, column: 1 }, "");
+    }
+  }
+  return undefined;
+}
+
+/** What the parser accepts and this language does not: odd, forbidden and repeated keys, explicit tags. */
+function nodeProblems(document: Document, place: (offset: number) => Position): Problem[] {
+  const found: Problem[] = [];
+  const add = (code: string, message: string, node: unknown, fix?: string): void => {
+    found.push(problem(code, message, place(offsetOfNode(node)), "", fix));
+  };
+  visit(document, (key, node, ancestors) => {
+    if (found.length >= MAX_PROBLEMS) return visit.BREAK;
+    if (ancestors.length > 2 * MAX_YAML_DEPTH) {
+      add("too_deep", `nested deeper than ${MAX_YAML_DEPTH} levels`, node);
+      return visit.BREAK;
+    }
+    if (isMap(node)) {
+      // Not the parser's own check of unique keys, which is quadratic.
+      const seen = new Set<unknown>();
+      for (const { key: name } of node.items) {
+        const value = isScalar(name) ? name.value : undefined;
+        if (typeof value !== "string") add("key", "a key must be text", name, "quote it");
+        else if (FORBIDDEN_KEYS.has(value)) add("forbidden_key", `the key "${value}" is refused`, name);
+        else if (seen.has(value)) add("duplicate_key", `the key "${value}" stands here twice`, name, "remove one of the two");
+        seen.add(value);
+      }
+    } else if (isAlias(node)) {
+      // Neither "billion laughs" nor a node that holds itself: reuse is the language's own (P16).
+      add("alias", "YAML aliases are not part of the language", node, "use lists: or conditions:");
+    } else if (key !== "key" && (isScalar(node) || isSeq(node)) && node.tag !== undefined) {
+      add("tag", "YAML tags are not part of the language", node, "remove the tag");
+    }
+    return undefined;
+  });
+  return found;
+}
+
+const offsetOfNode = (node: unknown): number =>
+  typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range) ? Number(node.range[0]) : 0;
+
+function offsetOf(document: Document, path: readonly PathPart[], atKey: boolean): number {
+  let node: Node | null | undefined = document.contents;
+  let offset = offsetOfNode(node);
+  for (const [i, part] of path.entries()) {
+    let next: unknown;
+    if (isMap(node)) {
+      const pair = node.items.find((item) => isScalar(item.key) && item.key.value === part);
+      if (pair === undefined) return offset;
+      next = pair.value;
+      if ((atKey && i === path.length - 1) || next === null) return offsetOfNode(pair.key);
+    } else if (isSeq(node) && typeof part === "number") {
+      next = node.items[part];
+      if (isPair(next)) return offset;
+    }
+    if (next === undefined || next === null) return offset;
+    node = next as Node;
+    offset = offsetOfNode(node);
+  }
+  return offset;
+}
+
+/** A finding with its place: what callers outside the folder see. */
+export function placed(
+  source: Source,
+  finding: { code: string; message: string; fix?: string | undefined; path: readonly PathPart[]; atKey?: boolean },
+): Problem {
+  return problem(finding.code, finding.message, source.position(finding.path, finding.atKey), formatPath(finding.path), finding.fix);
+}

@@ -1,0 +1,36 @@
+/**
+ * Bundles the connector into dist/connector.mjs, one file for Node 24 without native code, and
+ * writes its SHA-256 beside it in sha256sum's format. Prints the sizes. Not part of npm test.
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const root = join(import.meta.dirname, "..");
+const outfile = join(root, "dist", "connector.mjs");
+
+/** ws loads these natives if they are there; the bundle must not look for them. */
+const OPTIONAL_NATIVES = ["bufferutil", "utf-8-validate"];
+
+mkdirSync(join(root, "dist"), { recursive: true });
+await build({
+  entryPoints: [join(root, "connector", "main.ts")],
+  outfile,
+  bundle: true,
+  platform: "node",
+  target: "node24",
+  format: "esm",
+  minify: true,
+  legalComments: "inline",
+  external: OPTIONAL_NATIVES,
+  define: { "process.env.WS_NO_BUFFER_UTIL": '"1"', "process.env.WS_NO_UTF_8_VALIDATE": '"1"' },
+  // ws is CommonJS and asks for node's own modules by require.
+  banner: { js: '#!/usr/bin/env node\nimport { createRequire as posternRequire } from "node:module"; const require = posternRequire(import.meta.url);' },
+  logLevel: "warning",
+});
+const bytes = readFileSync(outfile);
+const digest = createHash("sha256").update(bytes).digest("hex");
+writeFileSync(`${outfile}.sha256`, `${digest}  connector.mjs\n`);
+process.stdout.write(`${JSON.stringify({ file: "dist/connector.mjs", bytes: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length, sha256: digest })}\n`);

@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest";
+import { TOPICS, parseCommandLine } from "../../connector/command-line.ts";
+import { Failure } from "../../connector/failure.ts";
+import { helpText } from "../../connector/help.ts";
+
+const exitOf = (argv: string[]): number => {
+  try {
+    parseCommandLine(argv, {});
+  } catch (error) {
+    if (error instanceof Failure) return error.exit;
+    throw error;
+  }
+  return 0;
+};
+
+describe("the command line", () => {
+  it.each([
+    ["nothing to dial is said", ["enroll", "https://x.example", "--token-file", "t"]],
+    ["--allow with --allow-site-config", ["enroll", "https://x.example", "--token-file", "t", "--allow", "a:1", "--allow-site-config"]],
+    ["an odd spelling of an address", ["enroll", "https://x.example", "--token-file", "t", "--allow", "0x7f.1:80"]],
+    ["no token file", ["enroll", "https://x.example", "--allow", "a:1"]],
+    ["no URL", ["enroll", "--token-file", "t", "--allow", "a:1"]],
+    ["a token in argv", ["enroll", "https://x.example", "--token", "t", "--allow", "a:1"]],
+    ["an unknown command", ["launch"]],
+    ["an unknown option", ["run", "--fast"]],
+    ["an option of another command", ["run", "--token-file", "t"]],
+    ["an argument too many", ["run", "now"]],
+    ["an impossible port", ["run", "--metrics-port", "70000"]],
+  ])("%s is wrong usage", (_title, argv) => {
+    expect(exitOf(argv)).toBe(2);
+  });
+
+  it("takes URL and token file from the environment, the allow-list never", () => {
+    const command = parseCommandLine(["enroll", "--allow", "10.0.0.5:80"], { POSTERN_EDGE: "https://x.example", POSTERN_TOKEN_FILE: "/t" });
+    expect(command).toMatchObject({ kind: "enroll", url: "https://x.example", tokenFile: "/t", allow: { kind: "list", endpoints: [{ host: "10.0.0.5", port: 80 }] } });
+  });
+
+  it("shows help for every command, and every option of it", () => {
+    expect(parseCommandLine([], {})).toEqual({ kind: "help", topic: "all" });
+    for (const topic of TOPICS) {
+      expect(parseCommandLine([topic, "--help"], {})).toEqual({ kind: "help", topic });
+      expect(helpText("all")).toContain(topic);
+      expect(helpText(topic)).toContain("--state DIR");
+    }
+  });
+});

@@ -1,0 +1,387 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { RequestListener } from "node:http";
+import { createServer as createTcp } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { get } from "node:http";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { parseEndpoint } from "../../connector/allow-list.ts";
+import type { AllowRule } from "../../connector/allow-list.ts";
+import { Failure } from "../../connector/failure.ts";
+import { CLOSE_CODES } from "../../protocol/close-codes.ts";
+import { CONNECTOR, SESSION, TestEdge, must } from "./test-edge.ts";
+import type { Ask, EdgeLink, EdgeSettings } from "./test-edge.ts";
+
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const clean of cleanups.splice(0)) clean();
+});
+
+async function origin(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  cleanups.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function edge(settings: EdgeSettings = {}): Promise<TestEdge> {
+  const made = await TestEdge.start(settings);
+  cleanups.push(() => made.close());
+  return made;
+}
+
+async function connected(made: TestEdge, allow?: AllowRule, options: Parameters<TestEdge["connector"]>[1] = {}) {
+  const connector = await made.connector(allow, options);
+  cleanups.push(() => connector.running.drain());
+  return { ...connector, link: await made.link() };
+}
+
+async function echo(settings: EdgeSettings = {}): Promise<{ made: TestEdge; link: EdgeLink; lines: string[]; url: string; running: Awaited<ReturnType<TestEdge["connector"]>>["running"]; state: string }> {
+  const url = await origin((_request, response) => void response.end("ok"));
+  const made = await edge(settings);
+  made.configure({ id: "wiki", upstreams: [url] }, { id: "pay", upstreams: [url] });
+  return { made, url, ...(await connected(made)) };
+}
+
+function fetchLocal(url: string, host = "127.0.0.1"): Promise<{ status: number; text: string }> {
+  return new Promise((done, fail) => {
+    get(url, { headers: { host }, agent: false }, (answer) => {
+      let text = "";
+      answer.on("data", (part: Buffer) => (text += part.toString()));
+      answer.on("end", () => done({ status: answer.statusCode ?? 0, text }));
+    }).on("error", fail);
+  });
+}
+
+describe("the handshake (class L)", () => {
+  it("proves the key, checks the edge's, and tells where it listens", async () => {
+    const { made, link, running, state } = await echo();
+    expect(made.hellos).toBe(1);
+    expect(made.problems).toEqual([]);
+    expect(await (await link.ask()).head).toMatchObject({ status: 200 });
+    expect(JSON.parse(readFileSync(join(state, "runtime.json"), "utf8"))).toMatchObject({ pid: process.pid, metrics: running.metrics });
+    expect((await fetchLocal(`${running.metrics}/ready`)).status).toBe(200);
+    expect((await fetchLocal(`${running.metrics}/metrics`)).text).toContain('postern_connector_streams_total{app="wiki",kind="http"} 1');
+    expect((await fetchLocal(`${running.metrics}/ready`, "evil.example")).status).toBe(403);
+  });
+
+  it.each<[string, EdgeSettings, string]>([
+    ["a welcome of a foreign key", { foreignWelcome: true }, "edge_unproven"],
+    ["a clock ten minutes off", { challengeSkewMs: 600_000 }, "clock"],
+    ["a WebSocket that is answered 200", { upgradeStatus: 200 }, "websocket_blocked"],
+    ["a WebSocket that a proxy forbids", { upgradeStatus: 403 }, "websocket_blocked"],
+    ["a refusal of the edge itself", { upgradeStatus: 403, asEdge: true }, "edge_refused"],
+  ])("%s is refused and named", async (_title, settings, code) => {
+    const made = await edge(settings);
+    const { running, lines } = await made.connector();
+    await expect.poll(() => lines.some((line) => line.includes("connect_failed"))).toBe(true);
+    expect(lines.filter((line) => line.includes("connect_failed")).map((line) => (JSON.parse(line) as { code: string }).code)).toEqual([code]);
+    expect((await fetchLocal(`${running.metrics}/ready`)).status).toBe(503);
+    running.drain();
+    await running.ended;
+  });
+
+  it.each<[string, EdgeSettings, string]>([
+    ["revoked", { closeAtOnce: CLOSE_CODES.connector_revoked.code }, "revoked"],
+    ["superseded", { closeAtOnce: CLOSE_CODES.superseded.code }, "superseded"],
+    ["unknown at the upgrade, as after a revocation", { upgradeStatus: 401, asEdge: true }, "edge_refused"],
+    ["410 at the upgrade", { upgradeStatus: 410, asEdge: true }, "edge_refused"],
+  ])("%s: ends with exit 1 and never knocks again", async (_title, settings, code) => {
+    const made = await edge(settings);
+    const { running } = await made.connector();
+    const failure = await running.ended.then(() => undefined, (error: unknown) => error);
+    expect(failure).toBeInstanceOf(Failure);
+    expect(failure).toMatchObject({ code, exit: 1 });
+    expect(made.upgrades).toBe(1);
+  });
+});
+
+describe("every stream-open is judged (M17, row 92)", () => {
+  it.each<[string, (link: EdgeLink, made: TestEdge) => Promise<Ask>, string]>([
+    ["a wrong MAC", () => Promise.resolve({ spoilMac: true }), "bad_open"],
+    ["an unknown admission", () => Promise.resolve({ admission: "x".repeat(43) }), "bad_admission"],
+    ["an admission of another key", async (link, made) => ({ admission: await link.admit("wiki", { key: made.otherKey }) }), "bad_admission"],
+    ["an expired admission", async (link) => ({ admission: await link.admit("wiki", { at: Date.now() - 60_000 }) }), "bad_admission"],
+    ["an admission from the future", async (link) => ({ admission: await link.admit("wiki", { at: Date.now() + 60_000 }) }), "bad_admission"],
+    ["an admission of another connector", async (link) => ({ admission: await link.admit("wiki", { connector: "y".repeat(43) }) }), "bad_admission"],
+    ["an admission of another site", async (link) => ({ admission: await link.admit("wiki", { site: "paris" }) }), "bad_admission"],
+    ["an admission of another app", async (link) => ({ app: "pay", admission: await link.admit("wiki") }), "bad_admission"],
+    ["an app that the site does not have", () => Promise.resolve({ app: "other" }), "not_allowed"],
+    ["tcp to an http app", () => Promise.resolve({ kind: "tcp" }), "not_allowed"],
+  ])("%s is refused, and the next stream is served", async (_title, make, code) => {
+    const { made, link } = await echo();
+    const stream = await link.ask(await make(link, made));
+    expect(await stream.head).toMatchObject({ error: code });
+    expect(await stream.done).toBe("end");
+    expect(await (await link.ask()).head).toMatchObject({ status: 200 });
+  });
+
+  it("a counter that was used is refused", async () => {
+    const { link } = await echo();
+    expect(await (await link.ask({ n: 1_000 })).head).toMatchObject({ status: 200 });
+    expect(await (await link.ask({ n: 1_000 })).head).toMatchObject({ error: "bad_open", detail: "replayed" });
+    expect(await (await link.ask({ n: 999 })).head).toMatchObject({ error: "bad_open", detail: "replayed" });
+    expect(await (await link.ask({ n: 1_001 })).head).toMatchObject({ status: 200 });
+  });
+
+  it("an admission is verified once and serves many streams", async () => {
+    const { link } = await echo();
+    const admission = await link.admit();
+    const heads = await Promise.all(Array.from({ length: 20 }, async () => (await link.ask({ admission })).head));
+    expect(heads.every((head) => "status" in head && head.status === 200)).toBe(true);
+  });
+
+  it("a stream-open that is no head is refused, and the session goes on", async () => {
+    const { link } = await echo();
+    const opened = link.mux.open();
+    if (!opened.ok) throw new Error(opened.error);
+    link.mux.write(opened.value, new Uint8Array(100));
+    link.flush();
+    expect(await (await link.ask()).head).toMatchObject({ status: 200 });
+  });
+});
+
+describe("what may be dialled (row 94)", () => {
+  const list = (...texts: string[]): AllowRule => ({ kind: "list", endpoints: texts.map((text) => must(parseEndpoint(text))) });
+
+  it.each<[string, string, (port: string) => AllowRule, string[], object]>([
+    ["an upstream on the list", "http://app.internal", (port) => list(`app.internal:${port}`, `127.0.0.1:${port}`), ["127.0.0.1"], { status: 200 }],
+    ["an upstream not on the list", "http://app.internal", () => list("app.internal:1"), ["127.0.0.1"], { error: "not_allowed", detail: "not_in_allow_list" }],
+    ["a name that resolves to loopback", "http://app.internal", (port) => list(`app.internal:${port}`), ["127.0.0.1"], { error: "not_allowed", detail: "forbidden_address loopback" }],
+    ["a name with one forbidden address among good ones", "http://app.internal", (port) => list(`app.internal:${port}`), ["10.0.0.1", "169.254.169.254"], { error: "not_allowed", detail: "forbidden_address metadata" }],
+    ["a name that resolves to a mapped address", "http://app.internal", () => ({ kind: "site_config" }), ["::ffff:127.0.0.1"], { error: "not_allowed", detail: "forbidden_address embedded" }],
+    ["loopback spelled out in the site's configuration", "http://127.0.0.1", () => ({ kind: "site_config" }), [], { status: 200 }],
+    ["localhost spelled out in the site's configuration", "http://localhost", () => ({ kind: "site_config" }), ["127.0.0.1"], { status: 200 }],
+    ["metadata spelled out in the site's configuration", "http://169.254.169.254", () => ({ kind: "site_config" }), [], { error: "not_allowed", detail: "forbidden_address metadata" }],
+    ["loopback in hexadecimal", "http://0x7f.1", () => ({ kind: "site_config" }), ["127.0.0.1"], { error: "not_allowed", detail: "app_not_in_site_config" }],
+  ])("%s", async (_title, upstream, allow, addresses, expected) => {
+    const port = new URL(await origin((_request, response) => void response.end("ok"))).port;
+    const made = await edge();
+    made.configure({ id: "wiki", upstreams: [`${upstream}:${port}`] });
+    const { link } = await connected(made, allow(port), { resolve: () => Promise.resolve(addresses) });
+    expect(await (await link.ask()).head).toMatchObject(expected);
+  });
+
+  it("resolves once and dials what it judged (DNS rebinding)", async () => {
+    const port = new URL(await origin((_request, response) => void response.end("ok"))).port;
+    const made = await edge();
+    made.configure({ id: "wiki", upstreams: [`http://localhost:${port}`] });
+    let asked = 0;
+    const { link } = await connected(made, undefined, { resolve: () => Promise.resolve([asked++ === 0 ? "127.0.0.1" : "169.254.169.254"]) });
+    expect(await (await link.ask()).head).toMatchObject({ status: 200 });
+    expect(asked).toBe(1);
+  });
+});
+
+describe("the site's configuration", () => {
+  it("is replaced by a newer one, never by an older or a forged one", async () => {
+    const { made, link, url } = await echo();
+    made.configure({ id: "later", upstreams: [url] });
+    link.control({ t: "config", jws: await made.signedConfig(3) });
+    await expect.poll(async () => (await link.ask({ app: "later" })).head).toMatchObject({ status: 200 });
+    expect(await (await link.ask({ app: "wiki" })).head).toMatchObject({ error: "not_allowed" });
+    made.configure({ id: "wiki", upstreams: [url] });
+    link.control({ t: "config", jws: await made.signedConfig(2) });
+    link.control({ t: "config", jws: await made.signedConfig(9, made.otherKey) });
+    expect(await (await link.ask({ app: "wiki" })).head).toMatchObject({ error: "not_allowed" });
+    expect(await (await link.ask({ app: "later" })).head).toMatchObject({ status: 200 });
+  });
+
+  it("reports an app's health only when it changes, and uses the first healthy upstream (P25)", async () => {
+    let well = true;
+    const first = await origin((request, response) => void response.writeHead(request.url === "/health" && !well ? 500 : 200).end("first"));
+    const second = await origin((request, response) => void response.writeHead(request.url === "/health" && !well ? 200 : 200).end("second"));
+    const made = await edge();
+    made.configure({ id: "wiki", upstreams: [first, second], health: { path: "/health", every: 1_000 } }, { id: "solo", upstreams: ["http://127.0.0.1:1"], health: { path: "/", every: 1_000 } });
+    const { link } = await connected(made);
+    expect(await link.next("health")).toEqual({ t: "health", app: "solo", up: false, detail: "connect" });
+    expect((await (await link.ask()).body()).toString()).toBe("first");
+    well = false;
+    await expect.poll(async () => (await (await link.ask()).body()).toString(), { timeout: 5_000 }).toBe("second");
+    expect(link.controls.filter(({ t }) => t === "health")).toEqual([]);
+  });
+});
+
+describe("cuts (M2)", () => {
+  it("destroys the origin's socket, forgets the session, then acknowledges", async () => {
+    const closed = Promise.withResolvers<void>();
+    const url = await origin((request, response) => {
+      request.socket.on("close", () => closed.resolve());
+      response.write("first");
+    });
+    const made = await edge();
+    made.configure({ id: "wiki", upstreams: [url] });
+    const { link } = await connected(made);
+    const admission = await link.admit();
+    const stream = await link.ask({ admission });
+    await stream.head;
+    link.control({ t: "cut", id: "cut1", streams: [stream.id, 99_998], sessions: [SESSION] });
+    expect(await link.next("cut_ack")).toEqual({ t: "cut_ack", id: "cut1" });
+    expect(await stream.done).toBe("reset");
+    await closed.promise;
+    expect(await (await link.ask({ admission })).head).toMatchObject({ error: "bad_admission" });
+    expect(await (await link.ask()).head).toMatchObject({ status: 200 });
+  });
+
+  it("a cut in the same breath as the stream-open leaves nothing running", async () => {
+    let requests = 0;
+    const url = await origin((_request, response) => {
+      requests += 1;
+      response.end();
+    });
+    const made = await edge();
+    made.configure({ id: "wiki", upstreams: [url] });
+    const { link } = await connected(made);
+    const admission = await link.admit();
+    const stream = await link.ask({ admission });
+    link.control({ t: "cut", id: "cut2", streams: [], sessions: [SESSION] });
+    await link.next("cut_ack");
+    expect(await stream.head).toMatchObject({ error: "bad_admission" });
+    expect(requests).toBe(0);
+  });
+});
+
+describe("tcp streams", () => {
+  async function tcpApp(onSocket: (socket: Socket) => void): Promise<EdgeLink> {
+    const server = createTcp({ allowHalfOpen: true }, onSocket);
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    cleanups.push(() => server.close());
+    const made = await edge();
+    made.configure({ id: "pg", upstreams: [`tcp://127.0.0.1:${(server.address() as AddressInfo).port}`] });
+    return (await connected(made)).link;
+  }
+
+  it("are opaque both ways, with half-close", async () => {
+    const link = await tcpApp((socket) => {
+      const parts: Buffer[] = [];
+      socket.on("data", (part: Buffer) => parts.push(part));
+      socket.on("end", () => socket.end(Buffer.concat(parts).reverse()));
+    });
+    const bytes = Buffer.from(Array.from({ length: 400_000 }, (_, i) => i % 251));
+    const stream = await link.ask({ kind: "tcp", app: "pg" });
+    expect(await stream.head).toMatchObject({ status: 101 });
+    stream.send(bytes);
+    stream.end();
+    expect((await stream.body()).equals(Buffer.from(bytes).reverse())).toBe(true);
+  });
+
+  it("go on towards an app that has ended its own half", async () => {
+    const received = Promise.withResolvers<string>();
+    const link = await tcpApp((socket) => {
+      let text = "";
+      socket.end("bye");
+      socket.on("data", (part: Buffer) => (text += part.toString()));
+      socket.on("end", () => received.resolve(text));
+    });
+    const stream = await link.ask({ kind: "tcp", app: "pg" });
+    expect((await stream.body()).toString()).toBe("bye");
+    stream.send(Buffer.from("still here"));
+    stream.end();
+    expect(await received.promise).toBe("still here");
+  });
+
+  it("a reset at the app is a reset at the edge", async () => {
+    const link = await tcpApp((socket) => socket.once("data", () => socket.resetAndDestroy()));
+    const stream = await link.ask({ kind: "tcp", app: "pg" });
+    await stream.head;
+    stream.send(new Uint8Array(1));
+    expect(await stream.done).toBe("reset");
+  });
+});
+
+describe("coming and going", () => {
+  it("connects anew after the edge drops the socket, on every lane", async () => {
+    const made = await edge({ lanes: 2 });
+    const { running } = await connected(made);
+    const second = await made.link();
+    second.socket.terminate();
+    const again = await made.link();
+    expect(again.lane).toBe(second.lane);
+    await expect.poll(async () => (await fetchLocal(`${running.metrics}/ready`)).status).toBe(200);
+  });
+
+  it("acts on the Close frame without waiting for the end of the TCP connection", async () => {
+    const { made, link } = await echo();
+    const raw = (link.socket as unknown as { _socket: Socket })._socket;
+    link.socket.close(1001);
+    raw.end = () => raw;
+    raw.destroy = () => raw;
+    await made.link();
+    expect(made.hellos).toBe(2);
+  });
+
+  it("an edge that drains gets a successor at once, and the old tunnel finishes its streams", async () => {
+    const open = Promise.withResolvers<() => void>();
+    const url = await origin((_request, response) => {
+      response.write("first ");
+      open.resolve(() => response.end("last"));
+    });
+    const made = await edge();
+    made.configure({ id: "wiki", upstreams: [url] });
+    const { link } = await connected(made);
+    const stream = await link.ask();
+    await stream.head;
+    link.control({ t: "drain" });
+    const successor = await made.link();
+    expect(link.goneAway).toBe(true);
+    expect((await (async () => ((await open.promise)(), await stream.body()))()).toString()).toBe("first last");
+    expect(await link.closed).toBe(1001);
+    expect(successor.socket.readyState).toBe(successor.socket.OPEN);
+  });
+
+  it("drains on request: no new streams, open ones finish, then it ends", async () => {
+    const open = Promise.withResolvers<() => void>();
+    const url = await origin((_request, response) => {
+      response.write("first ");
+      open.resolve(() => response.end("last"));
+    });
+    const made = await edge();
+    made.configure({ id: "wiki", upstreams: [url] });
+    const { link, running, state } = await connected(made);
+    const stream = await link.ask();
+    await stream.head;
+    running.drain();
+    expect(await link.next("draining")).toEqual({ t: "draining" });
+    expect(await link.next("count")).toEqual({ t: "count", opened: 1 });
+    await expect.poll(() => link.goneAway).toBe(true);
+    expect(link.mux.open()).toMatchObject({ ok: false });
+    (await open.promise)();
+    expect((await stream.body()).toString()).toBe("first last");
+    await running.ended;
+    expect(() => readFileSync(join(state, "runtime.json"))).toThrow();
+  });
+
+  it("a session of frames that makes no sense is closed with a code, and the origin's sockets with it", async () => {
+    const closed = Promise.withResolvers<void>();
+    const url = await origin((request, response) => {
+      request.socket.on("close", () => closed.resolve());
+      response.write("first");
+    });
+    const made = await edge();
+    made.configure({ id: "wiki", upstreams: [url] });
+    const { link } = await connected(made);
+    await (await link.ask()).head;
+    link.socket.send(Buffer.from([9, 9, 9]));
+    expect(await link.closed).toBe(CLOSE_CODES.protocol_error.code);
+    await closed.promise;
+  });
+});
+
+describe("secrets (row 58)", () => {
+  it("no key, admission, header value or path reaches the log or the metrics", async () => {
+    const { made, link, lines, running } = await echo();
+    const stream = await link.ask({ path: "/secret-path?token=canary1", headers: [["Host", "w"], ["Authorization", "Bearer canary2"], ["Cookie", "canary3"]] });
+    await stream.body();
+    await (await link.ask({ app: "other", path: "/secret-path", headers: [["Authorization", "canary2"]] })).head;
+    const all = lines.join("") + (await fetchLocal(`${running.metrics}/metrics`)).text;
+    for (const canary of ["canary", "secret-path", made.connectorKey.privateJwk.d, made.key.privateJwk.d]) expect(all.includes(canary)).toBe(false);
+    expect(all).toContain(CONNECTOR);
+  });
+});

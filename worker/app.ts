@@ -1,0 +1,139 @@
+/**
+ * The edge's whole route table on one screen. Every request becomes an exchange (canonical, or
+ * refused), lands on one of three kinds of host, and meets its route. What is not in this table
+ * is the gate's.
+ */
+import { Hono } from "hono";
+import { canonicalise, readFraming } from "./canonical.ts";
+import { connectionFacts } from "./connection-facts.ts";
+import type { Env } from "./env.ts";
+import { type Exchange, newRequestId } from "./exchange.ts";
+import { gate } from "./gate.ts";
+import { currentPolicy } from "./policy-cache.ts";
+import { headersTooLarge } from "./proxy.ts";
+import { blank, refuse } from "./respond.ts";
+import * as explain from "./routes/admin/explain.ts";
+import * as policy from "./routes/admin/policy.ts";
+import * as revocation from "./routes/admin/revocation.ts";
+import * as services from "./routes/admin/services.ts";
+import * as sessions from "./routes/admin/sessions.ts";
+import * as sites from "./routes/admin/sites.ts";
+import * as connectors from "./routes/connectors.ts";
+import { redeem, signIn } from "./routes/hand-off.ts";
+import { launcher, me } from "./routes/launcher.ts";
+import { callback, login } from "./routes/login.ts";
+import { askSignOut, signedOut, signOut } from "./routes/sign-out.ts";
+import { token } from "./routes/token.ts";
+import { keys, pageFile, ready } from "./routes/well-known.ts";
+
+type Bindings = { Bindings: { exchange: Exchange; place: Place } };
+/** The launcher's host, or any other: an app's or nobody's, which only the gate tells apart. */
+type Place = "launcher" | "app";
+
+const API = "/.postern/api/v1";
+
+/** Routes see the canonical path under the kind of host, never a path of their own reading. */
+const routes = new Hono<Bindings>({
+  strict: true,
+  getPath: (_request, options) => {
+    const { exchange, place } = (options?.env ?? {}) as Bindings["Bindings"];
+    return `/${place}${exchange.url.path}`;
+  },
+})
+  // Anybody, at every host
+  .get("/:place/.postern/jwks.json", (c) => keys(c.env.exchange))
+  .get("/:place/.postern/ready", (c) => ready(c.env.exchange))
+  // People, at the launcher
+  .get("/launcher/", (c) => launcher(c.env.exchange))
+  .get("/launcher/.postern/login", (c) => login(c.env.exchange))
+  .get("/launcher/.postern/callback", (c) => callback(c.env.exchange))
+  .get("/launcher/.postern/signed-out", (c) => signedOut(c.env.exchange))
+  .post("/launcher/.postern/token", (c) => token(c.env.exchange))
+  // People, at every host
+  .get("/:place/.postern/me", (c) => me(c.env.exchange))
+  .get("/:place/.postern/logout", (c) => askSignOut(c.env.exchange))
+  .post("/:place/.postern/logout", (c) => signOut(c.env.exchange))
+  // Crossing to an app's host
+  .get("/app/.postern/sign-in", (c) => signIn(c.env.exchange))
+  .get("/app/.postern/continue", (c) => redeem(c.env.exchange))
+  // Connectors
+  .post("/launcher/.postern/connectors/enroll", (c) => connectors.enroll(c.env.exchange))
+  .get("/launcher/.postern/connect", (c) => connectors.connect(c.env.exchange))
+  // Operators
+  .post(`/launcher${API}/setup`, (c) => policy.setup(c.env.exchange))
+  .post(`/launcher${API}/policy`, (c) => policy.apply(c.env.exchange))
+  .get(`/launcher${API}/policy`, (c) => policy.read(c.env.exchange))
+  .get(`/launcher${API}/policy/history`, (c) => policy.history(c.env.exchange))
+  .post(`/launcher${API}/revoke`, (c) => revocation.revoke(c.env.exchange))
+  .get(`/launcher${API}/receipts/:id`, (c) => revocation.receipt(c.env.exchange, c.req.param("id")))
+  .post(`/launcher${API}/services`, (c) => services.create(c.env.exchange))
+  .get(`/launcher${API}/services`, (c) => services.list(c.env.exchange))
+  .post(`/launcher${API}/enroll-tokens`, (c) => sites.createEnrollToken(c.env.exchange))
+  .get(`/launcher${API}/connectors`, (c) => sites.connectors(c.env.exchange))
+  .get(`/launcher${API}/edge-status`, (c) => sites.edgeStatus(c.env.exchange))
+  .get(`/launcher${API}/sessions`, (c) => sessions.sessions(c.env.exchange))
+  .get(`/launcher${API}/explain/:id`, (c) => explain.explainRequest(c.env.exchange, c.req.param("id")));
+
+/** Nothing of ours answers at the launcher or under `/.postern/` but what the table names. */
+routes.notFound((c) => {
+  const { exchange, place } = c.env;
+  return place === "launcher" || exchange.url.path.startsWith("/.postern/") ? blank(exchange) : gate(exchange);
+});
+routes.onError((error, c) => {
+  // The cause goes to the operator's log, never to the answer.
+  console.error(JSON.stringify({ level: "error", request: c.env.exchange.id, message: error.message }));
+  return refuse(c.env.exchange, "unavailable");
+});
+
+/** Methods that no app gets: they speak to proxies, not to resources. */
+const REFUSED_METHODS = new Set(["CONNECT", "TRACE", "TRACK"]);
+
+/** The Worker's fetch. Never throws: what fails is refused. */
+export async function handle(request: Request, env: Env, later: (work: Promise<unknown>) => void): Promise<Response> {
+  const now = Date.now();
+  const raw = canonicalise(request.url, ["encoded_slash", "double_slash"]);
+  const base = {
+    id: newRequestId(),
+    request,
+    method: request.method,
+    env,
+    now,
+    later,
+    connection: connectionFacts(request, env, now),
+  };
+  if (!raw.ok) return refuse(nowhere(base), raw.error.code, { detail: `What cannot be read one way only: ${raw.error.what}.` });
+  let compiled: Exchange["policy"];
+  try {
+    compiled = await currentPolicy(env, now);
+  } catch {
+    return refuse({ ...nowhere(base), url: raw.value }, "unavailable");
+  }
+  const domain = compiled?.document.domain ?? raw.value.host;
+  const place: Place = raw.value.host === domain ? "launcher" : "app";
+  const app = place === "app" ? compiled?.appByHost(raw.value.host) : undefined;
+  const launcherOrigin = `${raw.value.scheme}://${domain}${raw.value.port}`;
+  const url = canonicalise(request.url, app?.insecurePaths ?? []);
+  const framing = readFraming(request.method, request.headers);
+  const exchange: Exchange = {
+    ...base,
+    policy: compiled,
+    launcher: launcherOrigin,
+    url: url.ok ? url.value : raw.value,
+    framing: framing.ok ? framing.value : { websocket: false, body: "none" },
+  };
+  if (!url.ok) return refuse(exchange, url.error.code, { detail: `What cannot be read one way only: ${url.error.what}.` });
+  if (!framing.ok) return refuse(exchange, framing.error.code, { detail: `What cannot be read one way only: ${framing.error.what}.` });
+  if (REFUSED_METHODS.has(request.method)) return refuse(exchange, "method_not_allowed");
+  if (headersTooLarge(request)) return refuse(exchange, "headers_too_large");
+  return pageFile(exchange) ?? routes.fetch(request, { exchange, place });
+}
+
+/** An exchange of a request whose address could not be read. */
+function nowhere(base: Omit<Exchange, "policy" | "launcher" | "url" | "framing">): Exchange {
+  const url = { scheme: "https" as const, host: "", port: "", path: "/", query: "" };
+  return { ...base, policy: undefined, launcher: "", url, framing: { websocket: false, body: "none" } };
+}
+
+/** For the test that demands a class for every route. */
+export const routeTable = routes.routes.map(({ method, path }) => [method, path] as const);
+

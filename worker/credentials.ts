@@ -1,0 +1,55 @@
+/**
+ * Which credential a request presents, and to what. At most one counts: a token that is ours, or
+ * the host's own cookie. Not whether it is valid: session-cache.ts asks the session.
+ */
+import { parseSessionId } from "../core/ids.ts";
+import { parseAuthorization, parseSessionToken } from "../identity/session-token.ts";
+import { cookieOf, SESSION_COOKIE } from "./cookies.ts";
+import type { Env } from "./env.ts";
+import type { Presented } from "./session-cache.ts";
+
+export type Credential =
+  | { readonly kind: "none" }
+  | { readonly kind: "malformed" }
+  | {
+      readonly kind: "presented";
+      readonly presented: Presented;
+      /** Sent by the browser by itself: state-changing routes then also need an Origin. */
+      readonly cookie: boolean;
+      readonly stripAuthorization: boolean;
+    };
+
+/** `audience`: the host that a cookie must be for; `bearerAudience`: what an app or operator token must be for. */
+export function readCredential(request: Request, env: Env, audience: string, bearerAudience: string): Credential {
+  const { headers } = request;
+  const authorization = parseAuthorization({
+    authorization: headers.get("authorization"),
+    clientId: headers.get("postern-client-id"),
+    clientSecret: headers.get("postern-client-secret"),
+  });
+  switch (authorization.kind) {
+    case "malformed":
+      return { kind: "malformed" };
+    case "service": {
+      const { token, stripAuthorization } = authorization;
+      const sid = parseSessionId(env.SESSION.idFromName(`service:${token.id}`).toString());
+      if (sid === undefined) return { kind: "malformed" };
+      return { kind: "presented", presented: { sid, secret: token.secret, audience: bearerAudience }, cookie: false, stripAuthorization };
+    }
+    case "session": {
+      const { sid, secret } = authorization.token;
+      const wanted = authorization.as === "operator" ? "operator" : `app:${bearerAudience}`;
+      return { kind: "presented", presented: { sid, secret, audience: wanted }, cookie: false, stripAuthorization: true };
+    }
+    case "none":
+    case "foreign": {
+      const value = cookieOf(request, SESSION_COOKIE);
+      const token = value === undefined ? undefined : parseSessionToken(value);
+      if (token === undefined) return { kind: "none" };
+      return { kind: "presented", presented: { ...token, audience: `host:${audience}` }, cookie: true, stripAuthorization: false };
+    }
+    default:
+      authorization satisfies never;
+      return { kind: "malformed" };
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * One request on its way through the edge: what every step needs and nobody recomputes. Built
+ * once in app.ts; not a place for decisions.
+ */
+import { toBase64Url } from "../core/bytes.ts";
+import type { RequestId } from "../core/ids.ts";
+import type { CompiledPolicy } from "../policy/compile.ts";
+import type { CanonicalRequest, Framing } from "./canonical.ts";
+import type { ConnectionFacts } from "./connection-facts.ts";
+import type { Env } from "./env.ts";
+
+export interface Exchange {
+  readonly id: RequestId;
+  readonly request: Request;
+  readonly method: string;
+  readonly env: Env;
+  readonly now: number;
+  readonly url: CanonicalRequest;
+  readonly framing: Framing;
+  readonly connection: ConnectionFacts;
+  /** Undefined before a first document is live. */
+  readonly policy: CompiledPolicy | undefined;
+  /** The launcher's origin, "https://access.example.com"; this host's own before a document is live. */
+  readonly launcher: string;
+  readonly later: (work: Promise<unknown>) => void;
+}
+
+/** 128 random bits: the decision id that `postern explain` takes. */
+export function newRequestId(): RequestId {
+  return `r_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}` as RequestId;
+}
+
+/** The origin of the host that was asked, as a browser writes it. */
+export const originOf = (url: CanonicalRequest): string => `${url.scheme}://${url.host}${url.port}`;
+
+/**
+ * A person's browser opening a page (CONTRACT "Answers"); everything else is an API call and is
+ * never redirected.
+ */
+export function isNavigation(request: Request): boolean {
+  const mode = request.headers.get("sec-fetch-mode");
+  if (mode !== null) return mode === "navigate";
+  return request.method === "GET" && (request.headers.get("accept") ?? "").includes("text/html");
+}

@@ -1,0 +1,156 @@
+/**
+ * The gate: the ONE enforcement point of the edge. A request for an app host comes in canonical;
+ * it goes on to a lane, to sign-in, or nowhere. Nothing reaches an app but through `gate()`.
+ */
+import type { AppId } from "../core/ids.ts";
+import { at } from "../core/time.ts";
+import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
+import { advise } from "../policy/advice.ts";
+import type { CompiledPolicy } from "../policy/compile.ts";
+import { decide } from "../policy/decide.ts";
+import type { Decision } from "../policy/decision.ts";
+import type { App } from "../policy/document.ts";
+import { ANONYMOUS, type Ask, type Facts } from "../policy/facts.ts";
+import { readCredential, type Credential } from "./credentials.ts";
+import { preflight, readable } from "./cors.ts";
+import { type Exchange, isNavigation, originOf } from "./exchange.ts";
+import { deniedPage } from "./pages/denied.ts";
+import { newestPolicy } from "./policy-cache.ts";
+import { proxy } from "./proxy.ts";
+import { countAnonymousDenial, recordDenial } from "./record.ts";
+import { blank, page, refuse } from "./respond.ts";
+import { verifiedSession } from "./session-cache.ts";
+import { signInAddress, toSignIn } from "./signed-out.ts";
+
+/** What a request is, once everything about it is known. */
+export interface Standing {
+  readonly policy: CompiledPolicy;
+  readonly app: App | undefined;
+  readonly ask: Ask;
+  readonly facts: Facts;
+  readonly decision: Decision;
+  readonly session: SessionSnapshot | undefined;
+}
+
+/** The app id that stands for a host without an app: decide() knows it as unknown. */
+const NO_APP = "" as AppId;
+
+export async function gate(x: Exchange): Promise<Response> {
+  const { policy } = x;
+  if (policy === undefined) return refuse(x, "unavailable", { detail: "No policy is live yet." });
+  const app = policy.appByHost(x.url.host);
+  const early = app === undefined ? undefined : preflight(x, app);
+  if (early !== undefined) return early;
+  const credential = readCredential(x.request, x.env, x.url.host, app?.id ?? NO_APP);
+  if (credential.kind === "malformed") return readable(x, app, refuse(x, "token_invalid"));
+  const standing = await stand(x, policy, credential, false);
+  return readable(x, app, await answer(x, credential, standing));
+}
+
+async function answer(x: Exchange, credential: Credential, first: Standing): Promise<Response> {
+  if (credential.kind === "presented" && first.session === undefined) return notSignedIn(x, credential, first);
+  if (first.decision.effect === "allow") return pass(x, credential, first);
+  if (first.session === undefined) return notSignedIn(x, credential, first);
+  // A denial is confirmed with what the session and control know now, before it is shown (M7).
+  const policy = (await newestPolicy(x.env, x.now)) ?? first.policy;
+  const newest = await stand(x, policy, credential, true);
+  if (newest.session === undefined) return notSignedIn(x, credential, newest);
+  return newest.decision.effect === "allow" ? pass(x, credential, newest) : denied(x, newest, true);
+}
+
+/** Everything a decision looks at, and the decision. `fresh` asks the session instead of this isolate's cache. */
+export async function stand(x: Exchange, policy: CompiledPolicy, credential: Credential, fresh: boolean): Promise<Standing> {
+  const app = policy.appByHost(x.url.host);
+  const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, fresh) : undefined;
+  const ask: Ask = {
+    app: app?.id ?? NO_APP,
+    protocol: x.framing.websocket ? "websocket" : "http",
+    method: x.method,
+    path: x.url.path,
+  };
+  const facts = factsOf(x, session);
+  return { policy, app, ask, facts, session, decision: decide(policy, ask, facts, at(x.now)) };
+}
+
+export function factsOf(x: Exchange, session: SessionSnapshot | undefined): Facts {
+  if (session === undefined) return { subject: ANONYMOUS, known: x.connection };
+  return {
+    subject: session.subject,
+    known: { ...session.facts, ...x.connection },
+    session: { startedAt: at(session.startedAt), lastActiveAt: at(Math.max(session.lastActiveAt, x.now)) },
+  };
+}
+
+async function pass(x: Exchange, credential: Credential, standing: Standing): Promise<Response> {
+  const { app } = standing;
+  if (app === undefined) return blank(x);
+  if (x.framing.websocket && !originAllowed(x, app, credential)) return refuse(x, "origin_not_allowed");
+  if (coversOurScope(x)) return refuse(x, "origin_not_allowed", { detail: "A service worker at the root would also control Postern's own pages." });
+  const passed = await proxy(x, app, standing, credential.kind === "presented" && credential.stripAuthorization);
+  if (passed.kind === "answer") return passed.response;
+  const { refusal } = passed;
+  switch (refusal.code) {
+    case "denied":
+    case "step_up":
+    case "revoked": {
+      // The lane knew better than this isolate; ask whoever knows best, and say that.
+      const policy = (await newestPolicy(x.env, x.now)) ?? standing.policy;
+      const newest = await stand(x, policy, credential, true);
+      if (newest.session === undefined) return notSignedIn(x, credential, newest);
+      return newest.decision.effect === "allow" ? refuse(x, "unavailable") : denied(x, newest, false);
+    }
+    default:
+      return refuse(x, refusal.code === "upstream_protocol" && refusal.detail === "body_too_large" ? "body_too_large" : refusal.code);
+  }
+}
+
+/** `record`: a lane that denied has put it on record already. */
+async function denied(x: Exchange, standing: Standing, record: boolean): Promise<Response> {
+  const { decision, policy, ask, facts, app, session } = standing;
+  if (record && session !== undefined) await recordDenial(x, session.sid, ask, facts, decision);
+  if (!decision.explained || app === undefined || session === undefined) return blank(x);
+  const advice = advise(policy, ask, facts, at(x.now));
+  const signInUrl = decision.effect === "step_up" ? stepUpAddress(x, decision) : undefined;
+  if (decision.reason === "read_only") return refuse(x, "read_only", { advice });
+  if (!isNavigation(x.request)) {
+    return refuse(x, decision.effect === "step_up" ? "step_up_required" : "denied", { advice, signInUrl });
+  }
+  const html = deniedPage({
+    user: { name: session.display.name ?? "", email: session.display.email },
+    app: { name: app.name ?? app.id },
+    requestId: x.id,
+    advice,
+    stepUpUrl: signInUrl,
+    switchUserUrl: `${x.launcher}/.postern/logout`,
+    launcherUrl: `${x.launcher}/`,
+    retryUrl: x.method === "GET" ? originOf(x.url) + x.url.path + x.url.query : undefined,
+  });
+  return page(x, html, 403);
+}
+
+function stepUpAddress(x: Exchange, decision: Decision): string {
+  const target = x.method === "GET" ? x.url.path + x.url.query : "/";
+  const step = decision.stepUp;
+  const maxAge = step === undefined ? "" : String(Math.floor(step.maxAge / 1000));
+  const mfa = step !== undefined && step.methods.length > 0 ? "&mfa=1" : "&mfa=1";
+  return `${signInAddress(x, target)}&max_age=${maxAge}${mfa}`;
+}
+
+function notSignedIn(x: Exchange, credential: Credential, standing: Standing): Promise<Response> | Response {
+  countAnonymousDenial(x);
+  if (credential.kind === "presented" && !credential.cookie) return refuse(x, "token_invalid");
+  return toSignIn(x, standing.app);
+}
+
+/** P22: the app's own origin or one that it names; without Origin only a credential that no browser sends by itself. */
+function originAllowed(x: Exchange, app: App, credential: Credential): boolean {
+  const origin = x.request.headers.get("origin");
+  if (origin === null) return credential.kind === "presented" && !credential.cookie;
+  return app.websocket.origins.length > 0 ? app.websocket.origins.includes(origin) : origin === originOf(x.url);
+}
+
+/** A script at the root would become a service worker whose scope takes `/.postern/` in (M19). */
+function coversOurScope(x: Exchange): boolean {
+  return x.request.headers.get("service-worker") !== null && x.url.path.lastIndexOf("/") === 0;
+}
+

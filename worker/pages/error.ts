@@ -1,0 +1,48 @@
+/**
+ * The page of every refusal and failure that has no page of its own: the words of the registry,
+ * unless the caller knows better ones. Not for `not_found` (blank.ts) and not for an explained
+ * denial (denied.ts).
+ */
+import type { ErrorActor, ErrorCode } from "../../core/errors.ts";
+import { ERRORS } from "../../core/errors.ts";
+import type { Advice } from "./layout.ts";
+import { markup } from "./markup.ts";
+import { actions, adviceList, frame, linkButton, requestIdLine, steps } from "./layout.ts";
+
+export interface ErrorModel {
+  readonly code: Exclude<ErrorCode, "not_found">;
+  readonly requestId: string;
+  /** Instead of the registry's heading. */
+  readonly title?: string | undefined;
+  /** One more sentence, safe to show: never a cause's own message. */
+  readonly detail?: string | undefined;
+  readonly advice: readonly Advice[];
+  /** Instead of the registry's steps. */
+  readonly fix?: readonly string[] | undefined;
+  readonly signInUrl?: string | undefined;
+  readonly launcherUrl?: string | undefined;
+  /** Shown as "Try again": only where repeating is harmless (a GET). */
+  readonly retryUrl?: string | undefined;
+}
+
+const WHO: Readonly<Record<ErrorActor, string>> = {
+  user: "You can solve this yourself",
+  operator: "Your administrator can solve this",
+  both: "You or your administrator can solve this",
+};
+
+/** The error page as HTML text. */
+export function errorPage(model: ErrorModel): string {
+  const entry = ERRORS[model.code];
+  const title = model.title ?? entry.title;
+  return frame({
+    title,
+    body: markup`<section class="card"><p class="kicker">${entry.status}</p><h1>${title}</h1><p>${entry.text}</p>${
+      model.detail !== undefined && markup`<p>${model.detail}</p>`
+    }${adviceList(model.advice)}<h2>${WHO[entry.who]}</h2>${steps(model.fix ?? entry.fix)}${actions(
+      linkButton(model.signInUrl, "Sign in", "primary"),
+      linkButton(model.retryUrl, "Try again", model.signInUrl === undefined ? "primary" : "plain"),
+      linkButton(model.launcherUrl, "Your apps"),
+    )}${requestIdLine(model.requestId)}</section>`,
+  });
+}

@@ -1,0 +1,37 @@
+/**
+ * The headers of every page, and the files that pages load. One place, so that all answers for
+ * people carry the same policy. Not for answers of apps: their headers are theirs.
+ */
+import { FRAGMENT_JS, FRAGMENT_SCRIPT_PATH } from "./fragment-script.ts";
+import { ICON_PATH, ICON_SVG } from "./icon.ts";
+import { STYLE_CSS, STYLE_PATH } from "./style.ts";
+
+export interface PageHeaderOptions {
+  /** The page loads fragment.js (continue, chooser). */
+  readonly script?: boolean;
+  /** Origins besides our own that a form's redirects may end at (a provider's logout): Chromium checks those too. */
+  readonly formOrigins?: readonly string[];
+}
+
+/**
+ * Headers of a page. `no-store`: no shared cache may keep an answer made for one person (class I).
+ * `same-origin` and not `no-referrer`: the latter would make our own forms send `Origin: null`.
+ */
+export function pageHeaders(options: PageHeaderOptions = {}): Readonly<Record<string, string>> {
+  const forms = ["'self'", ...(options.formOrigins ?? []).filter((origin) => URL.canParse(origin) && new URL(origin).origin === origin)];
+  return {
+    "content-type": "text/html; charset=utf-8",
+    "cache-control": "no-store",
+    "content-security-policy": `default-src 'none'; style-src 'self'; img-src 'self' data:;${options.script === true ? " script-src 'self';" : ""} form-action ${forms.join(" ")}; frame-ancestors 'none'; base-uri 'none'`,
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+  };
+}
+
+/** The files of the pages by path; public, the same on every host, without a cookie. */
+export const PAGE_FILES: Readonly<Record<string, { readonly type: string; readonly body: string }>> = {
+  [STYLE_PATH]: { type: "text/css; charset=utf-8", body: STYLE_CSS },
+  [ICON_PATH]: { type: "image/svg+xml", body: ICON_SVG },
+  [FRAGMENT_SCRIPT_PATH]: { type: "text/javascript; charset=utf-8", body: FRAGMENT_JS },
+};

@@ -1,0 +1,89 @@
+/**
+ * From an allowed request to its lane: the one object hop of the warm path (DESIGN §3 promise 4).
+ * It builds what the lane needs and hands the body on untouched. Not the decision.
+ */
+import type { App } from "../policy/document.ts";
+import { bucket, laneName } from "../durable-objects/bindings.ts";
+import { OPEN_HEADER, type OpenContext, type Refusal, REFUSAL_HEADER } from "../durable-objects/tunnel/rpc.ts";
+import { MAX_HEADER_BYTES, headerBytes } from "./canonical.ts";
+import { type Exchange, originOf } from "./exchange.ts";
+import type { Standing } from "./gate.ts";
+import { forwardedHeaders, type Speaker } from "./request-headers.ts";
+import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
+
+export type Proxied = { readonly kind: "answer"; readonly response: Response } | { readonly kind: "refused"; readonly refusal: Refusal };
+
+export async function proxy(x: Exchange, app: App, standing: Standing, stripAuthorization: boolean): Promise<Proxied> {
+  const { session, policy, ask } = standing;
+  const { framing } = x;
+  if (app.maxBody !== undefined && framing.length !== undefined && framing.length > app.maxBody) {
+    return refused("upstream_protocol", policy.version, "body_too_large");
+  }
+  const lanes = policy.document.sites.find((site) => site.id === app.site)?.lanes ?? 1;
+  const lane = bucket(session?.sid ?? String(x.connection["ip"]?.value ?? ""), lanes);
+  const host = x.url.host + x.url.port;
+  const context: OpenContext = {
+    v: 1,
+    request: x.id,
+    site: app.site,
+    lane,
+    ...(session === undefined ? {} : { sid: session.sid }),
+    ask,
+    stamp: { epoch: session?.epoch ?? 0, policyVersion: policy.version },
+    connection: x.connection,
+    issuer: x.launcher,
+    method: x.method,
+    target: x.url.path + x.url.query,
+    headers: forwardedHeaders(x.request.headers, {
+      host: typeof app.host === "string" ? host : app.host.literal,
+      scheme: x.url.scheme,
+      clientIp: x.connection["ip"]?.value as string | undefined,
+      user: session === undefined ? undefined : speakerOf(session),
+      stripAuthorization,
+      websocket: framing.websocket,
+      rules: app.headers.request,
+    }),
+    publicOrigin: originOf(x.url),
+    body: framing.body,
+    ...(framing.length === undefined ? {} : { length: framing.length }),
+  };
+  const stub = x.env.TUNNEL.getByName(laneName(app.site, lane));
+  let response: Response;
+  try {
+    response = await stub.fetch(laneRequest(context, x.request));
+  } catch {
+    return refused("unavailable", policy.version, "the lane did not answer");
+  }
+  const refusal = response.headers.get(REFUSAL_HEADER);
+  if (refusal === null) return { kind: "answer", response };
+  return { kind: "refused", refusal: JSON.parse(refusal) as Refusal };
+}
+
+const refused = (code: Refusal["code"], policyVersion: number, detail: string): Proxied => ({
+  kind: "refused",
+  refusal: { code, policyVersion, detail },
+});
+
+/** A request of ours around the browser's body: none of its headers is a header here, so none can pose as ours. */
+function laneRequest(context: OpenContext, request: Request): Request {
+  const headers: Record<string, string> = { [OPEN_HEADER]: asciiJson(context) };
+  if (context.ask.protocol === "websocket") headers["upgrade"] = "websocket";
+  const body = context.body === "stream" ? request.body : null;
+  return new Request("https://lane.internal/", { method: body === null ? "GET" : "POST", headers, body, redirect: "manual" });
+}
+
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+function speakerOf(session: SessionSnapshot): Speaker {
+  const groups = session.facts["groups"]?.value;
+  const { email } = session.display;
+  return {
+    sub: session.subject.kind === "service" ? `service:${session.subject.id}` : session.subject.id,
+    ...(email === undefined ? {} : { email }),
+    groups: Array.isArray(groups) ? groups.filter((one): one is string => typeof one === "string") : [],
+  };
+}
+
+export const headersTooLarge = (request: Request): boolean => headerBytes(request.headers) > MAX_HEADER_BYTES;

@@ -1,0 +1,95 @@
+/**
+ * What of a browser's headers reaches an app, and what the edge says for itself. Dropped: what is
+ * hop-by-hop or named by Connection, what claims an identity or a way the request took, our own
+ * credentials, and every spelling of those names that an origin may fold together (class C). Pure.
+ */
+import type { HeaderField } from "../protocol/head.ts";
+import type { HeaderRules } from "../policy/document.ts";
+
+const HOP_BY_HOP = new Set([
+  "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
+  "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "content-length", "expect", "host",
+]);
+/** Written by us or by nobody. Compared after folding "_" and "." to "-". */
+const RESERVED = new Set([
+  "forwarded", "via", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-original-url", "x-original-uri",
+  "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override", "cdn-loop", "x-remote-user", "remote-user",
+  "x-auth-request-user", "x-auth-request-email", "x-auth-email", "x-auth-user", "x-user", "x-email", "x-webauth-user",
+]);
+const RESERVED_PREFIXES = ["x-postern-", "postern-", "x-forwarded-", "cf-"];
+
+const folded = (name: string): string => name.toLowerCase().replace(/[_.]/g, "-");
+
+/** A name that only the edge may use toward an app. */
+export function isReserved(name: string): boolean {
+  const plain = folded(name);
+  return RESERVED.has(plain) || HOP_BY_HOP.has(plain) || RESERVED_PREFIXES.some((prefix) => plain.startsWith(prefix));
+}
+
+const OWN_COOKIE = /^(?:__host-|__secure-|__http-|__host-http-)?postern/i;
+
+/** The Cookie header without ours; undefined when nothing is left. */
+export function foreignCookies(header: string): string | undefined {
+  const rest = header.split(";").filter((part) => {
+    const name = part.split("=")[0]?.trim() ?? "";
+    return name !== "" && !OWN_COOKIE.test(name);
+  });
+  return rest.length === 0 ? undefined : rest.map((part) => part.trim()).join("; ");
+}
+
+export interface Speaker {
+  readonly sub: string;
+  readonly email?: string;
+  readonly groups: readonly string[];
+}
+
+export interface ForwardedAs {
+  readonly host: string;
+  readonly scheme: string;
+  readonly clientIp: string | undefined;
+  /** Who asks; absent on a public path. */
+  readonly user: Speaker | undefined;
+  readonly stripAuthorization: boolean;
+  readonly websocket: boolean;
+  readonly rules: HeaderRules;
+}
+
+/** The headers of the stream-open, in a stable order. */
+export function forwardedHeaders(headers: Headers, as: ForwardedAs): HeaderField[] {
+  const named = new Set((headers.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase()));
+  const removed = new Set(as.rules.remove);
+  const out: HeaderField[] = [["Host", as.host]];
+  for (const [name, value] of headers) {
+    if (isReserved(name) || named.has(name) || removed.has(name) || as.rules.set[name] !== undefined) continue;
+    if (name === "authorization" && as.stripAuthorization) continue;
+    if (as.websocket && name === "sec-websocket-extensions") continue;
+    if (name === "cookie") {
+      const cookies = foreignCookies(value);
+      if (cookies !== undefined) out.push([name, cookies]);
+    } else out.push([name, value]);
+  }
+  if (as.clientIp !== undefined) out.push(["X-Forwarded-For", as.clientIp]);
+  out.push(["X-Forwarded-Proto", as.scheme], ["X-Forwarded-Host", as.host]);
+  if (as.user !== undefined) out.push(["X-Postern-User", headerText(as.user.email ?? as.user.sub)]);
+  for (const [name, value] of Object.entries(as.rules.set)) {
+    const filled = fill(value, as.user);
+    if (filled !== undefined) out.push([name, filled]);
+  }
+  return out;
+}
+
+/** `${user.email}` and its kin (P23); a header whose value is not known is not sent. */
+function fill(template: string, user: Speaker | undefined): string | undefined {
+  let missing = false;
+  const text = template.replace(/\$\{user\.(email|sub|groups)\}/g, (_, key: string) => {
+    const value = key === "email" ? user?.email : key === "sub" ? user?.sub : user?.groups.join(",");
+    if (value === undefined) missing = true;
+    return value ?? "";
+  });
+  return missing ? undefined : headerText(text);
+}
+
+/** Printable ASCII; everything else is escaped, so that no name can write a header line. */
+function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, (char) => encodeURIComponent(char));
+}

@@ -1,0 +1,68 @@
+/**
+ * The connector's two doors: enrolment with a one-time token, and the socket of a lane. Neither
+ * takes a user's credential; who a connector is, is proved by its key.
+ */
+import { toBase64Url } from "../../core/bytes.ts";
+import { parseConnectorId } from "../../core/ids.ts";
+import { at } from "../../core/time.ts";
+import { CONTROL_NAME, laneName } from "../../durable-objects/bindings.ts";
+import { CONNECT_HEADER, type ConnectContext } from "../../durable-objects/tunnel/rpc.ts";
+import { verifyEnrollProof } from "../../identity/enroll-proof.ts";
+import { parsePublicJwk } from "../../identity/keys.ts";
+import { parseEnrolmentToken } from "../../identity/session-token.ts";
+import { SUBPROTOCOL } from "../../protocol/hello.ts";
+import { readBoundedJson } from "../bounded-body.ts";
+import type { Exchange } from "../exchange.ts";
+import { json, refuse } from "../respond.ts";
+
+const MAX_ENROLL_BYTES = 8 * 1024;
+const MAX_NAME_CHARS = 63;
+
+/** POST /.postern/connectors/enroll {token, public_key, name, proof} */
+export async function enroll(x: Exchange): Promise<Response> {
+  const body = await readBoundedJson(x.request, MAX_ENROLL_BYTES);
+  if (body === undefined) return refuse(x, "bad_argument", { detail: "The body must be a JSON object." });
+  const { token, public_key: claimed, name, proof } = body;
+  const key = await parsePublicJwk(claimed);
+  if (typeof token !== "string" || parseEnrolmentToken(token) === undefined) return refuse(x, "enroll_token_invalid");
+  if (key === undefined || key.crv !== "Ed25519" || typeof proof !== "string") return refuse(x, "bad_argument", { detail: "public_key must be an Ed25519 JWK, with its proof." });
+  const hash = toBase64Url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token))));
+  if (!(await verifyEnrollProof(proof, key, hash, at(x.now)))) return refuse(x, "bad_argument", { detail: "The proof is not the key's, or a clock is wrong." });
+  const enrolled = await x.env.CONTROL.getByName(CONTROL_NAME).enroll({
+    tokenHash: hash,
+    publicKey: key,
+    thumbprint: key.kid,
+    name: typeof name === "string" ? name.replace(/[^\x20-\x7e]/g, "?").slice(0, MAX_NAME_CHARS) : "",
+  });
+  if (!enrolled.ok) return refuse(x, "enroll_token_invalid");
+  return json(x, { connector: enrolled.connector.id, site: enrolled.connector.site, lanes: enrolled.lanes, keys: enrolled.keySet, edge: x.launcher });
+}
+
+/** GET /.postern/connect?connector&lane, a WebSocket */
+export async function connect(x: Exchange): Promise<Response> {
+  if (!x.framing.websocket) return refuse(x, "bad_argument", { detail: "This address speaks WebSocket only." });
+  // A browser always says where it comes from; a connector has no page.
+  if (x.request.headers.get("origin") !== null) return refuse(x, "origin_not_allowed");
+  const offered = (x.request.headers.get("sec-websocket-protocol") ?? "").split(",").map((one) => one.trim());
+  if (!offered.includes(SUBPROTOCOL)) return refuse(x, "bad_argument", { detail: `Offer the subprotocol ${SUBPROTOCOL}.` });
+  const query = new URLSearchParams(x.url.query);
+  const id = parseConnectorId(query.get("connector") ?? "");
+  const lane = /^[0-9]{1,2}$/.test(query.get("lane") ?? "") ? Number(query.get("lane")) : -1;
+  const known = id === undefined ? undefined : await x.env.CONTROL.getByName(CONTROL_NAME).connector(id);
+  if (known === undefined || known.record.revokedAt !== undefined) return refuse(x, "connector_unknown");
+  if (lane < 0 || lane >= known.lanes) return refuse(x, "bad_argument", { detail: "The site has no such lane." });
+  const { record } = known;
+  const context: ConnectContext = {
+    v: 1,
+    site: record.site,
+    lane,
+    connector: record.id,
+    publicKey: record.publicKey,
+    thumbprint: record.thumbprint,
+    keySet: known.keySet,
+  };
+  // The first call for a lane comes from its connector, so that the object lives near it.
+  return x.env.TUNNEL.getByName(laneName(record.site, lane)).fetch(
+    new Request("https://lane.internal/", { headers: { upgrade: "websocket", [CONNECT_HEADER]: JSON.stringify(context) } }),
+  );
+}

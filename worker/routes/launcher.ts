@@ -1,0 +1,68 @@
+/** The launcher: exactly the apps that the same decide() allows (or would after a step-up), and who one is. */
+import { ADMIN_APP } from "../../core/ids.ts";
+import { at } from "../../core/time.ts";
+import { decide } from "../../policy/decide.ts";
+import { hostOf } from "../../policy/document.ts";
+import { visibleApps, witness } from "../../policy/visible.ts";
+import { readCredential } from "../credentials.ts";
+import { type Exchange, isNavigation } from "../exchange.ts";
+import { factsOf } from "../gate.ts";
+import { launcherPage } from "../pages/launcher.ts";
+import { newestPolicy } from "../policy-cache.ts";
+import { json, page, redirect, refuse } from "../respond.ts";
+import { verifiedSession } from "../session-cache.ts";
+import { providerLogoutOrigin } from "./sign-out.ts";
+
+/** GET / at the launcher */
+export async function launcher(x: Exchange): Promise<Response> {
+  const policy = await newestPolicy(x.env, x.now);
+  if (policy === undefined) return refuse(x, "unavailable", { detail: "No policy is live yet." });
+  const credential = readCredential(x.request, x.env, x.url.host, "");
+  const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, true) : undefined;
+  const loginUrl = `${x.launcher}/.postern/login?to=${encodeURIComponent(`${x.launcher}/`)}`;
+  if (session === undefined) return isNavigation(x.request) ? redirect(x, loginUrl) : refuse(x, "sign_in_required", { signInUrl: loginUrl });
+  const facts = factsOf(x, session);
+  const apps = visibleApps(policy, facts, at(x.now)).map((app) => {
+    const host = hostOf(app, policy.document);
+    const plan = policy.plan(app.id);
+    const ask = plan === undefined ? undefined : witness(policy, plan, facts, at(x.now));
+    const stepUp = ask !== undefined && decide(policy, ask, facts, at(x.now)).effect === "step_up";
+    return {
+      id: app.id,
+      name: app.name ?? app.id,
+      host,
+      tags: app.tags,
+      stepUp,
+      ...(app.protocol === "http" ? { url: `${x.url.scheme}://${host}${x.url.port}/` } : {}),
+    };
+  });
+  const operator = decide(policy, { app: ADMIN_APP, protocol: "http", method: "GET", path: "/" }, facts, at(x.now)).effect === "allow";
+  if (!isNavigation(x.request)) return json(x, { apps });
+  const origin = await providerLogoutOrigin(x);
+  const html = launcherPage({
+    user: { name: session.display.name ?? session.display.email ?? session.subject.id, email: session.display.email },
+    apps,
+    session: { expiresAt: at(session.endsAt) },
+    now: at(x.now),
+    operator,
+  });
+  return page(x, html, 200, origin === undefined ? {} : { formOrigins: [origin] });
+}
+
+/** GET /.postern/me on every host: JSON for the app's own pages and for people's scripts. */
+export async function me(x: Exchange): Promise<Response> {
+  const app = x.policy?.appByHost(x.url.host);
+  const credential = readCredential(x.request, x.env, x.url.host, app?.id ?? "");
+  const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, true) : undefined;
+  if (session === undefined) return refuse(x, "sign_in_required");
+  const { display, subject, facts } = session;
+  return json(x, {
+    subject: { kind: subject.kind, id: subject.id },
+    name: display.name,
+    email: display.email,
+    provider: display.provider,
+    groups: facts["groups"]?.value ?? null,
+    signed_in_at: new Date(session.startedAt).toISOString(),
+    expires_at: new Date(session.endsAt).toISOString(),
+  });
+}

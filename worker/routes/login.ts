@@ -1,0 +1,216 @@
+/**
+ * Signing in at the launcher: the way to the provider and back (OpenID Connect code flow with
+ * PKCE), and the session that comes of it. Crossing to an app's host is hand-off.ts.
+ */
+import { toBase64Url } from "../../core/bytes.ts";
+import type { ErrorCode } from "../../core/errors.ts";
+import { after, at } from "../../core/time.ts";
+import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
+import type { SignIn } from "../../durable-objects/user/rpc.ts";
+import { discover } from "../../identity/oidc-discovery.ts";
+import { beginLogin, finishLogin, type LoginDemand, type LoginState, type SignedIn } from "../../identity/oidc-login.ts";
+import type { OidcProblem, OidcProblemCode } from "../../identity/problems.ts";
+import { importSealKey, loginCookieName, sealLoginState, unsealLoginState } from "../../identity/sealed-cookie.ts";
+import { formatSessionToken, hashSecret, newSecret } from "../../identity/session-token.ts";
+import type { CompiledPolicy } from "../../policy/compile.ts";
+import { cookieOf, dropCookie, SESSION_COOKIE, setCookie } from "../cookies.ts";
+import { readCredential } from "../credentials.ts";
+import { type Exchange } from "../exchange.ts";
+import { chooserPage } from "../pages/chooser.ts";
+import { continuePage } from "../pages/continue.ts";
+import { ATTEMPT_LIFE, oidcIo, providerSettings } from "../providers.ts";
+import { recordAct } from "../record.ts";
+import { page, redirect, refuse } from "../respond.ts";
+import { sessionStub, verifiedSession } from "../session-cache.ts";
+import { random } from "../signed-out.ts";
+import { handOff, safeTarget } from "./hand-off.ts";
+import { endOwnSession } from "./sign-out.ts";
+
+/** GET /.postern/login?to&n[&provider][&max_age][&mfa] */
+export async function login(x: Exchange): Promise<Response> {
+  const { policy } = x;
+  if (policy === undefined) return refuse(x, "unavailable", { detail: "No policy is live yet." });
+  const query = new URLSearchParams(x.url.query);
+  const target = safeTarget(x, query.get("to"));
+  const nonceHash = query.get("n") ?? "";
+  const demand = readDemand(query);
+  if (demand === undefined) {
+    const credential = readCredential(x.request, x.env, x.url.host, "");
+    if (credential.kind === "presented") {
+      const session = await verifiedSession(x.env, credential.presented, x.now, true);
+      if (session !== undefined) return redirect(x, await handOff(x, credential.presented, target, nonceHash));
+    }
+  }
+  const providers = policy.document.providers;
+  const wanted = query.get("provider") ?? (providers.length === 1 ? providers[0]?.id : undefined);
+  if (wanted === undefined) {
+    const flow = toBase64Url(random(12));
+    const choices = providers.map((one) => ({ id: one.id, name: one.id, url: choiceUrl(x, one.id, flow) }));
+    return page(x, chooserPage({ providers: choices, flow }), 200, { script: true });
+  }
+  return begin(x, policy, wanted, { target, nonceHash, demand, flow: query.get("flow") ?? undefined });
+}
+
+function choiceUrl(x: Exchange, provider: string, flow: string): string {
+  const query = new URLSearchParams(x.url.query);
+  query.set("provider", provider);
+  query.set("flow", flow);
+  return `/.postern/login?${query.toString()}`;
+}
+
+/** A step-up: what a policy demands beyond being signed in (P4). */
+function readDemand(query: URLSearchParams): LoginDemand | undefined {
+  const maxAge = query.get("max_age");
+  const mfa = query.get("mfa") === "1";
+  if (maxAge === null && !mfa) return undefined;
+  const seconds = /^[0-9]{1,9}$/.test(maxAge ?? "") ? Number(maxAge) : undefined;
+  return { prompt: "login", ...(seconds === undefined ? {} : { maxAgeSeconds: seconds }), ...(mfa ? { mfa: true } : {}) };
+}
+
+interface Attempt {
+  readonly target: string;
+  readonly nonceHash: string;
+  readonly demand: LoginDemand | undefined;
+  readonly flow: string | undefined;
+}
+
+async function begin(x: Exchange, policy: CompiledPolicy, id: string, attempt: Attempt): Promise<Response> {
+  const provider = providerSettings(policy, x.env, id);
+  if (provider === undefined) return refuse(x, "provider_misconfigured");
+  const as = await discover(provider, oidcIo(x.env));
+  if (!as.ok) return explain(x, as.error, attempt.target);
+  // Chosen by the page before, when there was one: the fragment is kept under it.
+  const flow = attempt.flow !== undefined && /^[A-Za-z0-9_-]{16}$/.test(attempt.flow) ? attempt.flow : toBase64Url(random(12));
+  const { authorizationUrl, loginState } = await beginLogin({
+    provider,
+    as: as.value,
+    redirectUri: `${x.launcher}/.postern/callback`,
+    returnTo: attempt.target,
+    random,
+    now: at(x.now),
+    ...(attempt.demand === undefined ? {} : { demand: attempt.demand }),
+    carry: { n: attempt.nonceHash, flow },
+  });
+  const name = loginCookieName(loginState.state);
+  const sealed = await sealLoginState(loginState, after(at(x.now), ATTEMPT_LIFE), await sealKey(x), random);
+  if (name === undefined || !sealed.ok) return refuse(x, "internal");
+  const cookies: [string, string][] = [["set-cookie", setCookie(name, sealed.value, ATTEMPT_LIFE / 1000)]];
+  if (attempt.flow !== undefined) return redirect(x, authorizationUrl, [setCookie(name, sealed.value, ATTEMPT_LIFE / 1000)]);
+  return page(x, continuePage({ mode: "keep", to: authorizationUrl, flow }), 200, { script: true }, cookies);
+}
+
+/** GET /.postern/callback */
+export async function callback(x: Exchange): Promise<Response> {
+  const { policy } = x;
+  if (policy === undefined) return refuse(x, "unavailable", { detail: "No policy is live yet." });
+  const callbackUrl = new URL(`${x.launcher}${x.url.path}${x.url.query}`);
+  const name = loginCookieName(callbackUrl.searchParams.get("state") ?? "");
+  const sealed = name === undefined ? undefined : cookieOf(x.request, name);
+  if (name === undefined || sealed === undefined) {
+    const noCookies = x.request.headers.get("cookie") === null;
+    return refuse(x, noCookies ? "cookies_blocked" : "callback_other_browser", { signInUrl: `${x.launcher}/` });
+  }
+  const attempt = await unsealLoginState(sealed, at(x.now), await sealKey(x));
+  if (!attempt.ok) return refuse(x, attempt.error === "expired" ? "login_expired" : "callback_other_browser", { signInUrl: `${x.launcher}/` });
+  const provider = providerSettings(policy, x.env, attempt.value.provider);
+  if (provider === undefined) return refuse(x, "provider_misconfigured");
+  const io = oidcIo(x.env);
+  const as = await discover(provider, io);
+  if (!as.ok) return explain(x, as.error, attempt.value.returnTo);
+  const identity = await finishLogin({ provider, as: as.value, callbackUrl, loginState: attempt.value, io, now: at(x.now) });
+  if (!identity.ok) {
+    await recordAct(x, "sign_in_refused", x.id, { provider: provider.id, code: identity.error.code, cause: identity.error.cause });
+    return explain(x, identity.error, attempt.value.returnTo);
+  }
+  return establish(x, policy, identity.value, attempt.value, name);
+}
+
+async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn, attempt: LoginState, cookieName: string): Promise<Response> {
+  const { max, idle } = policy.document.defaults.session;
+  const secret = newSecret(random);
+  const credential = {
+    kind: "cookie" as const,
+    audience: `host:${x.url.host}`,
+    hash: toBase64Url(await hashSecret(secret)),
+    expiresAt: x.now + max,
+  };
+  const before = readCredential(x.request, x.env, x.url.host, "");
+  const held = before.kind === "presented" ? await verifiedSession(x.env, before.presented, x.now, true) : undefined;
+  let sid = held?.subject.id === identity.userId ? held.sid : undefined;
+  if (sid !== undefined) {
+    // The same person again: the session goes on with newer facts, and nothing that is open ends (M5).
+    const refreshed = await sessionStub(x.env, sid)?.refresh(identity.facts, credential, identity.idToken);
+    if (refreshed !== true) sid = undefined;
+  } else if (held !== undefined && before.kind === "presented") await endOwnSession(x, before.presented, held);
+  if (sid === undefined) {
+    const signIn: SignIn = {
+      owner: identity.userId,
+      subject: { kind: "user", id: identity.userId },
+      display: {
+        sub: identity.sub,
+        provider: identity.provider,
+        ...(identity.email === undefined ? {} : { email: identity.email }),
+        ...(identity.name === undefined ? {} : { name: identity.name }),
+        idToken: identity.idToken,
+      },
+      facts: identity.facts,
+      attemptStartedAt: attempt.startedAt,
+      endsAt: x.now + max,
+      idleMs: idle,
+      credential,
+    };
+    const signedIn = await x.env.USER.getByName(identity.userId).signIn(signIn);
+    if (!signedIn.ok) return refuse(x, "revoked", { signInUrl: `${x.launcher}/` });
+    sid = signedIn.sid;
+  }
+  await Promise.all([
+    recordAct(x, "sign_in", sid, { user: identity.userId, provider: identity.provider, sid, email: identity.email, groups: identity.groupsNote }),
+    x.env.CONTROL.getByName(CONTROL_NAME).noteSignIn({
+      id: identity.userId,
+      issuer: identity.issuer,
+      sub: identity.sub,
+      ...(identity.email === undefined ? {} : { email: identity.email }),
+      ...(identity.name === undefined ? {} : { name: identity.name }),
+      lastSignInAt: x.now,
+    }),
+  ]);
+  const presented = { sid, secret, audience: credential.audience };
+  const next = await handOff(x, presented, attempt.returnTo, attempt.carry["n"] ?? "");
+  const cookies: [string, string][] = [
+    ["set-cookie", setCookie(SESSION_COOKIE, formatSessionToken(presented), max / 1000)],
+    ["set-cookie", dropCookie(cookieName)],
+  ];
+  return page(x, continuePage({ mode: "restore", to: next, flow: attempt.carry["flow"] ?? "" }), 200, { script: true }, cookies);
+}
+
+const CODES: Readonly<Record<OidcProblemCode, ErrorCode>> = {
+  provider_unreachable: "provider_unreachable",
+  provider_misconfigured: "provider_misconfigured",
+  provider_error: "provider_error",
+  callback_invalid: "callback_other_browser",
+  callback_mismatch: "callback_other_browser",
+  callback_replayed: "callback_replayed",
+  login_expired: "login_expired",
+  consent_denied: "consent_denied",
+  clock_wrong: "clock_wrong",
+  token_invalid: "token_invalid",
+  step_up_unmet: "step_up_required",
+};
+
+function explain(x: Exchange, problem: OidcProblem, returnTo: string): Response {
+  const skew = problem.skewSeconds === undefined ? "" : ` The clocks differ by ${Math.abs(problem.skewSeconds)} seconds.`;
+  const said = problem.providerCode === undefined ? "" : ` The provider said: ${problem.providerCode}.`;
+  const signInUrl = `${x.launcher}/.postern/login?to=${encodeURIComponent(returnTo)}`;
+  return refuse(x, CODES[problem.code], { detail: `Identity provider: ${problem.provider}.${skew}${said}`, signInUrl });
+}
+
+const sealKeys = new WeakMap<object, CryptoKey>();
+
+async function sealKey(x: Exchange): Promise<CryptoKey> {
+  const cached = sealKeys.get(x.env.CONTROL);
+  if (cached !== undefined) return cached;
+  const key = await importSealKey(await x.env.CONTROL.getByName(CONTROL_NAME).sealKey());
+  sealKeys.set(x.env.CONTROL, key);
+  return key;
+}
+

@@ -1,0 +1,75 @@
+/**
+ * Signing out, on any host: the session ends everywhere at once, and at the provider where it can.
+ * A state change: POST with this host's own Origin (M19).
+ */
+import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
+import { endSessionUrl } from "../../identity/end-session.ts";
+import { discover } from "../../identity/oidc-discovery.ts";
+import { dropCookie, SESSION_COOKIE } from "../cookies.ts";
+import { readCredential } from "../credentials.ts";
+import { type Exchange, isNavigation, originOf } from "../exchange.ts";
+import { signOutPage } from "../pages/sign-out.ts";
+import { signedOutPage } from "../pages/signed-out.ts";
+import { oidcIo, providerSettings } from "../providers.ts";
+import { recordAct } from "../record.ts";
+import { json, page, redirect, refuse } from "../respond.ts";
+import { type Presented, sessionStub, verifiedSession } from "../session-cache.ts";
+
+/** GET /.postern/logout: the question. */
+export async function askSignOut(x: Exchange): Promise<Response> {
+  const origin = await providerLogoutOrigin(x);
+  return page(x, signOutPage({ signOutUrl: "/.postern/logout", backUrl: `${x.launcher}/` }), 200, origin === undefined ? {} : { formOrigins: [origin] });
+}
+
+/** POST /.postern/logout */
+export async function signOut(x: Exchange): Promise<Response> {
+  if (x.request.headers.get("origin") !== originOf(x.url)) return refuse(x, "origin_not_allowed");
+  const credential = readCredential(x.request, x.env, x.url.host, "");
+  let next = `${x.launcher}/.postern/signed-out`;
+  if (credential.kind === "presented") {
+    const session = await verifiedSession(x.env, credential.presented, x.now, true);
+    if (session !== undefined) {
+      await endOwnSession(x, credential.presented, session);
+      next = (await providerLogout(x, session)) ?? next;
+    }
+  }
+  if (!isNavigation(x.request)) return json(x, { signed_out: true }, 200, { "set-cookie": dropCookie(SESSION_COOKIE) });
+  return redirect(x, next, [dropCookie(SESSION_COOKIE)], 303);
+}
+
+/** GET /.postern/signed-out */
+export function signedOut(x: Exchange): Response {
+  return page(x, signedOutPage({ signInUrl: `${x.launcher}/`, providerToo: false }));
+}
+
+/** Ends a session whose holder asked for it; recorded first. */
+export async function endOwnSession(x: Exchange, presented: Presented, session: SessionSnapshot): Promise<void> {
+  await recordAct(x, "sign_out", session.sid, { sid: session.sid, subject: session.subject.id });
+  await sessionStub(x.env, presented.sid)?.end("signed_out", "self");
+}
+
+async function providerLogout(x: Exchange, session: SessionSnapshot): Promise<string | undefined> {
+  const { policy } = x;
+  const id = session.display.provider;
+  const provider = policy === undefined || id === undefined ? undefined : providerSettings(policy, x.env, id);
+  if (provider === undefined) return undefined;
+  const as = await discover(provider, oidcIo(x.env));
+  if (!as.ok) return undefined;
+  const { idToken } = session.display;
+  return endSessionUrl({
+    provider,
+    as: as.value,
+    postLogoutRedirectUri: `${x.launcher}/.postern/signed-out`,
+    ...(idToken === undefined || idToken === "" ? {} : { idToken }),
+  });
+}
+
+/** Chromium checks a form's redirects against form-action: the page that holds the form must name where it ends. */
+export async function providerLogoutOrigin(x: Exchange): Promise<string | undefined> {
+  const { policy } = x;
+  const first = policy?.document.providers[0]?.id;
+  const provider = policy === undefined || first === undefined ? undefined : providerSettings(policy, x.env, first);
+  if (provider === undefined) return undefined;
+  const as = await discover(provider, oidcIo(x.env));
+  return as.ok && as.value.end_session_endpoint !== undefined ? new URL(as.value.end_session_endpoint).origin : undefined;
+}

@@ -1,0 +1,54 @@
+/**
+ * POST /.postern/token (RFC 8693): an ID token of a provider becomes a bearer for one app, at most
+ * an hour. A session like any other: revoked with its user, decided like any request.
+ */
+import { toBase64Url } from "../../core/bytes.ts";
+import { ACCESS_TOKEN_TYPE, parseExchangeRequest, verifySubjectToken } from "../../identity/token-exchange.ts";
+import { formatAppBearer, hashSecret, newSecret } from "../../identity/session-token.ts";
+import { readBoundedText } from "../bounded-body.ts";
+import { canonicalHost } from "../canonical.ts";
+import type { Exchange } from "../exchange.ts";
+import { oidcIo, providerSettings } from "../providers.ts";
+import { recordAct } from "../record.ts";
+import { json, refuse } from "../respond.ts";
+import { random } from "../signed-out.ts";
+
+const MAX_FORM_BYTES = 80 * 1024;
+
+export async function token(x: Exchange): Promise<Response> {
+  const { policy } = x;
+  if (policy === undefined) return refuse(x, "unavailable");
+  const type = (x.request.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase();
+  const text = type === "application/x-www-form-urlencoded" ? await readBoundedText(x.request, MAX_FORM_BYTES) : undefined;
+  if (text === undefined) return json(x, { error: "invalid_request" }, 400);
+  const asked = parseExchangeRequest(new URLSearchParams(text));
+  if (!asked.ok) return json(x, { error: asked.error }, 400);
+  const { audience } = asked.value;
+  const host = /^https?:\/\/([^/?#]+)\/?$/.exec(audience)?.[1];
+  const app = policy.app(audience) ?? (host === undefined ? undefined : policy.appByHost(canonicalHost(host)?.host ?? ""));
+  if (app === undefined) return json(x, { error: "invalid_target" }, 400);
+  const providers = policy.document.providers.map((one) => providerSettings(policy, x.env, one.id)).filter((one) => one !== undefined);
+  const exchanged = await verifySubjectToken(asked.value.subjectToken, providers, oidcIo(x.env));
+  if (!exchanged.ok) return json(x, { error: "invalid_request", error_description: exchanged.error.code }, 400);
+  const { identity, expiresAt } = exchanged.value;
+  const secret = newSecret(random);
+  const signedIn = await x.env.USER.getByName(identity.userId).signIn({
+    owner: identity.userId,
+    subject: { kind: "user", id: identity.userId },
+    display: { sub: identity.sub, provider: identity.provider, ...(identity.email === undefined ? {} : { email: identity.email }) },
+    facts: identity.facts,
+    // The token's own issue is the attempt: one from before a revocation buys nothing.
+    attemptStartedAt: identity.facts["user"]?.observedAt ?? 0,
+    endsAt: expiresAt,
+    idleMs: expiresAt - x.now,
+    credential: { kind: "app_bearer", audience: `app:${app.id}`, hash: toBase64Url(await hashSecret(secret)), expiresAt },
+  });
+  if (!signedIn.ok) return json(x, { error: "invalid_request", error_description: "revoked" }, 400);
+  await recordAct(x, "sign_in", signedIn.sid, { user: identity.userId, provider: identity.provider, sid: signedIn.sid, by: "token exchange", app: app.id });
+  return json(x, {
+    access_token: formatAppBearer({ sid: signedIn.sid, secret }),
+    issued_token_type: ACCESS_TOKEN_TYPE,
+    token_type: "Bearer",
+    expires_in: Math.floor((expiresAt - x.now) / 1000),
+  });
+}

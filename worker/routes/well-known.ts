@@ -1,0 +1,36 @@
+/** What anybody may read: our public keys, readiness, the files of our pages. */
+import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
+import type { Exchange } from "../exchange.ts";
+import { PAGE_FILES } from "../pages/headers.ts";
+import { json, refuse, REQUEST_ID_HEADER } from "../respond.ts";
+
+/** How long an origin may keep our key set, seconds; far below the time a key is announced before use. */
+const KEYS_MAX_AGE_SECONDS = 300;
+const FILE_MAX_AGE_SECONDS = 3_600;
+
+/** GET /.postern/jwks.json */
+export async function keys(x: Exchange): Promise<Response> {
+  const all = await x.env.CONTROL.getByName(CONTROL_NAME).publicKeys();
+  return json(x, { keys: all }, 200, { "cache-control": `public, max-age=${KEYS_MAX_AGE_SECONDS}` });
+}
+
+/** GET /.postern/ready: 200 when control answers and a policy is live. */
+export async function ready(x: Exchange): Promise<Response> {
+  await x.env.CONTROL.getByName(CONTROL_NAME).setupOpen();
+  return json(x, { ready: true, policy_version: x.policy?.version ?? 0 });
+}
+
+/** The files of our pages, the same on every host; undefined for any other path. */
+export function pageFile(x: Exchange): Response | undefined {
+  const file = Object.hasOwn(PAGE_FILES, x.url.path) ? PAGE_FILES[x.url.path] : undefined;
+  if (file === undefined) return undefined;
+  if (x.method !== "GET" && x.method !== "HEAD") return refuse(x, "method_not_allowed");
+  return new Response(x.method === "HEAD" ? null : file.body, {
+    headers: {
+      "content-type": file.type,
+      "cache-control": `public, max-age=${FILE_MAX_AGE_SECONDS}`,
+      "x-content-type-options": "nosniff",
+      [REQUEST_ID_HEADER]: x.id,
+    },
+  });
+}

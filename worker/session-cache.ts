@@ -1,0 +1,59 @@
+/**
+ * Sessions that this isolate verified lately: credential → snapshot. A cache for deciding early;
+ * whether bytes flow is decided by a lane under its own lease, and a denial is confirmed at the
+ * session before it is shown.
+ */
+import { toBase64Url } from "../core/bytes.ts";
+import type { SessionId } from "../core/ids.ts";
+import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
+import { hashSecret } from "../identity/session-token.ts";
+import type { Env } from "./env.ts";
+
+/** How long a verified credential is believed here. */
+export const SESSION_CACHE_MS = 20_000;
+/** Bounds memory per isolate; the oldest goes first. */
+const MAX_CACHED_COUNT = 5_000;
+
+/** Who presents a session, and where. */
+export interface Presented {
+  readonly sid: SessionId;
+  readonly secret: Uint8Array;
+  /** What the secret must be for: a host, "postern:admin", an app. */
+  readonly audience: string;
+}
+
+interface Cached {
+  readonly snapshot: SessionSnapshot;
+  readonly at: number;
+}
+
+const caches = new WeakMap<object, Map<string, Cached>>();
+
+/** The session if the credential opens it for this audience. `fresh` asks the session itself. Throws when it cannot be asked. */
+export async function verifiedSession(env: Env, presented: Presented, now: number, fresh = false): Promise<SessionSnapshot | undefined> {
+  let cache = caches.get(env.SESSION);
+  if (cache === undefined) caches.set(env.SESSION, (cache = new Map()));
+  const hash = toBase64Url(await hashSecret(presented.secret));
+  const key = `${presented.sid}\n${hash}\n${presented.audience}`;
+  const cached = cache.get(key);
+  if (!fresh && cached !== undefined && now - cached.at < SESSION_CACHE_MS) return cached.snapshot;
+  const session = sessionStub(env, presented.sid);
+  const snapshot = session === undefined ? undefined : await session.verify(presented.audience, hash);
+  cache.delete(key);
+  if (snapshot === undefined) return undefined;
+  cache.set(key, { snapshot, at: now });
+  if (cache.size > MAX_CACHED_COUNT) {
+    const oldest = cache.keys().next().value;
+    if (oldest !== undefined) cache.delete(oldest);
+  }
+  return snapshot;
+}
+
+/** Undefined for an id that our namespace never minted: a guess reaches no object. */
+export function sessionStub(env: Env, sid: SessionId): ReturnType<Env["SESSION"]["get"]> | undefined {
+  try {
+    return env.SESSION.get(env.SESSION.idFromString(sid));
+  } catch {
+    return undefined;
+  }
+}

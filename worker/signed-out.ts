@@ -1,0 +1,63 @@
+/**
+ * What somebody who is not signed in gets: the same for every host under the domain, whether an
+ * app is there or not (POLICY "Explained or blank"). A navigation goes to sign in, once the
+ * browser holds a nonce (M19); a form is not sent; an API call gets 401.
+ */
+import { toBase64Url } from "../core/bytes.ts";
+import { hashHostNonce, newHostNonce } from "../identity/one-time-code.ts";
+import type { App } from "../policy/document.ts";
+import { BOUNCE_COOKIE, cookieOf, NONCE_COOKIE, setCookie } from "./cookies.ts";
+import { type Exchange, isNavigation, originOf } from "./exchange.ts";
+import { formNotSentPage } from "./pages/form-not-sent.ts";
+import { tooManyBouncesPage } from "./pages/too-many-bounces.ts";
+import { page, redirect, refuse } from "./respond.ts";
+
+/** The third bounce of one address within this long stops with an explanation. */
+const BOUNCE_WINDOW_MS = 30_000;
+const MAX_BOUNCES_COUNT = 3;
+/** A sign-in attempt's life; the nonce is for one. */
+const NONCE_LIFE_SECONDS = 600;
+
+export const random = (length: number): Uint8Array<ArrayBuffer> => crypto.getRandomValues(new Uint8Array(length));
+
+/** `/.postern/sign-in` of this host: sets the nonce and goes on to the launcher. For links on pages. */
+export function signInAddress(x: Exchange, target: string): string {
+  return `${originOf(x.url)}/.postern/sign-in?to=${encodeURIComponent(target)}`;
+}
+
+/** `app` is used for nothing that could show: it keeps the signature honest about what is not looked at. */
+export async function toSignIn(x: Exchange, _app: App | undefined): Promise<Response> {
+  const target = x.method === "GET" || x.method === "HEAD" ? x.url.path + x.url.query : "/";
+  if (!isNavigation(x.request)) return refuse(x, "sign_in_required", { signInUrl: signInAddress(x, target) });
+  if (x.method !== "GET" && x.method !== "HEAD") {
+    return page(x, formNotSentPage({ requestId: x.id, signInUrl: signInAddress(x, "/") }), 401);
+  }
+  return beginSignIn(x, target, "");
+}
+
+/** Sends a navigation to the launcher's sign-in; `demand` is "&max_age=…&mfa=1" for a step-up. */
+export async function beginSignIn(x: Exchange, target: string, demand: string): Promise<Response> {
+  const bounce = await countBounce(x, target);
+  if (bounce === undefined) {
+    return page(x, tooManyBouncesPage({ requestId: x.id, retryUrl: signInAddress(x, target), launcherUrl: `${x.launcher}/` }), 400);
+  }
+  // A nonce that is there stays: two tabs that sign in at once share it.
+  const held = cookieOf(x.request, NONCE_COOKIE);
+  const heldHash = held === undefined ? undefined : await hashHostNonce(held);
+  const { nonce, nonceHash } = held !== undefined && heldHash !== undefined ? { nonce: held, nonceHash: heldHash } : await newHostNonce(random);
+  const to = encodeURIComponent(originOf(x.url) + target);
+  const location = `${x.launcher}/.postern/login?to=${to}&n=${toBase64Url(nonceHash)}${demand}`;
+  return redirect(x, location, [setCookie(NONCE_COOKIE, nonce, NONCE_LIFE_SECONDS), setCookie(BOUNCE_COOKIE, bounce, BOUNCE_WINDOW_MS / 1000)]);
+}
+
+/** The cookie's next value, or undefined when this address bounced too often. */
+async function countBounce(x: Exchange, target: string): Promise<string | undefined> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(target)));
+  const address = toBase64Url(digest.subarray(0, 6));
+  const [held, count, since] = (cookieOf(x.request, BOUNCE_COOKIE) ?? "").split(".");
+  const begun = Number(since);
+  const same = held === address && Number.isFinite(begun) && x.now - begun < BOUNCE_WINDOW_MS;
+  if (!same) return `${address}.1.${x.now}`;
+  const next = Number(count) + 1;
+  return next >= MAX_BOUNCES_COUNT ? undefined : `${address}.${next}.${begun}`;
+}
