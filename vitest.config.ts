@@ -16,6 +16,8 @@ const filesOf = (folders: readonly string[]): string[] => folders.map((folder) =
 
 /** Projects of a lower order run first; inside an order they share the machine. */
 const ORDER = { quick: 0, workerd: 1, endToEnd: 2 };
+/** The first request of a file loads the whole Worker module by module. */
+const IN_WORKERD_TIMEOUT_MS = 30_000;
 const END_TO_END_TIMEOUT_MS = 60_000;
 
 export default defineConfig({
@@ -40,7 +42,7 @@ export default defineConfig({
             miniflare: { bindings: { POSTERN_EDGE_KIND: "local", POSTERN_SETUP_KEY: "a setup key for tests, longer than 32 bytes" } },
           }),
         ],
-        test: { name: "workerd", include: filesOf(IN_WORKERD), maxWorkers: 1, sequence: { groupOrder: ORDER.workerd } },
+        test: { name: "workerd", include: filesOf(IN_WORKERD), maxWorkers: 1, testTimeout: IN_WORKERD_TIMEOUT_MS, hookTimeout: IN_WORKERD_TIMEOUT_MS, sequence: { groupOrder: ORDER.workerd } },
       },
       {
         test: {

@@ -23,7 +23,7 @@ export class UpgradeRefused extends Error {
 }
 
 /** The clock may be off by this much before certificates and signatures are blamed on it. */
-export const CLOCK_TOLERANCE_MS = 60_000;
+const CLOCK_TOLERANCE_MS = 60_000;
 
 const UNKNOWN_ISSUER: ReadonlySet<string> = new Set([
   "UNABLE_TO_GET_ISSUER_CERT", "UNABLE_TO_GET_ISSUER_CERT_LOCALLY", "UNABLE_TO_VERIFY_LEAF_SIGNATURE",

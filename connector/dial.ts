@@ -25,7 +25,7 @@ export interface DialTarget {
   readonly halfOpen?: boolean;
 }
 
-export type DialFailure = "refused_here" | "dns" | "connect" | "connect_timeout" | "tls";
+type DialFailure = "refused_here" | "dns" | "connect" | "connect_timeout" | "tls";
 
 /** Why no connection came about; `refusal` is set when the connector itself said no. */
 export class DialError extends Error {

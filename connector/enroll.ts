@@ -35,14 +35,14 @@ export interface EnrollRequest {
   readonly ca: string | undefined;
 }
 
-export const ENROLL_PATH = "/.postern/connectors/enroll";
+const ENROLL_PATH = "/.postern/connectors/enroll";
 /** Bounds the answer of whatever answers at the URL. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 const ENROLL_MS = 20_000;
 /** Bounds what is read as a token. */
 const MAX_TOKEN_CHARS = 512;
 /** Lanes that a site may have: bounds what an edge makes a connector open. */
-export const MAX_LANES_COUNT = 64;
+const MAX_LANES_COUNT = 64;
 
 /** Enrols and returns what was stored. Throws Failure; nothing is written unless the edge said yes. */
 export async function enroll(asked: EnrollRequest, environment: Readonly<Record<string, string | undefined>>, now: () => number): Promise<ConnectorState> {

@@ -23,7 +23,7 @@ export interface Identity {
   readonly instance: string;
 }
 
-export interface Welcomed {
+interface Welcomed {
   /** The socket's MAC key for stream-opens (M17). Secret. */
   readonly macKey: Uint8Array;
   readonly clock: EdgeClock;

@@ -9,7 +9,7 @@ import type { Metrics } from "./metrics.ts";
 import type { Origin } from "./origin.ts";
 import type { App, HealthCheck } from "./site-config.ts";
 
-export interface HealthReport {
+interface HealthReport {
   readonly app: AppId;
   readonly up: boolean;
   readonly detail: string;

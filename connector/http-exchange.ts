@@ -13,7 +13,7 @@ import type { HeaderPairs } from "./hop-by-hop.ts";
 
 export type RequestBody = { readonly kind: "none" } | { readonly kind: "known"; readonly bytes: number } | { readonly kind: "unknown" };
 
-export interface OriginRequest {
+interface OriginRequest {
   readonly method: string;
   /** Origin-form target with query, sent as it is. */
   readonly path: string;
@@ -21,7 +21,7 @@ export interface OriginRequest {
   readonly body: RequestBody;
 }
 
-export interface OriginTimeouts {
+interface OriginTimeouts {
   /** Without a byte of the answer's head. */
   readonly firstByteMs: number;
   /** Without a byte in either direction once the head is there; undefined: none. */
@@ -32,7 +32,7 @@ export type ExchangeFailure =
   | { readonly kind: "dial"; readonly error: DialError }
   | { readonly kind: "first_byte_timeout" | "idle_timeout" | "closed_early" | "bad_response" | "bad_request" };
 
-export interface ExchangeEvents {
+interface ExchangeEvents {
   /** The final head (never 1xx); at most once. */
   head(status: number, reason: string, headers: [string, string][]): void;
   /** Body bytes; false: pause until `resume`. */
@@ -45,7 +45,7 @@ export interface ExchangeEvents {
   consumed(bytes: number): void;
 }
 
-export interface Pool {
+interface Pool {
   readonly agent: Agent;
   readonly dial: () => Promise<Socket>;
   readonly timeouts: OriginTimeouts;

@@ -104,7 +104,7 @@ export function answerHead(method: string, status: number, reason: string, heade
 }
 
 /** The wire's code for a failure, and a short cause for operators. */
-export function upstreamError(failure: ExchangeFailure): { readonly code: UpstreamErrorCode; readonly detail: string } {
+function upstreamError(failure: ExchangeFailure): { readonly code: UpstreamErrorCode; readonly detail: string } {
   if (failure.kind === "dial") return dialFailure(failure.error);
   const { kind } = failure;
   switch (kind) {

@@ -8,7 +8,7 @@ import { Failure } from "./failure.ts";
 
 const UNIT_PATH = "/etc/systemd/system/postern-connector.service";
 
-export interface UnitPaths {
+interface UnitPaths {
   /** The Node executable and the program, absolute. */
   readonly node: string;
   readonly program: string;

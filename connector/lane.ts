@@ -23,7 +23,7 @@ import { HandshakeClosed, SocketInbox } from "./socket-inbox.ts";
 import { StreamGate } from "./stream-gate.ts";
 import { Tunnel } from "./tunnel.ts";
 
-export interface LaneParts {
+interface LaneParts {
   readonly lane: number;
   readonly identity: Identity;
   readonly route: EdgeRoute;

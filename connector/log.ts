@@ -2,7 +2,7 @@
  * One JSON object a line on stderr. Fields are short facts (ids, codes, counts): never a header
  * value, a token, a key or an error text of the outside. Not an audit record.
  */
-export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export interface Log {
   info(event: string, fields?: LogFields): void;

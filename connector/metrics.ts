@@ -26,9 +26,9 @@ const HELP = {
   postern_connector_resident_bytes: "Resident memory of the process.",
 } as const;
 
-export type MetricName = keyof typeof HELP;
-export type CounterName = Extract<MetricName, `${string}_total`>;
-export type GaugeName = Exclude<MetricName, CounterName>;
+type MetricName = keyof typeof HELP;
+type CounterName = Extract<MetricName, `${string}_total`>;
+type GaugeName = Exclude<MetricName, CounterName>;
 
 /** Most label sets of one metric: bounds the memory that a changing configuration can take. */
 const LABEL_SETS_PER_METRIC = 500;

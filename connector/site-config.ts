@@ -12,8 +12,8 @@ import { parseUpstream } from "./upstream.ts";
 import type { Upstream } from "./upstream.ts";
 
 /** P25's defaults in milliseconds. */
-export const CONNECT_MS = 5_000;
-export const FIRST_BYTE_MS = 60_000;
+const CONNECT_MS = 5_000;
+const FIRST_BYTE_MS = 60_000;
 /** Apps of one site: bounds what a configuration makes a connector hold. */
 const MAX_APPS_COUNT = 10_000;
 const MAX_UPSTREAMS_COUNT = 16;

@@ -13,7 +13,7 @@ import type { AllowRule, Endpoint } from "./allow-list.ts";
 import { Failure } from "./failure.ts";
 
 /** Raised when the meaning of the files changes; an unknown version is refused, never guessed at. */
-export const STATE_VERSION = 1;
+const STATE_VERSION = 1;
 
 export interface ConnectorState {
   readonly edge: URL;
@@ -27,7 +27,7 @@ export interface ConnectorState {
 }
 
 const FILES = { connector: "connector.json", key: "key.json", runtime: "runtime.json" } as const;
-export type StateFile = keyof typeof FILES;
+type StateFile = keyof typeof FILES;
 
 /** Where state lives unless --state says otherwise: systemd's directory, else XDG's. */
 export function defaultStateDirectory(environment: Readonly<Record<string, string | undefined>>): string {

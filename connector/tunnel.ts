@@ -24,7 +24,7 @@ import type { StreamOwner } from "./tunnel-stream.ts";
 /** Bytes waiting in the socket above which origins are paused, and below which they go on (promise 6). */
 const CONGESTED_BYTES = 4 * 1024 * 1024;
 
-export interface TunnelParts {
+interface TunnelParts {
   readonly socket: WebSocket;
   readonly lane: number;
   readonly gate: StreamGate;
@@ -36,7 +36,7 @@ export interface TunnelParts {
   readonly onKeys: (jws: string) => void;
 }
 
-export interface TunnelEnd {
+interface TunnelEnd {
   readonly code: number;
   readonly retry: Retry;
 }

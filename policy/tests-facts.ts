@@ -51,6 +51,9 @@ const KEYS = {
   risk: z.optional(z.enum(["low", "medium", "high"])),
 };
 
+/** What a form may hold; LANGUAGE.md lists them. */
+export const FRIENDLY_KEYS: readonly string[] = Object.keys(KEYS);
+
 /** `facts:` may hold any of the keys too, so that `as: {user, groups, facts: {...}}` reads as POLICY.md P26 writes it. */
 const friendlyShape = z.strictObject({ ...KEYS, facts: z.optional(z.strictObject(KEYS)) });
 

@@ -13,6 +13,11 @@ export class Gather {
     this.#wanted = wanted;
   }
 
+  /** Nothing was taken yet. */
+  get isEmpty(): boolean {
+    return this.#length === 0;
+  }
+
   /**
    * Takes what is missing from the start of `chunk`. `taken` is how many bytes that was; `bytes`
    * is present once all are there: a view of the chunk if it held them all, else a copy.

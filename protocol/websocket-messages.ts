@@ -71,6 +71,11 @@ export class WebSocketMessageReader {
     this.#maxBytes = maxBytes;
   }
 
+  /** True when no message is half read: only then may what is kept of this reader be forgotten (M3). */
+  get isBetweenMessages(): boolean {
+    return this.#payload === undefined && this.#header.isEmpty;
+  }
+
   /** Binary payloads may be views of `bytes`: use or copy them before its buffer is reused. */
   feed(bytes: Uint8Array): WebSocketRead[] {
     const reads: WebSocketRead[] = [];

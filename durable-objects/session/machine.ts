@@ -185,11 +185,14 @@ export function end(
   };
 }
 
-/** A lane confirmed (or its lease ran out): takes it off the waiting list and adds its report. */
+/**
+ * A lane confirmed (or its lease ran out): takes it off the waiting list and adds its report. A
+ * lane answers only once no older instance of it can pipe a body (tunnel/body-fence.ts, M6).
+ */
 export function confirm(
   state: SessionState,
   lane: { site: string; lane: number },
-  answer: (CutReport & { readonly nonce: string }) | "lease_over",
+  answer: CutReport | "lease_over",
   now: number,
 ): SessionState {
   const ending = state.ending;
@@ -199,10 +202,7 @@ export function confirm(
   if (mine.length === 0) return state;
   let report = ending.report;
   if (answer !== "lease_over") report = addReports([report, { ...answer, slowestMs: now - ending.startedAt }]);
-  // A confirmation by another instance vouches for sockets, not for bodies the old one may still pipe (M6).
-  const open = answer === "lease_over" ? [] : mine.filter((one) => one.holds === "body" && one.nonce !== answer.nonce);
-  const fenced = open.map((one) => ({ site: one.site, lane: one.lane, leaseEndsAt: one.until }));
   const lost = answer === "lease_over" ? mine.map((one) => ({ site: one.site, lane: one.lane, leaseEndsAt: one.until })) : [];
-  report = { ...report, unconfirmed: [...report.unconfirmed, ...fenced, ...lost] };
+  report = { ...report, unconfirmed: [...report.unconfirmed, ...lost] };
   return { ...state, ending: { ...ending, waiting: rest, report } };
 }

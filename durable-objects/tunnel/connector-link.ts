@@ -26,6 +26,9 @@ export interface StreamSink {
 /** A connector that has not acknowledged a cut by then loses its socket: what it still does is bounded by its own lease. */
 export const CUT_ACK_MS = 3_000;
 
+/** Received and not yet taken by clients, per connector: an isolate has 128 MB for all its lanes (M11). */
+const MAX_LINK_BUFFERED_BYTES = 16 * 1024 * 1024;
+
 export class ConnectorLink {
   readonly socket: WebSocket;
   readonly mux: Mux;
@@ -42,7 +45,7 @@ export class ConnectorLink {
     this.socket = socket;
     this.#attachment = attachment;
     this.#mac = fromBase64Url(attachment.mac) ?? new Uint8Array();
-    this.mux = new Mux({ role: "edge", now: clock, accept: false });
+    this.mux = new Mux({ role: "edge", now: clock, accept: false, maxBufferedBytes: MAX_LINK_BUFFERED_BYTES });
     this.mux.reserveIds(attachment.idsUsed);
   }
 

@@ -14,7 +14,8 @@ export interface Lane {
   /** Renews what ran out and decides again; false when the stream was cut. */
   renew(stream: LiveStream): Promise<boolean>;
   noteUserByte(stream: LiveStream, now: number): void;
-  finished(stream: LiveStream, how: "done" | "broken" | CutReason): void;
+  /** `socket`: the browser's, when the stream was a WebSocket. */
+  finished(stream: LiveStream, how: "done" | "broken" | CutReason, socket?: WebSocket): void;
 }
 
 export type Answer = AnswerHead | { readonly broken: CutReason | "reset" | "protocol" };
@@ -231,7 +232,8 @@ export class HttpRelay implements StreamSink {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#timer);
-    if (!this.#uploaded) this.#link.mux.reset(this.#number);
+    // Bytes that nobody takes would hold the stream's place for ever.
+    if (!this.#uploaded || this.#queue.length > 0) this.#link.mux.reset(this.#number);
     this.#link.mux.end(this.#number);
     this.#link.flush();
     this.#link.release(this.#number);

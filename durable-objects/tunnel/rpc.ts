@@ -85,7 +85,7 @@ export interface LaneStatus {
 export interface TunnelRpc {
   /** A new policy: decide again for every live stream (M7); answers when connectors confirmed their cuts. */
   applyPolicy(lane: { site: SiteId; lane: number }, snapshot: PolicySnapshot): Promise<CutReport>;
-  endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport & { readonly nonce: string }>;
+  endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport>;
   endApp(app: AppId): Promise<CutReport>;
   endConnector(connector: ConnectorId, revocation: ReceiptId): Promise<CutReport>;
   streams(sid: SessionId): Promise<{ readonly streams: readonly StreamReport[]; readonly lastActiveAt: number }>;

@@ -39,7 +39,6 @@ export class WebSocketRelay implements StreamSink {
   #delivering = false;
   #closing = false;
   #over = false;
-  #partial = 0;
   #pin: ReturnType<typeof setTimeout> | undefined;
   #wakeUp: (() => void) | undefined;
 
@@ -135,9 +134,7 @@ export class WebSocketRelay implements StreamSink {
     this.#keepAwake();
     for (let next = this.#down.shift(); next !== undefined && !this.#over; next = this.#down.shift()) {
       if (!(await this.#mayPass())) break;
-      this.#partial += next.length;
       for (const read of this.#reader.feed(next)) {
-        this.#partial = 0;
         if (read.type === "text") this.#socket.send(read.text);
         else if (read.type === "binary") this.#socket.send(read.bytes);
         else if (read.type === "close") {
@@ -201,7 +198,7 @@ export class WebSocketRelay implements StreamSink {
       this.#link.flush();
     } else this.#link.resetStream(this.#number);
     this.#wakeUp?.();
-    this.#lane.finished(this.#stream, how);
+    this.#lane.finished(this.#stream, how, this.#socket);
   }
 
   /** While a message is half here, or bytes wait, the lane may not hibernate: a timer holds it. */
@@ -214,7 +211,7 @@ export class WebSocketRelay implements StreamSink {
   }
 
   get #busy(): boolean {
-    return this.#sending || this.#delivering || this.#partial > 0 || this.#upBytes > 0;
+    return this.#sending || this.#delivering || !this.#reader.isBetweenMessages || this.#upBytes > 0;
   }
 
   #save(): void {
@@ -222,10 +219,6 @@ export class WebSocketRelay implements StreamSink {
     clearTimeout(this.#pin);
     this.#pin = undefined;
     this.save();
-  }
-
-  serves(stream: LiveStream): boolean {
-    return this.#stream === stream;
   }
 
   /** Writes what a wake needs; also called when the stream is opened and when it was decided again. */

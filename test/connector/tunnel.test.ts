@@ -374,6 +374,29 @@ describe("coming and going", () => {
   });
 });
 
+describe("a malicious edge (rows 77 and 78)", () => {
+  const fragments = Buffer.concat([Buffer.from([0x02, 0x00]), ...Array.from({ length: 20_000 }, () => Buffer.from([0x00, 0x01, 0x00]))]);
+  it.each<[string, Buffer]>([
+    ["a compressed frame that nobody agreed to", Buffer.from([0xc2, 0x01, 0x00])],
+    ["a length of 2^63", Buffer.from([0x82, 0x7f, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])],
+    ["a message above the cap", Buffer.from([0x82, 0x7f, 0, 0, 0, 0, 0, 0x10, 0, 0])],
+    ["a reserved opcode", Buffer.from([0x83, 0x00])],
+    ["a masked frame", Buffer.from([0x82, 0x81, 1, 2, 3, 4, 5])],
+    ["text that is no UTF-8", Buffer.from([0x81, 0x01, 0xff])],
+    ["a close with an impossible code", Buffer.from([0x88, 0x02, 0x00, 0x01])],
+    ["a fragmented ping", Buffer.from([0x09, 0x00])],
+    ["twenty thousand fragments", fragments],
+    ["a control that is not JSON", Buffer.from([0x81, 0x01, 0x7b])],
+    ["a second challenge", ((text) => Buffer.concat([Buffer.from([0x81, text.length]), Buffer.from(text)]))('{"t":"refuse","code":"x","message":"y"}')],
+  ])("%s: the tunnel ends, the connector lives and connects anew", async (_title, bytes) => {
+    const { made, link, running } = await echo();
+    (link.socket as unknown as { _socket: Socket })._socket.write(bytes);
+    const again = await made.link();
+    expect(await (await again.ask()).head).toMatchObject({ status: 200 });
+    expect((await fetchLocal(`${running.metrics}/healthz`)).status).toBe(200);
+  });
+});
+
 describe("secrets (row 58)", () => {
   it("no key, admission, header value or path reaches the log or the metrics", async () => {
     const { made, link, lines, running } = await echo();

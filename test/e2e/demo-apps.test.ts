@@ -38,10 +38,15 @@ describe("the demo", () => {
     expect(page?.text).toContain("Verified against the launcher");
   });
 
-  it("tells alice that reports needs a second factor, and lets her in with one", async () => {
+  it("tells alice that reports needs a second factor, and takes her in once she gave one", async () => {
     const browser = new FormBrowser();
-    expect((await visit(browser, urlOf("reports"), "alice"))?.text).not.toContain("You are in the private app");
-    expect((await visit(new FormBrowser(), urlOf("reports"), "alice", true))?.text).toContain("You are in the private app");
+    await visit(browser, urlOf("hello"), "alice");
+    const asked = await visit(browser, urlOf("reports"), "alice");
+    expect(asked?.status).toBe(403);
+    expect(asked?.text).toContain("second factor");
+    const link = /href="([^"]+\/\.postern\/sign-in[^"]*)"/.exec(asked?.text ?? "")?.[1]?.replaceAll("&amp;", "&") ?? "";
+    expect((await visit(browser, link, "alice", true))?.text).toContain("You are in the private app <strong>reports</strong>");
+    expect((await visit(browser, urlOf("hello"), "alice"))?.text).toContain("alice@example.com");
   });
 
   it("shows alice the same blank answer for partners as for a host that does not exist", async () => {

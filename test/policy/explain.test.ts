@@ -30,7 +30,7 @@ describe("explain()", () => {
     const policy = policyOf(
       `[{ id: a, effect: allow, apps: wiki, when: { group: staff, use: strong, any: [{ country: DE }, { time_window: { from: "07:00", to: "20:00", zone: Europe/Berlin } }] }, limits: { max_bytes: 1MB } },
         { id: b, effect: deny, apps: wiki, when: { device: { os: windows, registered: false } }, http: { methods: [POST] } },
-        { id: c, effect: allow, apps: wiki, when: { service: ci } }]`,
+        { id: c, effect: allow, apps: wiki, subject: device, when: { device: { registered: true } } }]`,
       "conditions: { strong: { mfa: { max_age: 1h } } }",
     );
     const facts = withFacts(STAFF, { mfa: factOf({ methods: ["otp"] }, 15 * MINUTE_MS), country: factOf("FR", 0, { source: "edge" }) });

@@ -1,0 +1,169 @@
+/**
+ * Everything that a stream needs before it may open: a policy and a session under live leases, a
+ * decision on both, a connector, and the first grant on record. Looks again after every wait, so
+ * that what was checked still holds when it returns (M1).
+ */
+import type { SessionId, SiteId } from "../../core/ids.ts";
+import { at } from "../../core/time.ts";
+import type { CompiledPolicy } from "../../policy/compile.ts";
+import { decide } from "../../policy/decide.ts";
+import type { Decision } from "../../policy/decision.ts";
+import { ANONYMOUS, type Ask, type Fact, type Facts } from "../../policy/facts.ts";
+import { decisionEvent } from "../audit/decision-event.ts";
+import { recordNow } from "../audit/record.ts";
+import { laneName, type ObjectEnv, signerName } from "../bindings.ts";
+import type { LeaseAnswer } from "../session/rpc.ts";
+import type { Admitted } from "../signer/rpc.ts";
+import type { ConnectorLink } from "./connector-link.ts";
+import type { ConnectorLinks } from "./connector-links.ts";
+import type { DecisionLog } from "./decision-log.ts";
+import type { HeldLease, LeaseOutcome, LeaseTable } from "./lease-table.ts";
+import type { PolicyHold } from "./policy-hold.ts";
+import type { OpenContext, Refusal } from "./rpc.ts";
+
+/** What a lane is made of, shared by the parts beside tunnel.ts. */
+export interface LaneParts {
+  readonly env: ObjectEnv;
+  readonly nonce: string;
+  readonly policy: PolicyHold;
+  readonly leases: LeaseTable;
+  readonly links: ConnectorLinks;
+  readonly log: DecisionLog;
+  /** Undefined until the first call names this lane. */
+  readonly lane: () => { readonly site: SiteId; readonly lane: number } | undefined;
+}
+
+export interface Admission {
+  readonly policy: CompiledPolicy;
+  readonly decision: Decision;
+  readonly admitted: Admitted;
+  readonly link: ConnectorLink;
+}
+
+/** Who asks for a lease: an open, or a live stream that renews. */
+export interface Asker {
+  readonly ask: Ask;
+  readonly issuer: string;
+  readonly connection: { readonly [name: string]: Fact };
+}
+
+export type Holds = "sockets" | "body";
+
+/** How often an open is tried again because what it was decided on changed meanwhile. */
+const MAX_ADMIT_COUNT = 5;
+/** Bounds admissions of public paths kept at once. */
+const MAX_PUBLIC_COUNT = 1_000;
+/** Stands for "nobody" in an admission of a public path. */
+const PUBLIC_SID = "0".repeat(64) as SessionId;
+
+export class Admissions {
+  readonly #parts: LaneParts;
+  readonly #public = new Map<string, { readonly admitted: Admitted; readonly until: number }>();
+
+  constructor(parts: LaneParts) {
+    this.#parts = parts;
+  }
+
+  async admit(open: OpenContext, holds: Holds): Promise<Admission | Refusal> {
+    const { policy: hold, leases, links, log, env } = this.#parts;
+    for (let attempt = 0; attempt < MAX_ADMIT_COUNT; attempt++) {
+      if (log.overloaded) return { code: "overloaded", policyVersion: hold.version };
+      const policy = await hold.fresh(Date.now);
+      if (policy === undefined) return { code: "unavailable", policyVersion: hold.version, detail: "no policy" };
+      const link = links.choose();
+      if (link === undefined) return { code: "no_connector", policyVersion: policy.version };
+      const known = await this.#known(open, policy, link, holds);
+      if ("code" in known) return known;
+      if (!this.#stillHolds(open, policy, link)) continue;
+      const now = Date.now();
+      const lease = open.sid === undefined ? undefined : leases.lease(open.sid, now);
+      const facts = factsOf(lease, open.connection);
+      const decision = decide(policy, open.ask, facts, at(now));
+      if (decision.effect !== "allow") {
+        if (open.sid !== undefined) await recordNow(env, open.sid, decisionEvent(open.request, open.ask, facts, decision, now));
+        return { code: decision.effect === "step_up" ? "step_up" : "denied", policyVersion: policy.version };
+      }
+      if (known.firstGrant) {
+        await recordNow(env, open.sid ?? "", decisionEvent(open.request, open.ask, facts, decision, now));
+        // The wait may have let a revocation in: the next round takes the lease from the table.
+        if (!this.#stillHolds(open, policy, link)) continue;
+      } else log.add(open.request, open.ask, facts, lease, open.connection, decision, now);
+      return { policy, decision, admitted: known.admitted, link };
+    }
+    return { code: "unavailable", policyVersion: hold.version, detail: "changed too often" };
+  }
+
+  /** Synchronous: the policy is the newest and leased, the session is leased, the connector is there. */
+  #stillHolds(open: OpenContext, policy: CompiledPolicy, link: ConnectorLink): boolean {
+    const { policy: hold, leases, links } = this.#parts;
+    const now = Date.now();
+    const leased = open.sid === undefined || leases.lease(open.sid, now) !== undefined;
+    return leased && hold.isFresh(now) && hold.version === policy.version && links.holds(link) && !link.draining;
+  }
+
+  async #known(open: OpenContext, policy: CompiledPolicy, link: ConnectorLink, holds: Holds): Promise<{ admitted: Admitted; firstGrant: boolean } | Refusal> {
+    const { sid, ask, issuer } = open;
+    if (sid === undefined) return { admitted: await this.#publicAdmission(ask, policy.version, link, issuer), firstGrant: false };
+    const outcome = await this.lease(sid, open, link, policy.version, holds);
+    if (outcome.ok) return { admitted: outcome.admission, firstGrant: outcome.firstGrant };
+    return { code: outcome.code === "unavailable" ? "unavailable" : "revoked", policyVersion: policy.version, detail: outcome.code };
+  }
+
+  /** A lease on a session, asking it when there is none. Callers look at the table again afterwards. */
+  lease(sid: SessionId, asker: Asker, link: ConnectorLink, policyVersion: number, holds: Holds): Promise<LeaseOutcome> {
+    const key = { sid, app: asker.ask.app, connector: link.thumbprint, policyVersion };
+    return this.#parts.leases.ensure(key, () => this.#askSession(sid, asker, link.thumbprint, policyVersion, holds), Date.now);
+  }
+
+  #askSession(sid: SessionId, asker: Asker, connector: string, policyVersion: number, holds: Holds): Promise<LeaseAnswer> {
+    const { env, leases, nonce } = this.#parts;
+    const lane = this.#parts.lane();
+    if (lane === undefined) throw new Error("a lane without a name");
+    return env.SESSION.get(env.SESSION.idFromString(sid)).lease({
+      v: 1,
+      ...lane,
+      nonce,
+      holds,
+      app: asker.ask.app,
+      connector,
+      policyVersion,
+      issuer: asker.issuer,
+      connection: asker.connection,
+      lastActiveAt: leases.last(sid)?.lastActiveAt ?? 0,
+    });
+  }
+
+  async #publicAdmission({ app }: Ask, policyVersion: number, link: ConnectorLink, issuer: string): Promise<Admitted> {
+    const key = `${app}\n${policyVersion}\n${link.thumbprint}`;
+    const now = Date.now();
+    const held = this.#public.get(key);
+    if (held !== undefined && now < held.until) return held.admitted;
+    const lane = this.#parts.lane();
+    if (lane === undefined) throw new Error("a lane without a name");
+    const admitted = await this.#parts.env.SIGNER.getByName(signerName(laneName(lane.site, lane.lane))).admit({
+      sid: PUBLIC_SID,
+      app,
+      site: lane.site,
+      epoch: 0,
+      policyVersion,
+      connector: link.thumbprint,
+      issuer,
+      assert: false,
+      user: { sub: "" },
+    });
+    if (this.#public.size >= MAX_PUBLIC_COUNT) this.#public.clear();
+    this.#public.set(key, { admitted, until: now + admitted.usableMs });
+    return admitted;
+  }
+}
+
+/** What a decision on a stream looks at: the lease's facts, and those of the stream's own connection (P17). */
+export function factsOf(lease: HeldLease | undefined, connection: { readonly [name: string]: Fact }): Facts {
+  if (lease === undefined) return { subject: ANONYMOUS, known: connection };
+  const { snapshot } = lease;
+  return {
+    subject: snapshot.subject,
+    known: { ...snapshot.facts, ...connection },
+    session: { startedAt: at(snapshot.startedAt), lastActiveAt: at(lease.lastActiveAt) },
+  };
+}

@@ -1,0 +1,150 @@
+/**
+ * The connectors of one lane: their sockets from the hello to the end. The newest socket of a
+ * connector wins; another key never does (class L). Not the streams on them.
+ */
+import type { ConnectorId } from "../../core/ids.ts";
+import type { CompiledPolicy } from "../../policy/compile.ts";
+import { CLOSE_CODES, closeReason, sendableCloseCode } from "../../protocol/close-codes.ts";
+import { encodeControl } from "../../protocol/control.ts";
+import { SUBPROTOCOL } from "../../protocol/hello.ts";
+import { type ObjectEnv, signerName } from "../bindings.ts";
+import { readAttachment } from "./attachments.ts";
+import { ConnectorLink } from "./connector-link.ts";
+import { beginHandshake, type Handshake, HANDSHAKE_MS, refuseText, verifyHandshake } from "./handshake.ts";
+import type { ConnectContext } from "./rpc.ts";
+import { siteConfig } from "./site-config.ts";
+
+export class ConnectorLinks {
+  readonly #env: ObjectEnv;
+  readonly #policy: () => Promise<CompiledPolicy | undefined>;
+  readonly #links = new Map<WebSocket, ConnectorLink>();
+  readonly #handshakes = new Map<WebSocket, Handshake>();
+
+  constructor(env: ObjectEnv, policy: () => Promise<CompiledPolicy | undefined>) {
+    this.#env = env;
+    this.#policy = policy;
+  }
+
+  get size(): number {
+    return this.#links.size;
+  }
+  get greeting(): number {
+    return this.#handshakes.size;
+  }
+  all(): ConnectorLink[] {
+    return [...this.#links.values()];
+  }
+  of(socket: WebSocket): ConnectorLink | undefined {
+    return this.#links.get(socket);
+  }
+  byId(id: string): ConnectorLink | undefined {
+    return this.all().find((link) => link.id === id);
+  }
+  holds(link: ConnectorLink): boolean {
+    return this.#links.get(link.socket) === link;
+  }
+  isGreeting(socket: WebSocket): boolean {
+    return this.#handshakes.has(socket);
+  }
+
+  /** The connector with the least to do; one that drains or is not welcomed gets nothing new. */
+  choose(): ConnectorLink | undefined {
+    let best: ConnectorLink | undefined;
+    for (const link of this.#links.values()) {
+      if (!link.draining && (best === undefined || link.streams < best.streams)) best = link;
+    }
+    return best;
+  }
+
+  /** A connector's upgrade: its socket gets a challenge, and has HANDSHAKE_MS to answer it. */
+  async greet(context: ConnectContext, accept: (socket: WebSocket) => void): Promise<Response> {
+    const handshake = await beginHandshake(context, Date.now());
+    const pair = new WebSocketPair();
+    const socket = pair[1];
+    accept(socket);
+    this.#handshakes.set(socket, handshake);
+    setTimeout(() => {
+      if (this.#handshakes.get(socket) !== handshake) return;
+      this.#handshakes.delete(socket);
+      closeSocket(socket, CLOSE_CODES.handshake_timeout.code, CLOSE_CODES.handshake_timeout.meaning);
+    }, HANDSHAKE_MS);
+    socket.send(encodeControl(handshake.challenge));
+    return new Response(null, { status: 101, webSocket: pair[0], headers: { "Sec-WebSocket-Protocol": SUBPROTOCOL } });
+  }
+
+  /** The first message of a socket that was greeted. */
+  async welcome(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    const handshake = this.#handshakes.get(socket);
+    if (handshake === undefined || typeof message !== "string") return closeSocket(socket, CLOSE_CODES.going_away.code, "connect anew");
+    const verified = await verifyHandshake(handshake, message, Date.now());
+    if (!verified.ok) return this.#refuse(socket, verified.code, verified.message);
+    const policy = await this.#policy();
+    if (policy === undefined) return this.#refuse(socket, "no_policy", "no policy is live; try again");
+    const { site, lane, connector } = handshake.context;
+    const signer = this.#env.SIGNER.getByName(signerName(connector));
+    const [signature, config] = await Promise.all([
+      signer.signLane({ transcript: verified.transcript, site, lane }),
+      signer.signSiteConfig({ site, version: policy.version, config: siteConfig(policy.document, site) }),
+    ]);
+    // The socket may have gone, or run out of time, meanwhile.
+    if (this.#handshakes.get(socket) !== handshake) return;
+    this.#handshakes.delete(socket);
+    for (const other of this.all()) {
+      // One that drains lets its streams finish and closes by itself.
+      if (other.connector === connector && !other.draining) this.drop(other.socket, CLOSE_CODES.superseded.code, CLOSE_CODES.superseded.meaning);
+    }
+    socket.serializeAttachment(verified.attachment);
+    this.#links.set(socket, new ConnectorLink(socket, verified.attachment, Date.now));
+    socket.send(encodeControl({ t: "keys", jws: handshake.context.keySet }));
+    socket.send(encodeControl({ t: "welcome", v: verified.version, signature, config }));
+  }
+
+  #refuse(socket: WebSocket, code: string, message: string): void {
+    this.#handshakes.delete(socket);
+    try {
+      socket.send(refuseText(code, message));
+    } catch {
+      // The peer is gone already.
+    }
+    closeSocket(socket, CLOSE_CODES.handshake_refused.code, code);
+  }
+
+  /** A newer policy may have changed what the site's connectors dial. */
+  async configure(policy: CompiledPolicy, lane: { readonly site: ConnectContext["site"]; readonly lane: number }): Promise<void> {
+    if (this.#links.size === 0) return;
+    const signer = this.#env.SIGNER.getByName(signerName(`${lane.site}/${lane.lane}`));
+    const config = await signer.signSiteConfig({ site: lane.site, version: policy.version, config: siteConfig(policy.document, lane.site) });
+    for (const link of this.#links.values()) link.configure(config);
+  }
+
+  /** Ends a socket and with it every stream on it. */
+  drop(socket: WebSocket, code: number, reason: string): void {
+    this.#handshakes.delete(socket);
+    const link = this.#links.get(socket);
+    this.#links.delete(socket);
+    link?.lost();
+    closeSocket(socket, code, reason);
+  }
+
+  ofConnector(connector: ConnectorId): ConnectorLink[] {
+    return this.all().filter((link) => link.connector === connector);
+  }
+
+  /** After a wake: every welcomed socket from its attachment; any other connects anew (M3). */
+  restore(sockets: readonly WebSocket[]): void {
+    for (const socket of sockets) {
+      const attachment = readAttachment(socket);
+      if (attachment?.role === "connector") this.#links.set(socket, new ConnectorLink(socket, attachment, Date.now));
+      else closeSocket(socket, CLOSE_CODES.going_away.code, "connect anew");
+    }
+  }
+}
+
+/** Closes with a code that may be sent; a socket that is closed already stays so. */
+export function closeSocket(socket: WebSocket, code: number, reason: string): void {
+  try {
+    socket.close(sendableCloseCode(code), closeReason(reason));
+  } catch {
+    // Already closed.
+  }
+}

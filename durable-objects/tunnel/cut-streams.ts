@@ -1,0 +1,54 @@
+/**
+ * Cutting many streams at once and waiting until the connectors destroyed their side of each
+ * (M2). A connector that does not say so loses its socket, and the report says who was silent.
+ */
+import type { SessionId } from "../../core/ids.ts";
+import { CLOSE_CODES } from "../../protocol/close-codes.ts";
+import type { CutReport } from "../cut-report.ts";
+import { LEASE_WAIT_MS } from "../lease-terms.ts";
+import type { LaneParts } from "./admission.ts";
+import type { CutReason, LiveStream } from "./live-stream.ts";
+
+export interface Cut {
+  /** The streams that the change looked at. */
+  readonly streams: readonly LiveStream[];
+  readonly why: CutReason;
+  /** Sessions whose admissions the connectors must forget. */
+  readonly sessions: readonly SessionId[];
+  readonly forbids: (stream: LiveStream) => boolean;
+}
+
+export async function cutStreams({ links, lane }: LaneParts, { streams, why, sessions, forbids }: Cut): Promise<CutReport> {
+  const startedAt = Date.now();
+  const byLink = new Map<string, number[]>();
+  let closed = 0;
+  let bytesInFlightAtCut = 0;
+  for (const stream of streams) {
+    if (!forbids(stream)) continue;
+    bytesInFlightAtCut += stream.cut(why);
+    closed++;
+    const numbers = byLink.get(stream.link);
+    if (numbers === undefined) byLink.set(stream.link, [stream.number]);
+    else numbers.push(stream.number);
+  }
+  const told = links.all().filter((link) => sessions.length > 0 || byLink.has(link.id));
+  const confirmed = await Promise.all(
+    told.map(async (link) => {
+      const done = await link.cut(byLink.get(link.id) ?? [], sessions);
+      if (!done) links.drop(link.socket, CLOSE_CODES.internal.code, "a cut was not acknowledged");
+      return done;
+    }),
+  );
+  const here = lane();
+  const silent = confirmed.includes(false) && here !== undefined;
+  return {
+    found: streams.length,
+    closed,
+    frozen: 0,
+    kept: streams.length - closed,
+    slowestMs: Date.now() - startedAt,
+    bytesInFlightAtCut,
+    // Its origin sockets end with its own lease on the admissions it holds (M17).
+    unconfirmed: silent ? [{ ...here, leaseEndsAt: Date.now() + LEASE_WAIT_MS }] : [],
+  };
+}
