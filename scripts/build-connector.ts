@@ -1,5 +1,5 @@
 /**
- * Bundles the connector into dist/connector.mjs, one file for Node 24 without native code, and
+ * Bundles the connector into dist/assets/connector.mjs, one file for Node 24 without native code, and
  * writes its SHA-256 beside it in sha256sum's format. Prints the sizes. Not part of npm test.
  */
 import { createHash } from "node:crypto";
@@ -9,12 +9,12 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const root = join(import.meta.dirname, "..");
-const outfile = join(root, "dist", "connector.mjs");
+const outfile = join(root, "dist", "assets", "connector.mjs");
 
 /** ws loads these natives if they are there; the bundle must not look for them. */
 const OPTIONAL_NATIVES = ["bufferutil", "utf-8-validate"];
 
-mkdirSync(join(root, "dist"), { recursive: true });
+mkdirSync(join(root, "dist", "assets"), { recursive: true });
 await build({
   entryPoints: [join(root, "connector", "main.ts")],
   outfile,
@@ -33,4 +33,4 @@ await build({
 const bytes = readFileSync(outfile);
 const digest = createHash("sha256").update(bytes).digest("hex");
 writeFileSync(`${outfile}.sha256`, `${digest}  connector.mjs\n`);
-process.stdout.write(`${JSON.stringify({ file: "dist/connector.mjs", bytes: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length, sha256: digest })}\n`);
+process.stdout.write(`${JSON.stringify({ file: "dist/assets/connector.mjs", bytes: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length, sha256: digest })}\n`);

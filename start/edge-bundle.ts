@@ -6,7 +6,7 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, extname, join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -45,6 +45,12 @@ const KINDS: Readonly<Record<string, ModuleKind>> = {
 };
 /** Written last into a bundle's folder: the folder is whole if it is there. */
 const SETTINGS_FILE = "settings.json";
+/** Inside a bundle's folder: the files that the Worker serves. */
+export const ASSETS_FOLDER = "assets";
+const Extra = z.looseObject({
+  assets: z.looseObject({ directory: z.string() }).optional(),
+  build: z.looseObject({ watch_dir: z.union([z.string(), z.array(z.string())]).optional() }).optional(),
+});
 const Pointer = z.object({ inputs: z.array(z.string()) });
 const Meta = z.object({ inputs: z.record(z.string(), z.unknown()) });
 
@@ -85,7 +91,17 @@ async function build(configPath: string, into: string): Promise<string[]> {
   const meta = Meta.parse(JSON.parse(await readFile(join(into, "meta.json"), "utf8")));
   const inputs = Object.keys(meta.inputs).filter((name) => existsSync(resolve(root, name)));
   const version = relative(root, join(wranglerRoot, "package.json"));
-  return [relative(root, configPath), version, ...inputs.sort()];
+  const extra = Extra.parse(JSON.parse(config.stdout));
+  // What the Worker serves is part of the bundle, and what it is made from part of its hash.
+  await mkdir(join(into, ASSETS_FOLDER), { recursive: true });
+  if (extra.assets !== undefined) await cp(resolve(root, extra.assets.directory), join(into, ASSETS_FOLDER), { recursive: true });
+  const watched = await Promise.all([extra.build?.watch_dir ?? []].flat().map((folder) => sourcesOf(root, folder)));
+  return [relative(root, configPath), version, ...new Set([...inputs, ...watched.flat()])].sort();
+}
+
+async function sourcesOf(root: string, folder: string): Promise<string[]> {
+  const names = await readdir(resolve(root, folder), { recursive: true });
+  return names.filter((name) => name.endsWith(".ts")).map((name) => join(relative(root, resolve(root, folder)), name));
 }
 
 async function prune(cache: string): Promise<void> {

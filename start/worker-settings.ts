@@ -16,11 +16,12 @@ const WranglerConfig = z.looseObject({
   compatibility_flags: z.array(z.string()),
   vars: z.record(z.string(), z.string()),
   durable_objects: z.object({ bindings: z.array(z.looseObject({ name: z.string(), class_name: z.string() })) }),
+  assets: z.looseObject({ directory: z.string(), binding: z.string() }).optional(),
   migrations: z.array(z.looseObject({ tag: z.string(), new_sqlite_classes: z.array(z.string()).optional() })),
 });
 
 /** Binding kinds that need a service plain workerd does not have (promise 11: objects are the only state). */
-const UNSUPPORTED = ["kv_namespaces", "d1_databases", "r2_buckets", "services", "hyperdrive", "workflows", "vectorize", "assets"] as const;
+const UNSUPPORTED = ["kv_namespaces", "d1_databases", "r2_buckets", "services", "hyperdrive", "workflows", "vectorize"] as const;
 
 export interface DurableObjectSetting {
   readonly binding: string;
@@ -36,6 +37,8 @@ export interface WorkerSettings {
   readonly compatibilityFlags: readonly string[];
   readonly vars: Readonly<Record<string, string>>;
   readonly objects: readonly DurableObjectSetting[];
+  /** Files that the Worker serves: a folder relative to wrangler.toml, and the binding that reads it. */
+  readonly assets?: { readonly directory: string; readonly binding: string };
 }
 
 /** Picks the settings out of wrangler's normalised configuration; throws StartError naming what is unsupported. */
@@ -51,6 +54,7 @@ export function workerSettings(config: unknown): WorkerSettings {
     compatibilityDate: parsed.data.compatibility_date,
     compatibilityFlags: parsed.data.compatibility_flags,
     vars: parsed.data.vars,
+    ...(parsed.data.assets === undefined ? {} : { assets: { directory: parsed.data.assets.directory, binding: parsed.data.assets.binding } }),
     objects: parsed.data.durable_objects.bindings.map((entry) => ({
       binding: entry.name,
       className: entry.class_name,

@@ -11,6 +11,8 @@ export interface WorkerdLayout {
   readonly modulesFolder: string;
   /** Absolute folder that holds the objects' storage. */
   readonly objectsFolder: string;
+  /** Absolute folder of the files that the Worker serves. */
+  readonly assetsFolder: string;
   /** Variables that replace or add to those of wrangler.toml. */
   readonly vars: Readonly<Record<string, string>>;
   /** Names of secrets, each an environment variable of the workerd process. */
@@ -42,6 +44,7 @@ export function workerdConfig(layout: WorkerdLayout): string {
   const bindings = [
     ...Object.entries(vars).map(([name, value]) => `(name = ${capnpText(name)}, text = ${capnpText(value)})`),
     ...layout.secretNames.map((name) => `(name = ${capnpText(name)}, fromEnvironment = ${capnpText(name)})`),
+    ...(settings.assets === undefined ? [] : [`(name = ${capnpText(settings.assets.binding)}, service = "assets")`]),
     ...settings.objects.map((object) => `(name = ${capnpText(object.binding)}, durableObjectNamespace = ${capnpText(object.className)})`),
   ];
   const namespaces = settings.objects.map(
@@ -57,6 +60,7 @@ const config :Workerd.Config = (
     (name = "edge", worker = .edge),
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
     (name = "objects", disk = (path = ${capnpText(layout.objectsFolder)}, writable = true)),
+    (name = "assets", disk = (path = ${capnpText(layout.assetsFolder)}, writable = false)),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = ${http}, service = "edge")],
 );

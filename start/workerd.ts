@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { createConnection } from "node:net";
 import { join, resolve } from "node:path";
 import type { Readable } from "node:stream";
-import { edgeBundle } from "./edge-bundle.ts";
+import { ASSETS_FOLDER, edgeBundle } from "./edge-bundle.ts";
 import { type Child, logTail, plainEnvironment, type Processes } from "./processes.ts";
 import { StartError } from "./start-error.ts";
 import { workerdConfig } from "./workerd-config.ts";
@@ -91,11 +91,13 @@ export async function startWorkerd(options: WorkerdOptions): Promise<RunningWork
   await mkdir(modules, { recursive: true });
   await mkdir(objects, { recursive: true, mode: 0o700 });
   await Promise.all(bundle.modules.map(({ name }) => cp(join(bundle.directory, name), join(modules, name))));
+  await cp(join(bundle.directory, ASSETS_FOLDER), join(modules, ASSETS_FOLDER), { recursive: true });
   const configFile = join(state, "workerd.capnp");
   const text = workerdConfig({
     bundle,
     modulesFolder: "edge",
     objectsFolder: objects,
+    assetsFolder: join(modules, ASSETS_FOLDER),
     vars: { POSTERN_EDGE_KIND: "local", ...options.vars },
     secretNames: Object.keys(options.secrets),
     ...(options.factsHeader === undefined ? {} : { factsHeader: options.factsHeader }),

@@ -3,7 +3,7 @@
  * refused), lands on one of three kinds of host, and meets its route. What is not in this table
  * is the gate's.
  */
-import { Hono } from "hono";
+import { Hono } from "hono/tiny";
 import { canonicalise, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
 import type { Env } from "./env.ts";
@@ -24,12 +24,14 @@ import { launcher, me } from "./routes/launcher.ts";
 import { callback, login } from "./routes/login.ts";
 import { askSignOut, signedOut, signOut } from "./routes/sign-out.ts";
 import { token } from "./routes/token.ts";
-import { keys, pageFile, ready } from "./routes/well-known.ts";
+import { connectorFile, keys, pageFile, ready } from "./routes/well-known.ts";
 
 type Bindings = { Bindings: { exchange: Exchange; place: Place } };
 /** The launcher's host, or any other: an app's or nobody's, which only the gate tells apart. */
 type Place = "launcher" | "app";
 
+/** What begins so is ours at every host; no app is ever asked for it. */
+const OURS = "/.postern/";
 const API = "/.postern/api/v1";
 
 /** Routes see the canonical path under the kind of host, never a path of their own reading. */
@@ -57,6 +59,8 @@ const routes = new Hono<Bindings>({
   .get("/app/.postern/sign-in", (c) => signIn(c.env.exchange))
   .get("/app/.postern/continue", (c) => redeem(c.env.exchange))
   // Connectors
+  .get("/launcher/.postern/connector.mjs", (c) => connectorFile(c.env.exchange))
+  .get("/launcher/.postern/connector.mjs.sha256", (c) => connectorFile(c.env.exchange))
   .post("/launcher/.postern/connectors/enroll", (c) => connectors.enroll(c.env.exchange))
   .get("/launcher/.postern/connect", (c) => connectors.connect(c.env.exchange))
   // Operators
@@ -75,15 +79,23 @@ const routes = new Hono<Bindings>({
   .get(`/launcher${API}/explain/:id`, (c) => explain.explainRequest(c.env.exchange, c.req.param("id")));
 
 /** Nothing of ours answers at the launcher or under `/.postern/` but what the table names. */
-routes.notFound((c) => {
-  const { exchange, place } = c.env;
-  return place === "launcher" || exchange.url.path.startsWith("/.postern/") ? blank(exchange) : gate(exchange);
-});
-routes.onError((error, c) => {
-  // The cause goes to the operator's log, never to the answer.
-  console.error(JSON.stringify({ level: "error", request: c.env.exchange.id, message: error.message }));
-  return refuse(c.env.exchange, "unavailable");
-});
+routes.notFound((c) => blank(c.env.exchange));
+routes.onError((error, c) => failed(c.env.exchange, error));
+
+/** Everything that is not ours at a host that is not the launcher: an app's, or nobody's. */
+async function toGate(x: Exchange): Promise<Response> {
+  try {
+    return await gate(x);
+  } catch (error) {
+    return failed(x, error);
+  }
+}
+
+/** The cause goes to the operator's log, never to the answer. */
+function failed(x: Exchange, error: unknown): Response {
+  console.error(JSON.stringify({ level: "error", request: x.id, message: error instanceof Error ? error.message : "unknown" }));
+  return refuse(x, "unavailable");
+}
 
 /** Methods that no app gets: they speak to proxies, not to resources. */
 const REFUSED_METHODS = new Set(["CONNECT", "TRACE", "TRACK"]);
@@ -125,6 +137,7 @@ export async function handle(request: Request, env: Env, later: (work: Promise<u
   if (!framing.ok) return refuse(exchange, framing.error.code, { detail: `What cannot be read one way only: ${framing.error.what}.` });
   if (REFUSED_METHODS.has(request.method)) return refuse(exchange, "method_not_allowed");
   if (headersTooLarge(request)) return refuse(exchange, "headers_too_large");
+  if (place === "app" && !exchange.url.path.startsWith(OURS)) return toGate(exchange);
   return pageFile(exchange) ?? routes.fetch(request, { exchange, place });
 }
 

@@ -44,7 +44,8 @@ export function canonicalise(url: string, relaxed: readonly InsecurePath[] = [])
   const path = canonicalPath(rawPath === "" ? "/" : rawPath, relaxed);
   if (!path.ok) return path;
   if (!QUERY_CHARACTERS.test(query)) return refuse("the query");
-  return ok({ scheme: scheme.toLowerCase() === "https" ? "https" : "http", ...host, path: path.value, query });
+  // A browser leaves "\\" in a query as it is; escaped it says the same to everybody (WHATWG URL, query state).
+  return ok({ scheme: scheme.toLowerCase() === "https" ? "https" : "http", ...host, path: path.value, query: query.replaceAll("\\", "%5C") });
 }
 
 /** Lower-case, no trailing dot, no user part; undefined for anything that is not a DNS name. */
@@ -94,6 +95,9 @@ export type Framing = { readonly websocket: boolean; readonly body: "none" | "st
  * handshake, or a length that is no number have no one reading.
  */
 export function readFraming(method: string, headers: Headers): Result<Framing, CanonicalRefusal> {
+  // The runtime builds the URL from Host and target: "Host: a/b" would move the path.
+  const host = headers.get("host");
+  if (host !== null && canonicalHost(host) === undefined) return refuse("the Host header");
   const length = headers.get("content-length");
   const chunked = headers.get("transfer-encoding");
   if (length !== null && chunked !== null) return refuse("Content-Length beside Transfer-Encoding");

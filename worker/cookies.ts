@@ -25,3 +25,9 @@ export function cookieOf(request: Request, name: string): string | undefined {
   const reading = readCookie(request.headers.get("cookie"), name);
   return reading.kind === "found" ? reading.value : undefined;
 }
+
+/** More cookies than are looked through for ours: the person has to delete some. */
+export function tooManyCookies(request: Request): boolean {
+  const reading = readCookie(request.headers.get("cookie"), SESSION_COOKIE);
+  return reading.kind === "refused" && reading.reason === "too_large";
+}

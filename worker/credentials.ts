@@ -31,10 +31,12 @@ export function readCredential(request: Request, env: Env, audience: string, bea
     case "malformed":
       return { kind: "malformed" };
     case "service": {
-      const { token, stripAuthorization } = authorization;
+      const { token, clientId, stripAuthorization } = authorization;
       const sid = parseSessionId(env.SESSION.idFromName(`service:${token.id}`).toString());
       if (sid === undefined) return { kind: "malformed" };
-      return { kind: "presented", presented: { sid, secret: token.secret, audience: bearerAudience }, cookie: false, stripAuthorization };
+      // A client id that is not the token's own must be the service's name, which the session knows.
+      const service = clientId === undefined || clientId === token.id ? {} : { service: clientId };
+      return { kind: "presented", presented: { sid, secret: token.secret, audience: bearerAudience, ...service }, cookie: false, stripAuthorization };
     }
     case "session": {
       const { sid, secret } = authorization.token;

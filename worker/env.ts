@@ -2,6 +2,8 @@
 import type { ObjectEnv } from "../durable-objects/bindings.ts";
 
 export interface Env extends ObjectEnv {
+  /** The built connector (wrangler.toml `[assets]`); absent in tests that build none. */
+  readonly ASSETS?: { fetch(url: string): Promise<Response> };
   /** "cloudflare" behind Cloudflare's front end, "local" on one's own workerd: who says the source address. */
   readonly POSTERN_EDGE_KIND?: string;
   /** Bootstrap only; removed once an operator exists (CONTRACT "Administration"). */

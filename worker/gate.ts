@@ -2,6 +2,7 @@
  * The gate: the ONE enforcement point of the edge. A request for an app host comes in canonical;
  * it goes on to a lane, to sign-in, or nowhere. Nothing reaches an app but through `gate()`.
  */
+import type { ErrorCode } from "../core/errors.ts";
 import type { AppId } from "../core/ids.ts";
 import { at } from "../core/time.ts";
 import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
@@ -81,6 +82,13 @@ export function factsOf(x: Exchange, session: SessionSnapshot | undefined): Fact
   };
 }
 
+/** What a lane finds wrong with the request itself, by the detail of its refusal. */
+const REQUEST_FAULTS: Readonly<Record<string, ErrorCode | undefined>> = {
+  body_too_large: "body_too_large",
+  body_broken: "bad_request",
+  headers_too_large: "headers_too_large",
+};
+
 async function pass(x: Exchange, credential: Credential, standing: Standing): Promise<Response> {
   const { app } = standing;
   if (app === undefined) return blank(x);
@@ -100,7 +108,7 @@ async function pass(x: Exchange, credential: Credential, standing: Standing): Pr
       return newest.decision.effect === "allow" ? refuse(x, "unavailable") : denied(x, newest, false);
     }
     default:
-      return refuse(x, refusal.code === "upstream_protocol" && refusal.detail === "body_too_large" ? "body_too_large" : refusal.code);
+      return refuse(x, (refusal.code === "upstream_protocol" ? REQUEST_FAULTS[refusal.detail ?? ""] : undefined) ?? refusal.code);
   }
 }
 
@@ -131,9 +139,8 @@ async function denied(x: Exchange, standing: Standing, record: boolean): Promise
 function stepUpAddress(x: Exchange, decision: Decision): string {
   const target = x.method === "GET" ? x.url.path + x.url.query : "/";
   const step = decision.stepUp;
-  const maxAge = step === undefined ? "" : String(Math.floor(step.maxAge / 1000));
-  const mfa = step !== undefined && step.methods.length > 0 ? "&mfa=1" : "&mfa=1";
-  return `${signInAddress(x, target)}&max_age=${maxAge}${mfa}`;
+  const maxAge = step === undefined || !Number.isFinite(step.maxAge) ? "" : `&max_age=${Math.floor(step.maxAge / 1000)}`;
+  return `${signInAddress(x, target)}${maxAge}${step?.mfa === false ? "" : "&mfa=1"}`;
 }
 
 function notSignedIn(x: Exchange, credential: Credential, standing: Standing): Promise<Response> | Response {

@@ -6,6 +6,7 @@ import type { App } from "../policy/document.ts";
 import { bucket, laneName } from "../durable-objects/bindings.ts";
 import { OPEN_HEADER, type OpenContext, type Refusal, REFUSAL_HEADER } from "../durable-objects/tunnel/rpc.ts";
 import { MAX_HEADER_BYTES, headerBytes } from "./canonical.ts";
+import { tooManyCookies } from "./cookies.ts";
 import { type Exchange, originOf } from "./exchange.ts";
 import type { Standing } from "./gate.ts";
 import { forwardedHeaders, type Speaker } from "./request-headers.ts";
@@ -86,4 +87,4 @@ function speakerOf(session: SessionSnapshot): Speaker {
   };
 }
 
-export const headersTooLarge = (request: Request): boolean => headerBytes(request.headers) > MAX_HEADER_BYTES;
+export const headersTooLarge = (request: Request): boolean => headerBytes(request.headers) > MAX_HEADER_BYTES || tooManyCookies(request);

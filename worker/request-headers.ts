@@ -10,7 +10,7 @@ const HOP_BY_HOP = new Set([
   "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
   "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "content-length", "expect", "host",
 ]);
-/** Written by us or by nobody. Compared after folding "_" and "." to "-". */
+/** Written by us or by nobody. Compared after folding. */
 const RESERVED = new Set([
   "forwarded", "via", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-original-url", "x-original-uri",
   "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override", "cdn-loop", "x-remote-user", "remote-user",
@@ -18,7 +18,8 @@ const RESERVED = new Set([
 ]);
 const RESERVED_PREFIXES = ["x-postern-", "postern-", "x-forwarded-", "cf-"];
 
-const folded = (name: string): string => name.toLowerCase().replace(/[_.]/g, "-");
+/** One spelling for all that CGI and its heirs make one variable of: they fold whatever is no letter or digit. */
+const folded = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "-");
 
 /** A name that only the edge may use toward an app. */
 export function isReserved(name: string): boolean {
@@ -26,13 +27,14 @@ export function isReserved(name: string): boolean {
   return RESERVED.has(plain) || HOP_BY_HOP.has(plain) || RESERVED_PREFIXES.some((prefix) => plain.startsWith(prefix));
 }
 
-const OWN_COOKIE = /^(?:__host-|__secure-|__http-|__host-http-)?postern/i;
+/** A cookie of ours at the start of a part, or after the comma that two Cookie lines are joined with. */
+const OWN_COOKIE = /(?:^|,)\s*(?:__host-|__secure-|__http-|__host-http-)?postern/i;
 
 /** The Cookie header without ours; undefined when nothing is left. */
 export function foreignCookies(header: string): string | undefined {
   const rest = header.split(";").filter((part) => {
     const name = part.split("=")[0]?.trim() ?? "";
-    return name !== "" && !OWN_COOKIE.test(name);
+    return name !== "" && !OWN_COOKIE.test(part.trim());
   });
   return rest.length === 0 ? undefined : rest.map((part) => part.trim()).join("; ");
 }
@@ -57,16 +59,17 @@ export interface ForwardedAs {
 /** The headers of the stream-open, in a stable order. */
 export function forwardedHeaders(headers: Headers, as: ForwardedAs): HeaderField[] {
   const named = new Set((headers.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase()));
-  const removed = new Set(as.rules.remove);
+  // What an operator sets or removes is theirs in every spelling, like our own names.
+  const ruled = new Set([...as.rules.remove, ...Object.keys(as.rules.set)].map(folded));
   const out: HeaderField[] = [["Host", as.host]];
   for (const [name, value] of headers) {
-    if (isReserved(name) || named.has(name) || removed.has(name) || as.rules.set[name] !== undefined) continue;
+    if (isReserved(name) || named.has(name) || ruled.has(folded(name))) continue;
     if (name === "authorization" && as.stripAuthorization) continue;
     if (as.websocket && name === "sec-websocket-extensions") continue;
     if (name === "cookie") {
       const cookies = foreignCookies(value);
-      if (cookies !== undefined) out.push([name, cookies]);
-    } else out.push([name, value]);
+      if (cookies !== undefined) out.push([name, wireText(cookies)]);
+    } else out.push([name, wireText(value)]);
   }
   if (as.clientIp !== undefined) out.push(["X-Forwarded-For", as.clientIp]);
   out.push(["X-Forwarded-Proto", as.scheme], ["X-Forwarded-Host", as.host]);
@@ -87,6 +90,15 @@ function fill(template: string, user: Speaker | undefined): string | undefined {
     return value ?? "";
   });
   return missing ? undefined : headerText(text);
+}
+
+/**
+ * The runtime shows a value's bytes as UTF-8 text; the tunnel carries one character a byte. Bytes
+ * that were no UTF-8 are U+FFFD by then, and stay so.
+ */
+function wireText(value: string): string {
+  if (/^[\x20-\x7e\t]*$/.test(value)) return value;
+  return Array.from(new TextEncoder().encode(value), (byte) => String.fromCharCode(byte)).join("");
 }
 
 /** Printable ASCII; everything else is escaped, so that no name can write a header line. */

@@ -20,6 +20,8 @@ export interface Presented {
   readonly secret: Uint8Array;
   /** What the secret must be for: a host, "postern:admin", an app. */
   readonly audience: string;
+  /** The service that the credential claims to be, where it names one. */
+  readonly service?: string;
 }
 
 interface Cached {
@@ -31,6 +33,11 @@ const caches = new WeakMap<object, Map<string, Cached>>();
 
 /** The session if the credential opens it for this audience. `fresh` asks the session itself. Throws when it cannot be asked. */
 export async function verifiedSession(env: Env, presented: Presented, now: number, fresh = false): Promise<SessionSnapshot | undefined> {
+  const snapshot = await lookUp(env, presented, now, fresh);
+  return presented.service === undefined || snapshot?.subject.id === presented.service ? snapshot : undefined;
+}
+
+async function lookUp(env: Env, presented: Presented, now: number, fresh: boolean): Promise<SessionSnapshot | undefined> {
   let cache = caches.get(env.SESSION);
   if (cache === undefined) caches.set(env.SESSION, (cache = new Map()));
   const hash = toBase64Url(await hashSecret(presented.secret));

@@ -6,7 +6,7 @@
 import { toBase64Url } from "../core/bytes.ts";
 import { hashHostNonce, newHostNonce } from "../identity/one-time-code.ts";
 import type { App } from "../policy/document.ts";
-import { BOUNCE_COOKIE, cookieOf, NONCE_COOKIE, setCookie } from "./cookies.ts";
+import { BOUNCE_COOKIE, cookieOf, dropCookie, NONCE_COOKIE, setCookie } from "./cookies.ts";
 import { type Exchange, isNavigation, originOf } from "./exchange.ts";
 import { formNotSentPage } from "./pages/form-not-sent.ts";
 import { tooManyBouncesPage } from "./pages/too-many-bounces.ts";
@@ -38,8 +38,10 @@ export async function toSignIn(x: Exchange, _app: App | undefined): Promise<Resp
 /** Sends a navigation to the launcher's sign-in; `demand` is "&max_age=…&mfa=1" for a step-up. */
 export async function beginSignIn(x: Exchange, target: string, demand: string): Promise<Response> {
   const bounce = await countBounce(x, target);
-  if (bounce === undefined) {
-    return page(x, tooManyBouncesPage({ requestId: x.id, retryUrl: signInAddress(x, target), launcherUrl: `${x.launcher}/` }), 400);
+  // A step-up is somebody's click and no loop: it neither counts nor stops.
+  if (bounce === undefined && demand === "") {
+    // The count ends here, so that the page's own link is a new beginning.
+    return page(x, tooManyBouncesPage({ requestId: x.id, retryUrl: signInAddress(x, target), launcherUrl: `${x.launcher}/` }), 400, {}, [["set-cookie", dropCookie(BOUNCE_COOKIE)]]);
   }
   // A nonce that is there stays: two tabs that sign in at once share it.
   const held = cookieOf(x.request, NONCE_COOKIE);
@@ -47,7 +49,19 @@ export async function beginSignIn(x: Exchange, target: string, demand: string): 
   const { nonce, nonceHash } = held !== undefined && heldHash !== undefined ? { nonce: held, nonceHash: heldHash } : await newHostNonce(random);
   const to = encodeURIComponent(originOf(x.url) + target);
   const location = `${x.launcher}/.postern/login?to=${to}&n=${toBase64Url(nonceHash)}${demand}`;
-  return redirect(x, location, [setCookie(NONCE_COOKIE, nonce, NONCE_LIFE_SECONDS), setCookie(BOUNCE_COOKIE, bounce, BOUNCE_WINDOW_MS / 1000)]);
+  const cookies = [setCookie(NONCE_COOKIE, nonce, NONCE_LIFE_SECONDS)];
+  if (bounce !== undefined && demand === "") cookies.push(setCookie(BOUNCE_COOKIE, bounce, BOUNCE_WINDOW_MS / 1000));
+  return redirect(x, location, cookies);
+}
+
+/**
+ * Why a step of a sign-in came without the cookie of the step before. A browser that was led here
+ * and brings no cookie at all keeps none; one that opened the address by itself began elsewhere.
+ */
+export function lostCookie(x: Exchange): "cookies_blocked" | "callback_other_browser" {
+  const site = x.request.headers.get("sec-fetch-site");
+  const led = site !== null && site !== "none";
+  return led && x.request.headers.get("cookie") === null ? "cookies_blocked" : "callback_other_browser";
 }
 
 /** The cookie's next value, or undefined when this address bounced too often. */

@@ -192,7 +192,7 @@ export class HttpRelay implements StreamSink {
       this.#uploaded = true;
     } catch {
       // The client broke its upload off: the app must not take what came for the whole.
-      this.#break({ broken: "reset" }, "broken");
+      this.#break({ v: 1, error: "upstream_protocol", detail: "body_broken" }, "broken");
     } finally {
       await reader.cancel().catch(() => undefined);
     }

@@ -34,7 +34,7 @@ export function refuse(refusal: Refusal): Response {
 
 export async function answerHttp(opening: Opening): Promise<Response> {
   const { open, relay, number, app, body, admission } = opening;
-  if (!sendOpen(opening, "http")) return refused(opening, "upstream_protocol", "the request does not fit a stream-open");
+  if (!sendOpen(opening, "http")) return refused(opening, "upstream_protocol", "headers_too_large");
   if (body === null) admission.link.mux.end(number);
   admission.link.flush();
   if (body !== null) void relay.upload(body, app?.maxBody);
@@ -56,7 +56,7 @@ export async function answerHttp(opening: Opening): Promise<Response> {
 /** `accept` makes the browser's end once the app said 101; it is given what came right after the head. */
 export async function answerWebSocket(opening: Opening, accept: (early: Uint8Array[]) => WebSocket): Promise<Response> {
   const { relay } = opening;
-  if (!sendOpen(opening, "websocket")) return refused(opening, "upstream_protocol", "the request does not fit a stream-open");
+  if (!sendOpen(opening, "websocket")) return refused(opening, "upstream_protocol", "headers_too_large");
   opening.admission.link.flush();
   const answer = await answered(opening);
   if ("code" in answer) return refuse(answer);

@@ -19,8 +19,9 @@ const OWN_COOKIE = /^(?:__host-|__secure-|__http-|__host-http-)?postern/i;
 /** The cookie without its Domain attribute; undefined when it uses a name of ours. */
 export function siblingSafeCookie(value: string): string | undefined {
   const parts = value.split(";");
-  const name = (parts[0] ?? "").split("=")[0]?.trim() ?? "";
-  if (OWN_COOKIE.test(name)) return undefined;
+  // A cookie without a name is sent back as its bare value, and so can pose as any other (RFC 6265bis §5.7).
+  const pair = (parts[0] ?? "").replace(/^[\s=]+/, "");
+  if (OWN_COOKIE.test(pair)) return undefined;
   const rest = parts.slice(1).filter((part) => part.split("=")[0]?.trim().toLowerCase() !== "domain");
   return [parts[0] ?? "", ...rest].join(";");
 }
@@ -43,18 +44,31 @@ export function responseHeaders(fields: readonly HeaderField[], rules: ResponseR
   for (const [name, value] of fields) {
     const lower = name.toLowerCase();
     if (HOP_BY_HOP.has(lower) || named.has(lower) || lower.startsWith("postern-") || removed.has(lower)) continue;
-    if (rules.set[lower] !== undefined) continue;
+    if (Object.hasOwn(rules.set, lower)) continue;
     if (lower === "set-cookie") {
       const cookie = siblingSafeCookie(value);
-      if (cookie !== undefined) out.push([name, cookie]);
+      if (cookie !== undefined) out.push([name, shownText(cookie)]);
     } else if (lower === "service-worker-allowed") {
       // A wider scope than the script's own folder could take `/.postern/` in.
     } else if (lower === "location" && rules.rewriteOrigin !== undefined) {
-      out.push([name, publicLocation(value, rules.rewriteOrigin)]);
-    } else out.push([name, value]);
+      out.push([name, publicLocation(shownText(value), rules.rewriteOrigin)]);
+    } else out.push([name, shownText(value)]);
   }
   for (const [name, value] of Object.entries(rules.set)) out.push([name, value]);
   return out;
+}
+
+/**
+ * The tunnel carries one character a byte; the runtime writes text as UTF-8. UTF-8 thus leaves
+ * byte for byte as it came; a Latin-1 value leaves as the same characters in UTF-8.
+ */
+function shownText(value: string): string {
+  if (!/[\x80-\xff]/.test(value)) return value;
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(value, (char) => char.charCodeAt(0)));
+  } catch {
+    return value;
+  }
 }
 
 function publicLocation(value: string, { from, to }: { readonly from: readonly string[]; readonly to: string }): string {

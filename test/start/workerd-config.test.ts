@@ -17,6 +17,7 @@ const layout = {
   bundle: { settings: workerSettings(wrangler), modules: [{ name: "index.js", kind: "esModule" as const }] },
   modulesFolder: "edge",
   objectsFolder: "/state/objects",
+  assetsFolder: "/state/edge/assets",
   vars: { POSTERN_EDGE_KIND: "local" },
   secretNames: ["POSTERN_SETUP_KEY"],
 };

@@ -8,11 +8,11 @@ import { createOneTimeCode, hashHostNonce, parseOneTimeCode } from "../../identi
 import { safeReturnUrl } from "../../identity/return-url.ts";
 import { formatSessionToken, hashSecret, newSecret } from "../../identity/session-token.ts";
 import { canonicalHost } from "../canonical.ts";
-import { BOUNCE_COOKIE, cookieOf, dropCookie, NONCE_COOKIE, SESSION_COOKIE, setCookie } from "../cookies.ts";
+import { cookieOf, NONCE_COOKIE, SESSION_COOKIE, setCookie } from "../cookies.ts";
 import { type Exchange, originOf } from "../exchange.ts";
 import { redirect, refuse } from "../respond.ts";
 import { type Presented, sessionStub } from "../session-cache.ts";
-import { beginSignIn, random, signInAddress } from "../signed-out.ts";
+import { beginSignIn, lostCookie, random, signInAddress } from "../signed-out.ts";
 
 /** Where a browser may be sent: the launcher, any host under the domain, an app's own host name. */
 export function safeTarget(x: Exchange, target: string | null): string {
@@ -57,8 +57,7 @@ export async function redeem(x: Exchange): Promise<Response> {
   const nonce = cookieOf(x.request, NONCE_COOKIE);
   const nonceHash = nonce === undefined ? undefined : await hashHostNonce(nonce);
   if (nonceHash === undefined) {
-    const noCookies = x.request.headers.get("cookie") === null;
-    return refuse(x, noCookies ? "cookies_blocked" : "callback_other_browser", { signInUrl: signInAddress(x, to) });
+    return refuse(x, lostCookie(x), { signInUrl: signInAddress(x, to) });
   }
   if (code === undefined) return refuse(x, "callback_replayed", { signInUrl: signInAddress(x, to) });
   const secret = newSecret(random);
@@ -71,11 +70,9 @@ export async function redeem(x: Exchange): Promise<Response> {
     expiresAt: x.now + life,
   });
   if (redeemed !== true) return refuse(x, "callback_replayed", { signInUrl: signInAddress(x, to) });
-  return redirect(x, originOf(x.url) + to, [
-    setCookie(SESSION_COOKIE, formatSessionToken({ sid: code.sid, secret }), life / 1000),
-    dropCookie(NONCE_COOKIE),
-    dropCookie(BOUNCE_COOKIE),
-  ]);
+  // The nonce stays for another tab that is on its way (the code was good once), and the count of
+  // bounces runs on: only time tells whether this host ever saw the cookie that is set here.
+  return redirect(x, originOf(x.url) + to, [setCookie(SESSION_COOKIE, formatSessionToken({ sid: code.sid, secret }), life / 1000)]);
 }
 
 /** A path of this host, or "/". */

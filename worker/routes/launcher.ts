@@ -2,16 +2,19 @@
 import { ADMIN_APP } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { decide } from "../../policy/decide.ts";
-import { hostOf } from "../../policy/document.ts";
+import { type App, hostOf } from "../../policy/document.ts";
+import type { Ask } from "../../policy/facts.ts";
 import { visibleApps, witness } from "../../policy/visible.ts";
 import { readCredential } from "../credentials.ts";
 import { type Exchange, isNavigation } from "../exchange.ts";
 import { factsOf } from "../gate.ts";
 import { launcherPage } from "../pages/launcher.ts";
+import { mePage } from "../pages/me.ts";
 import { newestPolicy } from "../policy-cache.ts";
 import { json, page, redirect, refuse } from "../respond.ts";
+import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
 import { verifiedSession } from "../session-cache.ts";
-import { providerLogoutOrigin } from "./sign-out.ts";
+import { providerLogoutOrigins } from "./sign-out.ts";
 
 /** GET / at the launcher */
 export async function launcher(x: Exchange): Promise<Response> {
@@ -22,10 +25,15 @@ export async function launcher(x: Exchange): Promise<Response> {
   const loginUrl = `${x.launcher}/.postern/login?to=${encodeURIComponent(`${x.launcher}/`)}`;
   if (session === undefined) return isNavigation(x.request) ? redirect(x, loginUrl) : refuse(x, "sign_in_required", { signInUrl: loginUrl });
   const facts = factsOf(x, session);
-  const apps = visibleApps(policy, facts, at(x.now)).map((app) => {
+  const open = new Set(visibleApps(policy, facts, at(x.now)));
+  const tcpAsk = (app: App): Ask => ({ app: app.id, protocol: "tcp", method: "", path: "" });
+  for (const app of policy.document.apps) {
+    if (app.protocol === "tcp" && decide(policy, tcpAsk(app), facts, at(x.now)).effect !== "deny") open.add(app);
+  }
+  const apps = policy.document.apps.filter((app) => open.has(app)).map((app) => {
     const host = hostOf(app, policy.document);
     const plan = policy.plan(app.id);
-    const ask = plan === undefined ? undefined : witness(policy, plan, facts, at(x.now));
+    const ask = app.protocol === "tcp" ? tcpAsk(app) : plan === undefined ? undefined : witness(policy, plan, facts, at(x.now));
     const stepUp = ask !== undefined && decide(policy, ask, facts, at(x.now)).effect === "step_up";
     return {
       id: app.id,
@@ -38,7 +46,7 @@ export async function launcher(x: Exchange): Promise<Response> {
   });
   const operator = decide(policy, { app: ADMIN_APP, protocol: "http", method: "GET", path: "/" }, facts, at(x.now)).effect === "allow";
   if (!isNavigation(x.request)) return json(x, { apps });
-  const origin = await providerLogoutOrigin(x);
+  const formOrigins = await providerLogoutOrigins(x, session);
   const html = launcherPage({
     user: { name: session.display.name ?? session.display.email ?? session.subject.id, email: session.display.email },
     apps,
@@ -46,16 +54,17 @@ export async function launcher(x: Exchange): Promise<Response> {
     now: at(x.now),
     operator,
   });
-  return page(x, html, 200, origin === undefined ? {} : { formOrigins: [origin] });
+  return page(x, html, 200, { formOrigins });
 }
 
-/** GET /.postern/me on every host: JSON for the app's own pages and for people's scripts. */
+/** GET /.postern/me on every host: a page for people, JSON for the app's own pages and for scripts. */
 export async function me(x: Exchange): Promise<Response> {
   const app = x.policy?.appByHost(x.url.host);
   const credential = readCredential(x.request, x.env, x.url.host, app?.id ?? "");
   const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, true) : undefined;
   if (session === undefined) return refuse(x, "sign_in_required");
   const { display, subject, facts } = session;
+  if (isNavigation(x.request) && subject.kind === "user") return page(x, mePage(meOf(x, session)), 200, { formOrigins: await providerLogoutOrigins(x, session) });
   return json(x, {
     subject: { kind: subject.kind, id: subject.id },
     name: display.name,
@@ -65,4 +74,16 @@ export async function me(x: Exchange): Promise<Response> {
     signed_in_at: new Date(session.startedAt).toISOString(),
     expires_at: new Date(session.endsAt).toISOString(),
   });
+}
+
+function meOf(x: Exchange, { display, subject, facts, startedAt, endsAt }: SessionSnapshot): Parameters<typeof mePage>[0] {
+  const groups = facts["groups"]?.value;
+  const proved: unknown = facts["mfa"]?.value;
+  const methods = typeof proved === "object" && proved !== null && "methods" in proved ? proved.methods : undefined;
+  const texts = (list: unknown): string[] => (Array.isArray(list) ? list.filter((one): one is string => typeof one === "string") : []);
+  return {
+    user: { name: display.name ?? display.email ?? subject.id, email: display.email, provider: display.provider ?? "", groups: texts(groups) },
+    session: { authenticatedAt: at(facts["auth"]?.observedAt ?? startedAt), expiresAt: at(endsAt), methods: texts(methods) },
+    launcherUrl: `${x.launcher}/`,
+  };
 }

@@ -13,7 +13,7 @@ import type { OidcProblem, OidcProblemCode } from "../../identity/problems.ts";
 import { importSealKey, loginCookieName, sealLoginState, unsealLoginState } from "../../identity/sealed-cookie.ts";
 import { formatSessionToken, hashSecret, newSecret } from "../../identity/session-token.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
-import { cookieOf, dropCookie, SESSION_COOKIE, setCookie } from "../cookies.ts";
+import { cookieOf, SESSION_COOKIE, setCookie } from "../cookies.ts";
 import { readCredential } from "../credentials.ts";
 import { type Exchange } from "../exchange.ts";
 import { chooserPage } from "../pages/chooser.ts";
@@ -22,9 +22,12 @@ import { ATTEMPT_LIFE, oidcIo, providerSettings } from "../providers.ts";
 import { recordAct } from "../record.ts";
 import { page, redirect, refuse } from "../respond.ts";
 import { sessionStub, verifiedSession } from "../session-cache.ts";
-import { random } from "../signed-out.ts";
+import { lostCookie, random } from "../signed-out.ts";
 import { handOff, safeTarget } from "./hand-off.ts";
 import { endOwnSession } from "./sign-out.ts";
+
+/** What the cookie of an attempt holds once it was used, so that a reload of the callback is told from a stranger's. */
+const USED = "used";
 
 /** GET /.postern/login?to&n[&provider][&max_age][&mfa] */
 export async function login(x: Exchange): Promise<Response> {
@@ -107,9 +110,9 @@ export async function callback(x: Exchange): Promise<Response> {
   const name = loginCookieName(callbackUrl.searchParams.get("state") ?? "");
   const sealed = name === undefined ? undefined : cookieOf(x.request, name);
   if (name === undefined || sealed === undefined) {
-    const noCookies = x.request.headers.get("cookie") === null;
-    return refuse(x, noCookies ? "cookies_blocked" : "callback_other_browser", { signInUrl: `${x.launcher}/` });
+    return refuse(x, lostCookie(x), { signInUrl: `${x.launcher}/` });
   }
+  if (sealed === USED) return refuse(x, "callback_replayed", { signInUrl: `${x.launcher}/` });
   const attempt = await unsealLoginState(sealed, at(x.now), await sealKey(x));
   if (!attempt.ok) return refuse(x, attempt.error === "expired" ? "login_expired" : "callback_other_browser", { signInUrl: `${x.launcher}/` });
   const provider = providerSettings(policy, x.env, attempt.value.provider);
@@ -178,7 +181,7 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
   const next = await handOff(x, presented, attempt.returnTo, attempt.carry["n"] ?? "");
   const cookies: [string, string][] = [
     ["set-cookie", setCookie(SESSION_COOKIE, formatSessionToken(presented), max / 1000)],
-    ["set-cookie", dropCookie(cookieName)],
+    ["set-cookie", setCookie(cookieName, USED, ATTEMPT_LIFE / 1000)],
   ];
   return page(x, continuePage({ mode: "restore", to: next, flow: attempt.carry["flow"] ?? "" }), 200, { script: true }, cookies);
 }

@@ -17,8 +17,10 @@ import { type Presented, sessionStub, verifiedSession } from "../session-cache.t
 
 /** GET /.postern/logout: the question. */
 export async function askSignOut(x: Exchange): Promise<Response> {
-  const origin = await providerLogoutOrigin(x);
-  return page(x, signOutPage({ signOutUrl: "/.postern/logout", backUrl: `${x.launcher}/` }), 200, origin === undefined ? {} : { formOrigins: [origin] });
+  const credential = readCredential(x.request, x.env, x.url.host, "");
+  const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now) : undefined;
+  const formOrigins = await providerLogoutOrigins(x, session);
+  return page(x, signOutPage({ signOutUrl: "/.postern/logout", backUrl: `${x.launcher}/` }), 200, { formOrigins });
 }
 
 /** POST /.postern/logout */
@@ -64,12 +66,11 @@ async function providerLogout(x: Exchange, session: SessionSnapshot): Promise<st
   });
 }
 
-/** Chromium checks a form's redirects against form-action: the page that holds the form must name where it ends. */
-export async function providerLogoutOrigin(x: Exchange): Promise<string | undefined> {
-  const { policy } = x;
-  const first = policy?.document.providers[0]?.id;
-  const provider = policy === undefined || first === undefined ? undefined : providerSettings(policy, x.env, first);
-  if (provider === undefined) return undefined;
-  const as = await discover(provider, oidcIo(x.env));
-  return as.ok && as.value.end_session_endpoint !== undefined ? new URL(as.value.end_session_endpoint).origin : undefined;
+/**
+ * Chromium checks a form's redirects against form-action: a page that holds the sign-out form must
+ * name where it ends, which is the launcher and this session's own provider.
+ */
+export async function providerLogoutOrigins(x: Exchange, session: SessionSnapshot | undefined): Promise<readonly string[]> {
+  const next = session === undefined ? undefined : await providerLogout(x, session);
+  return next === undefined ? [x.launcher] : [x.launcher, new URL(next).origin];
 }

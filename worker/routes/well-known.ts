@@ -20,6 +20,21 @@ export async function ready(x: Exchange): Promise<Response> {
   return json(x, { ready: true, policy_version: x.policy?.version ?? 0 });
 }
 
+/** GET /.postern/connector.mjs and its SHA-256: the connector as one file, made by the same build as this Worker. */
+export async function connectorFile(x: Exchange): Promise<Response> {
+  const name = x.url.path.slice("/.postern/".length);
+  const file = await x.env.ASSETS?.fetch(`https://assets.internal/${name}`);
+  if (file?.status !== 200) return refuse(x, "unknown_id", { detail: "This deployment was built without the connector." });
+  return new Response(file.body, {
+    headers: {
+      "content-type": name.endsWith(".mjs") ? "text/javascript; charset=utf-8" : "text/plain; charset=utf-8",
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+      [REQUEST_ID_HEADER]: x.id,
+    },
+  });
+}
+
 /** The files of our pages, the same on every host; undefined for any other path. */
 export function pageFile(x: Exchange): Response | undefined {
   const file = Object.hasOwn(PAGE_FILES, x.url.path) ? PAGE_FILES[x.url.path] : undefined;

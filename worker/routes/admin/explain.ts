@@ -6,6 +6,7 @@ import type { StoredEvent } from "../../../durable-objects/audit/rpc.ts";
 import { compile } from "../../../policy/compile.ts";
 import { explain } from "../../../policy/explain.ts";
 import type { Ask, Fact, Facts, SubjectKind } from "../../../policy/facts.ts";
+import type { ExplainedRequestAnswer } from "../../../protocol/admin-api.ts";
 import type { Exchange } from "../../exchange.ts";
 import { json, refuse } from "../../respond.ts";
 import { asOperator } from "./operator.ts";
@@ -28,7 +29,8 @@ export async function explainRequest(x: Exchange, id: string): Promise<Response>
   if (facts === undefined || version === undefined) return refuse(x, "unknown_id", { detail: "The facts or the policy of this decision are gone." });
   const policy = compile(version.document, version.version);
   const again = explain(policy, askOf(event), facts, at(event.at));
-  return json(x, { id, at: new Date(event.at).toISOString(), ...again, recorded_effect: event.data["effect"], subject: facts.subject, ask: askOf(event) });
+  const answer = { id, at: new Date(event.at).toISOString(), ...again, recorded_effect: String(event.data["effect"]), subject: facts.subject, ask: askOf(event) };
+  return json(x, answer satisfies ExplainedRequestAnswer);
 }
 
 async function auditShards(x: Exchange): Promise<string[]> {

@@ -10,6 +10,7 @@ import { MAX_DOCUMENT_BYTES } from "../../../policy/yaml-text.ts";
 import { runTests } from "../../../policy/run-tests.ts";
 import { unknownDenies } from "../../../policy/unknown-denies.ts";
 import { formatServiceToken, hashSecret, newCredentialId, newSecret } from "../../../identity/session-token.ts";
+import type { AppliedAnswer, PolicyTextAnswer, SetUpAnswer, VersionsAnswer } from "../../../protocol/admin-api.ts";
 import { readBoundedText } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
 import { json, refuse } from "../../respond.ts";
@@ -77,7 +78,7 @@ export async function setup(x: Exchange): Promise<Response> {
     setup_closed: namesOperator(read.document),
     warnings: read.warnings,
     receipt: receiptJson(done.receipt),
-  });
+  } satisfies SetUpAnswer);
 }
 
 /** POST /.postern/api/v1/policy[?expect_version=N][&allow_lockout=1] */
@@ -108,7 +109,7 @@ export async function apply(x: Exchange): Promise<Response> {
     receipt: receiptJson(done.receipt),
     warnings: read.warnings,
     denied_by_unknown_facts: denies,
-  });
+  } satisfies AppliedAnswer);
 }
 
 /** GET /.postern/api/v1/policy */
@@ -116,7 +117,7 @@ export async function read(x: Exchange): Promise<Response> {
   const operator = await asOperator(x, "viewer");
   if (operator instanceof Response) return operator;
   const text = await x.env.CONTROL.getByName(CONTROL_NAME).policyText();
-  return text === undefined ? refuse(x, "unknown_id") : json(x, text);
+  return text === undefined ? refuse(x, "unknown_id") : json(x, text satisfies PolicyTextAnswer);
 }
 
 /** GET /.postern/api/v1/policy/history */
@@ -124,6 +125,6 @@ export async function history(x: Exchange): Promise<Response> {
   const operator = await asOperator(x, "viewer");
   if (operator instanceof Response) return operator;
   const versions = await x.env.CONTROL.getByName(CONTROL_NAME).history();
-  return json(x, versions.map((one) => ({ ...one, at: new Date(one.at).toISOString() })));
+  return json(x, versions.map((one) => ({ ...one, at: new Date(one.at).toISOString() })) satisfies VersionsAnswer);
 }
 

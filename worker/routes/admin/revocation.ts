@@ -1,6 +1,7 @@
 /** Ending trust: revoke, and the receipt that says what it did (CONTRACT "The receipt"). */
 import { CONTROL_NAME } from "../../../durable-objects/bindings.ts";
 import type { Receipt, RevokeKind } from "../../../durable-objects/control/rpc.ts";
+import type { ReceiptAnswer } from "../../../protocol/admin-api.ts";
 import { readBoundedJson } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
 import { json, refuse } from "../../respond.ts";
@@ -9,7 +10,7 @@ import { asOperator } from "./operator.ts";
 const MAX_BODY_BYTES = 4 * 1024;
 const KINDS: readonly RevokeKind[] = ["session", "user", "device", "connector", "app", "grant", "service"];
 
-export function receiptJson(receipt: Receipt): unknown {
+export function receiptJson(receipt: Receipt): ReceiptAnswer {
   const { id, kind, target, version, at, report, complete } = receipt;
   return {
     id,

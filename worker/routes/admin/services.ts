@@ -4,6 +4,7 @@ import { parseServiceId } from "../../../core/ids.ts";
 import { parseDuration } from "../../../core/time.ts";
 import { CONTROL_NAME } from "../../../durable-objects/bindings.ts";
 import { formatServiceToken, hashSecret, newCredentialId, newSecret } from "../../../identity/session-token.ts";
+import type { ServicesAnswer, ServiceTokenAnswer } from "../../../protocol/admin-api.ts";
 import { readBoundedJson } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
 import { json, refuse } from "../../respond.ts";
@@ -31,7 +32,7 @@ export async function create(x: Exchange): Promise<Response> {
   const created = await control.createService({ name, tokenId, hash: toBase64Url(await hashSecret(secret)), expiresAt, by: operator.by });
   if (!created.ok) return refuse(x, "bad_argument", { detail: `${created.detail ?? name}; revoke them first with: postern revoke service ${name}` });
   const token = formatServiceToken({ id: tokenId, secret });
-  return json(x, { id: tokenId, name, client_id: tokenId, client_secret: token, token, expires_at: new Date(expiresAt).toISOString() }, 201);
+  return json(x, { id: tokenId, name, client_id: tokenId, client_secret: token, token, expires_at: new Date(expiresAt).toISOString() } satisfies ServiceTokenAnswer, 201);
 }
 
 /** GET /.postern/api/v1/services */
@@ -45,5 +46,5 @@ export async function list(x: Exchange): Promise<Response> {
     created_at: new Date(one.createdAt).toISOString(),
     expires_at: new Date(one.expiresAt).toISOString(),
     revoked_at: one.revokedAt === undefined ? null : new Date(one.revokedAt).toISOString(),
-  })));
+  })) satisfies ServicesAnswer);
 }

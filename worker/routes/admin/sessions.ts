@@ -5,6 +5,7 @@ import { CONTROL_NAME } from "../../../durable-objects/bindings.ts";
 import type { SessionDescription } from "../../../durable-objects/session/rpc.ts";
 import type { CompiledPolicy } from "../../../policy/compile.ts";
 import type { Ask, Facts } from "../../../policy/facts.ts";
+import type { SessionsAnswer } from "../../../protocol/admin-api.ts";
 import type { Exchange } from "../../exchange.ts";
 import { json } from "../../respond.ts";
 import { asOperator } from "./operator.ts";
@@ -41,7 +42,7 @@ export async function sessions(x: Exchange): Promise<Response> {
       bytes_out: stream.bytesOut,
       state: stream.state,
     })),
-  })));
+  })) satisfies SessionsAnswer);
 }
 
 /** Every live session at every app: what `apply` tries a new document on. */

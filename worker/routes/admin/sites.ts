@@ -3,6 +3,7 @@ import { toBase64Url } from "../../../core/bytes.ts";
 import { parseSiteId } from "../../../core/ids.ts";
 import { CONTROL_NAME, laneName } from "../../../durable-objects/bindings.ts";
 import { formatEnrolmentToken, newCredentialId, newSecret } from "../../../identity/session-token.ts";
+import type { ConnectorsAnswer, EdgeStatusAnswer, EnrollTokenAnswer } from "../../../protocol/admin-api.ts";
 import { readBoundedJson } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
 import { json, refuse } from "../../respond.ts";
@@ -25,7 +26,7 @@ export async function createEnrollToken(x: Exchange): Promise<Response> {
   const expiresAt = x.now + ENROLL_LIFE_MS;
   const created = await x.env.CONTROL.getByName(CONTROL_NAME).createEnrollToken({ site, hash, expiresAt, by: operator.by });
   if (!created.ok) return refuse(x, "unknown_id", { detail: `The live document has no site ${site}.` });
-  return json(x, { token, site, expires_at: new Date(expiresAt).toISOString(), edge: x.launcher }, 201);
+  return json(x, { token, site, expires_at: new Date(expiresAt).toISOString(), edge: x.launcher } satisfies EnrollTokenAnswer, 201);
 }
 
 /** GET /.postern/api/v1/connectors */
@@ -40,7 +41,7 @@ export async function connectors(x: Exchange): Promise<Response> {
     thumbprint: one.thumbprint,
     enrolled_at: new Date(one.enrolledAt).toISOString(),
     revoked_at: one.revokedAt === undefined ? null : new Date(one.revokedAt).toISOString(),
-  })));
+  })) satisfies ConnectorsAnswer);
 }
 
 /** GET /.postern/api/v1/edge-status */
@@ -57,5 +58,5 @@ export async function edgeStatus(x: Exchange): Promise<Response> {
       const { policyVersion, connectors: held, streams, leases, awake } = one;
       return { site: lane.site, lane: lane.lane, reachable: true, policy_version: policyVersion, connectors: held, streams, leases, awake };
     }),
-  });
+  } satisfies EdgeStatusAnswer);
 }

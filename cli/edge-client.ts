@@ -1,0 +1,88 @@
+/**
+ * The edge's API as commands call it: the path and the shape of the answer in, the answer out.
+ * Refusals become Failures with the edge's own words.
+ */
+import * as z from "zod/mini";
+import { ERRORS, parseErrorCode } from "../core/errors.ts";
+import { formatProblem } from "../policy/problems.ts";
+import { refusal } from "../protocol/admin-api-shapes.ts";
+import type { EdgeRoute } from "./edge-route.ts";
+import { Failure } from "./failure.ts";
+import { exchange, type HttpAnswer } from "./http.ts";
+import { printable } from "./printable.ts";
+
+export const API = "/.postern/api/v1";
+
+/** Reading is quick or it is broken. */
+const READ_MS = 30_000;
+/** A change is answered when every lane confirmed or its lease (30 s) is over; some grace for the way. */
+const CHANGE_MS = 90_000;
+
+export interface Answer<T> {
+  readonly value: T;
+  /** As the edge sent it, for --json. */
+  readonly json: unknown;
+}
+
+export interface Sent {
+  readonly type: "application/json" | "application/yaml";
+  readonly body: string;
+  /** The file that the body came from; the edge does not know its name. */
+  readonly file?: string;
+}
+
+export interface EdgeClient {
+  readonly route: EdgeRoute;
+  get: <S extends z.ZodMiniType>(path: string, shape: S) => Promise<Answer<z.infer<S>>>;
+  post: <S extends z.ZodMiniType>(path: string, sent: Sent, shape: S) => Promise<Answer<z.infer<S>>>;
+}
+
+/** A client that authenticates with `secret` as bearer; undefined: with nothing. */
+export function edgeClient(route: EdgeRoute, secret: string | undefined): EdgeClient {
+  const own = { accept: "application/json", ...(secret === undefined ? {} : { authorization: `Bearer ${secret}` }) };
+  return {
+    route,
+    get: async (path, shape) => readAnswer(await exchange(route, { method: "GET", path, headers: own, deadlineMs: READ_MS }), shape, route),
+    post: async (path, sent, shape) =>
+      readAnswer(await exchange(route, { method: "POST", path, headers: { ...own, "content-type": sent.type }, body: sent.body, deadlineMs: CHANGE_MS }), shape, route, sent.file),
+  };
+}
+
+/** A JSON body. */
+export const sentJson = (value: unknown): Sent => ({ type: "application/json", body: JSON.stringify(value) });
+
+function readAnswer<S extends z.ZodMiniType>(answer: HttpAnswer, shape: S, route: EdgeRoute, file?: string): Answer<z.infer<S>> {
+  const json = parsed(answer.text);
+  if (answer.status < 200 || answer.status > 299) throw refused(answer.status, json, route, file);
+  const read = shape.safeParse(json);
+  if (!read.success) {
+    throw new Failure("odd_answer", `the answer of ${route.origin.origin} is not what this version understands`, "the URL may be another site, or edge and command line are of different versions", ["check the URL; update the clone that you run this from, or deploy the edge anew"]);
+  }
+  return { value: read.data, json };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function refused(status: number, json: unknown, route: EdgeRoute, file: string | undefined): Failure {
+  const read = refusal.safeParse(json);
+  if (!read.success) {
+    return new Failure("not_postern", `${route.origin.origin} answered ${status}, not as a Postern edge does`, "a proxy answered, or the URL is another site", [`curl -sS ${route.origin.origin}/.postern/ready`]);
+  }
+  const { code, message, fix, request_id: requestId, login_url: loginUrl, problems, tests } = read.data.error;
+  const known = parseErrorCode(code);
+  const details = [
+    ...(problems ?? []).map(({ fix: advice, ...one }) => formatProblem({ ...one, ...(advice === undefined ? {} : { fix: advice }), file: file ?? one.file ?? "postern.yaml" })),
+    ...(tests ?? []).map((one) => `${file ?? "postern.yaml"}:${one.line}:1: test ${one.index + 1} fails: ${one.message}`),
+  ].map(printable);
+  return new Failure(code, known === undefined ? `the edge refuses (${status})` : ERRORS[known].title, printable(message), fix.map(printable), {
+    requestId,
+    details,
+    extra: { ...(loginUrl === undefined ? {} : { login_url: loginUrl }), ...(problems === undefined ? {} : { problems }), ...(tests === undefined ? {} : { tests }) },
+  });
+}

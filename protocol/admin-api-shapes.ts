@@ -1,0 +1,218 @@
+/**
+ * The shapes of the admin API's questions and answers, once: the types (admin-api.ts), the check
+ * of an answer in the CLI and docs/openapi.json all come from here. The edge imports only the
+ * types. Times are ISO 8601; what is null is known to be nothing.
+ */
+import * as z from "zod/mini";
+
+const text = z.string();
+const count = z.int().check(z.nonnegative());
+const instant = z.string();
+const many = <T extends z.ZodMiniType>(one: T) => z.readonly(z.array(one));
+
+export const REVOKE_KINDS = ["session", "user", "device", "connector", "app", "grant", "service"] as const;
+
+/** One place of a document (policy/problems.ts Problem). */
+export const problem = z.object({
+  code: text,
+  message: text,
+  fix: z.optional(text),
+  file: z.optional(text),
+  line: count,
+  column: count,
+  path: text,
+});
+
+export const testFailure = z.object({
+  index: count,
+  line: count,
+  message: text,
+  expected: text,
+  got: text,
+  decidedBy: many(text),
+});
+
+/** Every refusal of an API call. */
+export const refusal = z.object({
+  error: z.object({
+    code: text,
+    message: text,
+    fix: many(text),
+    request_id: text,
+    login_url: z.optional(text),
+    problems: z.optional(many(problem)),
+    tests: z.optional(many(testFailure)),
+  }),
+});
+
+export const receipt = z.object({
+  id: text,
+  kind: z.enum([...REVOKE_KINDS, "policy"]),
+  target: text,
+  version: count,
+  at: instant,
+  found: count,
+  closed: count,
+  frozen: count,
+  kept: count,
+  slowest_ms: z.number(),
+  bytes_in_flight_at_cut: z.number(),
+  unconfirmed: many(z.object({ site: text, lane: count, lease_ends_at: instant })),
+  complete: z.boolean(),
+});
+
+export const applied = z.object({
+  version: count,
+  previous: count,
+  receipt,
+  warnings: many(problem),
+  denied_by_unknown_facts: z.object({ cases: count, policies: many(z.object({ id: text, count })) }),
+});
+
+export const setUp = z.object({
+  version: count,
+  previous: count,
+  /** Shown once. */
+  token: text,
+  token_expires_at: instant,
+  service: text,
+  setup_closed: z.boolean(),
+  warnings: many(problem),
+  receipt,
+});
+
+export const policyText = z.object({ version: count, digest: text, text });
+
+export const versions = many(z.object({ version: count, digest: text, at: instant, by: text }));
+
+export const revokeQuestion = z.object({ kind: z.enum(REVOKE_KINDS), id: text });
+
+export const serviceQuestion = z.object({ name: text, expires: text });
+
+export const serviceToken = z.object({
+  id: text,
+  name: text,
+  client_id: text,
+  /** The token again, for clients that send it as Postern-Client-Secret. */
+  client_secret: text,
+  /** Shown once. */
+  token: text,
+  expires_at: instant,
+});
+
+export const services = many(z.object({ id: text, name: text, created_at: instant, expires_at: instant, revoked_at: z.nullable(instant) }));
+
+export const enrollQuestion = z.object({ site: text });
+
+/** `token` is shown once; `edge` is the origin to enrol at. */
+export const enrollToken = z.object({ token: text, site: text, expires_at: instant, edge: text });
+
+export const connectors = many(
+  z.object({ id: text, site: text, name: text, thumbprint: text, enrolled_at: instant, revoked_at: z.nullable(instant) }),
+);
+
+export const edgeStatus = z.object({
+  policy_version: count,
+  lanes: many(
+    z.object({
+      site: text,
+      lane: count,
+      reachable: z.boolean(),
+      policy_version: z.optional(count),
+      connectors: z.optional(many(z.object({ id: text, streams: count, draining: z.boolean() }))),
+      streams: z.optional(count),
+      leases: z.optional(count),
+      /** What keeps the lane from hibernating, in words. */
+      awake: z.optional(many(text)),
+    }),
+  ),
+});
+
+const subject = z.object({ kind: z.enum(["anonymous", "user", "service", "device"]), id: text });
+
+export const sessions = many(
+  z.object({
+    id: text,
+    subject: z.object({ ...subject.shape, name: z.optional(text), email: z.optional(text) }),
+    started_at: instant,
+    expires_at: instant,
+    streams: many(
+      z.object({
+        id: text,
+        app: text,
+        protocol: z.enum(["http", "websocket", "tcp"]),
+        bytes_in: count,
+        bytes_out: count,
+        state: z.enum(["open", "held", "frozen"]),
+      }),
+    ),
+  }),
+);
+
+const outcome = z.enum(["true", "false", "unknown"]);
+
+/** What explain() of policy/ answers. */
+export const explanation = z.object({
+  effect: z.enum(["allow", "deny", "step_up"]),
+  reason: text,
+  policy_version: count,
+  decided_by: many(text),
+  policies: many(
+    z.object({
+      id: text,
+      effect: z.enum(["allow", "deny", "limit"]),
+      result: z.enum([...outcome.options, "skipped"]),
+      why: z.optional(z.enum(["subject", "http"])),
+      criteria: many(
+        z.object({
+          path: text,
+          result: outcome,
+          reason: text,
+          fact: z.nullable(text),
+          value: z.unknown(),
+          source: z.nullable(text),
+          age_ms: z.nullable(z.number()),
+        }),
+      ),
+    }),
+  ),
+  limits: z.object({
+    session_ends_at: z.optional(instant),
+    idle_ms: z.optional(z.number()),
+    max_bytes: z.optional(z.number()),
+    read_only: z.boolean(),
+    role: z.optional(z.enum(["viewer", "responder", "operator"])),
+  }),
+  step_up: z.optional(z.object({ max_age_ms: z.number(), methods: many(text), mfa: z.boolean() })),
+  redecide_at: z.nullable(instant),
+  fix: many(text),
+});
+
+/** A recorded decision, made again. */
+export const explainedRequest = z.object({
+  ...explanation.shape,
+  id: text,
+  at: instant,
+  recorded_effect: text,
+  subject,
+  ask: z.object({ app: text, protocol: text, method: text, path: text }),
+});
+
+/** GET /.postern/me; not under the API's path, but what `whoami` reads. */
+export const me = z.object({
+  subject,
+  name: z.optional(text),
+  email: z.optional(text),
+  provider: z.optional(text),
+  groups: z.nullable(z.unknown()),
+  signed_in_at: instant,
+  expires_at: instant,
+});
+
+/** GET / at the launcher, as JSON: what `apps` reads. */
+export const visibleApps = z.object({
+  apps: many(z.object({ id: text, name: text, host: text, tags: many(text), stepUp: z.boolean(), url: z.optional(text) })),
+});
+
+/** GET /.postern/ready. */
+export const readiness = z.object({ ready: z.boolean(), policy_version: count });
