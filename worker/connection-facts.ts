@@ -23,6 +23,12 @@ export function connectionFacts(request: Request, env: Env, now: number): Connec
   return facts;
 }
 
+/** The address as text, for spreading and counting; "" when it is unknown. */
+export function addressOf(facts: ConnectionFacts): string {
+  const ip = facts["ip"]?.value;
+  return typeof ip === "string" ? ip : "";
+}
+
 /** The address without port; undefined when the platform does not say it: an unknown fact. */
 export function sourceAddress(request: Request, env: Env): string | undefined {
   if (env.POSTERN_EDGE_KIND === "cloudflare") return request.headers.get("cf-connecting-ip") ?? undefined;

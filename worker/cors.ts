@@ -16,14 +16,14 @@ export function preflight(x: Exchange, app: App): Response | undefined {
   if (app.cors === undefined || x.method !== "OPTIONS" || origin === null || headers.get("access-control-request-method") === null) {
     return undefined;
   }
+  // To any other origin this host answers as one without an app does: it is a request like any other.
+  if (!app.cors.origins.includes(origin)) return undefined;
   const out = new Headers({ [REQUEST_ID_HEADER]: x.id, "cache-control": "no-store", vary: "Origin" });
-  if (app.cors.origins.includes(origin)) {
-    out.set("access-control-allow-origin", origin);
-    out.set("access-control-allow-methods", app.cors.methods.join(", "));
-    if (app.cors.headers.length > 0) out.set("access-control-allow-headers", app.cors.headers.join(", "));
-    if (app.cors.credentials) out.set("access-control-allow-credentials", "true");
-    out.set("access-control-max-age", String(PREFLIGHT_MAX_AGE_SECONDS));
-  }
+  out.set("access-control-allow-origin", origin);
+  out.set("access-control-allow-methods", app.cors.methods.join(", "));
+  if (app.cors.headers.length > 0) out.set("access-control-allow-headers", app.cors.headers.join(", "));
+  if (app.cors.credentials) out.set("access-control-allow-credentials", "true");
+  out.set("access-control-max-age", String(PREFLIGHT_MAX_AGE_SECONDS));
   return new Response(null, { status: 204, headers: out });
 }
 

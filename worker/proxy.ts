@@ -7,6 +7,7 @@ import { bucket, laneName } from "../durable-objects/bindings.ts";
 import { OPEN_HEADER, type OpenContext, type Refusal, REFUSAL_HEADER } from "../durable-objects/tunnel/rpc.ts";
 import { MAX_HEADER_BYTES, headerBytes } from "./canonical.ts";
 import { tooManyCookies } from "./cookies.ts";
+import { addressOf } from "./connection-facts.ts";
 import { type Exchange, originOf } from "./exchange.ts";
 import type { Standing } from "./gate.ts";
 import { forwardedHeaders, type Speaker } from "./request-headers.ts";
@@ -21,7 +22,7 @@ export async function proxy(x: Exchange, app: App, standing: Standing, stripAuth
     return refused("upstream_protocol", policy.version, "body_too_large");
   }
   const lanes = policy.document.sites.find((site) => site.id === app.site)?.lanes ?? 1;
-  const lane = bucket(session?.sid ?? String(x.connection["ip"]?.value ?? ""), lanes);
+  const lane = bucket(session?.sid ?? addressOf(x.connection), lanes);
   const host = x.url.host + x.url.port;
   const context: OpenContext = {
     v: 1,
@@ -38,7 +39,7 @@ export async function proxy(x: Exchange, app: App, standing: Standing, stripAuth
     headers: forwardedHeaders(x.request.headers, {
       host: typeof app.host === "string" ? host : app.host.literal,
       scheme: x.url.scheme,
-      clientIp: x.connection["ip"]?.value as string | undefined,
+      clientIp: addressOf(x.connection),
       user: session === undefined ? undefined : speakerOf(session),
       stripAuthorization,
       websocket: framing.websocket,

@@ -9,6 +9,7 @@ import type { AuditKind } from "../durable-objects/audit/rpc.ts";
 import type { Json } from "../core/json.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Ask, Facts } from "../policy/facts.ts";
+import { addressOf } from "./connection-facts.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Stores a denial of a known subject. Throws when it cannot be stored. */
@@ -39,7 +40,7 @@ const tallies = new WeakMap<object, Tally>();
 export function countAnonymousDenial(x: Exchange): void {
   let tally = tallies.get(x.env.AUDIT);
   if (tally === undefined) tallies.set(x.env.AUDIT, (tally = { counts: new Map(), total: 0, since: x.now }));
-  const ip = String(x.connection["ip"]?.value ?? "unknown");
+  const ip = addressOf(x.connection) || "unknown";
   const source = tally.counts.has(ip) || tally.counts.size < TALLY_SOURCES_COUNT ? ip : "others";
   tally.counts.set(source, (tally.counts.get(source) ?? 0) + 1);
   tally.total++;

@@ -48,7 +48,8 @@ export interface Speaker {
 export interface ForwardedAs {
   readonly host: string;
   readonly scheme: string;
-  readonly clientIp: string | undefined;
+  /** "" when the platform does not say it. */
+  readonly clientIp: string;
   /** Who asks; absent on a public path. */
   readonly user: Speaker | undefined;
   readonly stripAuthorization: boolean;
@@ -71,7 +72,7 @@ export function forwardedHeaders(headers: Headers, as: ForwardedAs): HeaderField
       if (cookies !== undefined) out.push([name, wireText(cookies)]);
     } else out.push([name, wireText(value)]);
   }
-  if (as.clientIp !== undefined) out.push(["X-Forwarded-For", as.clientIp]);
+  if (as.clientIp !== "") out.push(["X-Forwarded-For", as.clientIp]);
   out.push(["X-Forwarded-Proto", as.scheme], ["X-Forwarded-Host", as.host]);
   if (as.user !== undefined) out.push(["X-Postern-User", headerText(as.user.email ?? as.user.sub)]);
   for (const [name, value] of Object.entries(as.rules.set)) {

@@ -16,8 +16,7 @@ import type { AuditKind } from "../audit/rpc.ts";
 import { CONTROL_AUDIT_NAME, type ObjectEnv, SIGNER_COUNT } from "../bindings.ts";
 import { addReports, type CutReport } from "../cut-report.ts";
 import { Database } from "../sqlite.ts";
-import type { SignIn } from "../user/rpc.ts";
-import { ATTEMPT_SKEW_MS } from "../user/machine.ts";
+import { ATTEMPT_SKEW_MS, type SignIn } from "../user/rpc.ts";
 import { Lanes } from "./lanes.ts";
 import * as registry from "./registry.ts";
 import type {

@@ -49,6 +49,8 @@ export interface SessionState {
   readonly leases: readonly Lease[];
   /** Apps that this session was granted once; the first grant of each is recorded first. */
   readonly granted: readonly string[];
+  /** Bytes used by app, all lanes together (P7). */
+  readonly used: { readonly [app: string]: number };
   /** Facts of the newest connection that asked for a lease; for reports, never for a decision (P17). */
   readonly connection: { readonly [name: string]: Fact };
 }
@@ -75,6 +77,7 @@ export function create(sid: SessionId, signIn: SignIn, now: number): SessionStat
     codes: [],
     leases: [],
     granted: [],
+    used: {},
     connection: {},
   };
 }
@@ -154,7 +157,8 @@ export function lease(state: SessionState, question: LeaseQuestion, now: number)
   const holdsBody = kind === "body" || before?.holds === "body";
   const next: Lease = { site, lane, nonce, holds: holdsBody ? "body" : "sockets", until };
   const granted = state.granted.includes(question.app) ? state.granted : [...state.granted, question.app];
-  return touch({ ...state, leases: [...others, next], granted, connection: question.connection }, Math.min(question.lastActiveAt, now));
+  const used = question.usedBytes === 0 ? state.used : { ...state.used, [question.app]: (state.used[question.app] ?? 0) + question.usedBytes };
+  return touch({ ...state, leases: [...others, next], granted, used, connection: question.connection }, Math.min(question.lastActiveAt, now));
 }
 
 /** Newer facts of the same subject. They only widen, so the epoch stays (M5). */

@@ -33,13 +33,15 @@ export interface LeaseQuestion {
   readonly issuer: string;
   /** When the user last sent a byte that this lane saw; 0 when none. */
   readonly lastActiveAt: number;
+  /** Bytes that this lane carried at this app since it asked last (P7). */
+  readonly usedBytes: number;
   /** Facts of the connection that asks; the session keeps the newest for reports (P17). */
   readonly connection: { readonly [name: string]: Fact };
 }
 
 export type LeaseAnswer =
   /** `firstGrant`: no stream of this session was at this app before; its allow is recorded first. */
-  | { readonly ok: true; readonly snapshot: SessionSnapshot; readonly admitted: Admitted; readonly firstGrant: boolean }
+  | { readonly ok: true; readonly snapshot: SessionSnapshot; readonly admitted: Admitted; readonly firstGrant: boolean; readonly usedBytes: number }
   | { readonly ok: false; readonly epoch: number; readonly code: EndReason | "unknown" };
 
 /** What a browser brings to redeem a hand-off code: hashes, and the host that asks. */

@@ -113,8 +113,8 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
       return { ok: false, epoch: current?.epoch ?? 0, code: current === undefined ? "unknown" : (machine.endedBecause(current, now) ?? "revoked") };
     }
     // The wait is counted from the answer (M9): the awaited calls above took time.
-    this.#store(machine.lease(current, question, now));
-    return { ok: true, snapshot: machine.snapshot(current), admitted, firstGrant };
+    this.#store(machine.lease(current, { ...question, usedBytes: 0 }, now));
+    return { ok: true, snapshot: machine.snapshot(current), admitted, firstGrant, usedBytes: current.used[question.app] ?? 0 };
   }
 
   async end(reason: EndReason, revocation: ReceiptId | "self"): Promise<CutReport> {

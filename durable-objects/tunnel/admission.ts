@@ -20,6 +20,7 @@ import type { DecisionLog } from "./decision-log.ts";
 import type { HeldLease, LeaseOutcome, LeaseTable } from "./lease-table.ts";
 import type { PolicyHold } from "./policy-hold.ts";
 import type { OpenContext, Refusal } from "./rpc.ts";
+import type { Usage } from "./usage.ts";
 
 /** What a lane is made of, shared by the parts beside tunnel.ts. */
 export interface LaneParts {
@@ -27,6 +28,7 @@ export interface LaneParts {
   readonly nonce: string;
   readonly policy: PolicyHold;
   readonly leases: LeaseTable;
+  readonly usage: Usage;
   readonly links: ConnectorLinks;
   readonly log: DecisionLog;
   /** Undefined until the first call names this lane. */
@@ -83,6 +85,10 @@ export class Admissions {
         if (open.sid !== undefined) await recordNow(env, open.sid, decisionEvent(open.request, open.ask, facts, decision, now));
         return { code: decision.effect === "step_up" ? "step_up" : "denied", policyVersion: policy.version };
       }
+      const { maxBytes } = decision.limits;
+      if (maxBytes !== undefined && open.sid !== undefined && this.#parts.usage.total(open.sid, open.ask.app) >= maxBytes) {
+        return { code: "limit_reached", policyVersion: policy.version };
+      }
       if (known.firstGrant) {
         await recordNow(env, open.sid ?? "", decisionEvent(open.request, open.ask, facts, decision, now));
         // The wait may have let a revocation in: the next round takes the lease from the table.
@@ -115,22 +121,33 @@ export class Admissions {
     return this.#parts.leases.ensure(key, () => this.#askSession(sid, asker, link.thumbprint, policyVersion, holds), Date.now);
   }
 
-  #askSession(sid: SessionId, asker: Asker, connector: string, policyVersion: number, holds: Holds): Promise<LeaseAnswer> {
-    const { env, leases, nonce } = this.#parts;
+  async #askSession(sid: SessionId, asker: Asker, connector: string, policyVersion: number, holds: Holds): Promise<LeaseAnswer> {
+    const { env, leases, nonce, usage } = this.#parts;
     const lane = this.#parts.lane();
     if (lane === undefined) throw new Error("a lane without a name");
-    return env.SESSION.get(env.SESSION.idFromString(sid)).lease({
-      v: 1,
+    const { app } = asker.ask;
+    const usedBytes = usage.tell(sid, app);
+    const question = {
+      v: 1 as const,
       ...lane,
       nonce,
       holds,
-      app: asker.ask.app,
+      app,
       connector,
       policyVersion,
       issuer: asker.issuer,
       connection: asker.connection,
       lastActiveAt: leases.last(sid)?.lastActiveAt ?? 0,
-    });
+      usedBytes,
+    };
+    try {
+      const answer = await env.SESSION.get(env.SESSION.idFromString(sid)).lease(question);
+      if (answer.ok) usage.learn(sid, app, answer.usedBytes);
+      return answer;
+    } catch (cause) {
+      usage.untell(sid, app, usedBytes);
+      throw cause;
+    }
   }
 
   async #publicAdmission({ app }: Ask, policyVersion: number, link: ConnectorLink, issuer: string): Promise<Admitted> {

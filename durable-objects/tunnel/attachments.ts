@@ -38,6 +38,7 @@ export interface ClientAttachment {
   readonly policyVersion: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  readonly bytesTold: number;
   readonly window: StreamSnapshot;
 }
 

@@ -24,8 +24,13 @@ export class Freshness {
   /** A few comparisons per chunk: deadline, both leases, bytes left. */
   passes(stream: LiveStream, now: number): boolean {
     const { policy, leases } = this.#parts;
-    if (now >= stream.redecideAt || !policy.isFresh(now) || isUsedUp(stream)) return false;
+    if (now >= stream.redecideAt || !policy.isFresh(now) || this.#isUsedUp(stream)) return false;
     return stream.sid === undefined || leases.lease(stream.sid, now) !== undefined;
+  }
+
+  #isUsedUp({ limits, sid, ask, bytesIn, bytesOut }: LiveStream): boolean {
+    if (limits.maxBytes === undefined) return false;
+    return (sid === undefined ? bytesIn + bytesOut : this.#parts.usage.total(sid, ask.app)) >= limits.maxBytes;
   }
 
   /** False when the stream was cut. One renewal at a time per stream. */
@@ -40,7 +45,7 @@ export class Freshness {
   }
 
   async #renew(stream: LiveStream): Promise<boolean> {
-    if (isUsedUp(stream)) return cut(stream, "limit");
+    if (this.#isUsedUp(stream)) return cut(stream, "limit");
     const policy = await this.#parts.policy.fresh(Date.now);
     if (policy === undefined) return cut(stream, "policy");
     if (stream.sid !== undefined && this.#parts.leases.lease(stream.sid, Date.now()) === undefined) {
@@ -76,10 +81,6 @@ export class Freshness {
     stream.policyVersion = policy.version;
     return true;
   }
-}
-
-function isUsedUp({ limits, bytesIn, bytesOut }: LiveStream): boolean {
-  return limits.maxBytes !== undefined && bytesIn + bytesOut >= limits.maxBytes;
 }
 
 function cut(stream: LiveStream, why: CutReason): false {

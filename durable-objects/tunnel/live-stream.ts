@@ -26,6 +26,8 @@ export interface LiveStream {
   policyVersion: number;
   bytesIn: number;
   bytesOut: number;
+  /** Of those bytes, how many the session was told (usage.ts). */
+  bytesTold: number;
   held: boolean;
   /** Ends both sides at once; answers the bytes that were handed over and may still be on their way. */
   readonly cut: (why: CutReason) => number;

@@ -45,6 +45,7 @@ export type RefusalCode =
   | "denied"
   | "step_up"
   | "revoked"
+  | "limit_reached"
   | "no_connector"
   | "upstream_refused"
   | "upstream_timeout"

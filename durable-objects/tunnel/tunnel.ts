@@ -25,6 +25,7 @@ import { type CutReason, type LiveStream, reportOf, StreamTable } from "./live-s
 import { answerHttp, answerWebSocket, refuse } from "./open-stream.ts";
 import { PolicyHold } from "./policy-hold.ts";
 import { CONNECT_HEADER, type ConnectContext, type LaneStatus, OPEN_HEADER, type OpenContext, type StreamReport, type TunnelRpc } from "./rpc.ts";
+import { Usage } from "./usage.ts";
 import { WebSocketRelay } from "./websocket-relay.ts";
 
 const LANE = "lane";
@@ -55,7 +56,8 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     );
     const writer = new AuditWriter(() => env.AUDIT.getByName(laneAuditName(this.#name)), nonce, (work) => ctx.waitUntil(work));
     const links = new ConnectorLinks(env, () => policy.fresh(Date.now));
-    this.#parts = { env, nonce, policy, leases: new LeaseTable(), links, log: new DecisionLog(writer), lane: () => this.#lane };
+    const usage = new Usage(this.#streams);
+    this.#parts = { env, nonce, policy, leases: new LeaseTable(), usage, links, log: new DecisionLog(writer), lane: () => this.#lane };
     this.#admissions = new Admissions(this.#parts);
     this.#freshness = new Freshness(this.#parts, this.#admissions, this.#streams);
     this.#fence = new BodyFence(kv, nonce);
@@ -119,6 +121,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       policyVersion: decision.policyVersion,
       bytesIn: 0,
       bytesOut: 0,
+      bytesTold: 0,
       held: false,
       cut,
     };
@@ -150,6 +153,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
 
   finished(stream: LiveStream, how: "done" | "broken" | CutReason, socket?: WebSocket): void {
     this.#streams.remove(stream.id);
+    this.#parts.usage.ended(stream);
     if (socket === undefined) this.#fence.closed();
     else this.#relays.delete(socket);
     const now = Date.now();

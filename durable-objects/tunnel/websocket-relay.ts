@@ -225,7 +225,7 @@ export class WebSocketRelay implements StreamSink {
   save(): void {
     const window = this.#link.mux.snapshot(this.#number);
     if (this.#over || window === undefined) return;
-    const { id, sid, ask, connection, issuer, openedAt, redecideAt, limits, policyVersion, bytesIn, bytesOut, link, number } = this.#stream;
+    const { id, sid, ask, connection, issuer, openedAt, redecideAt, limits, policyVersion, bytesIn, bytesOut, bytesTold, link, number } = this.#stream;
     const attachment: ClientAttachment = {
       v: 1,
       role: "client",
@@ -242,6 +242,7 @@ export class WebSocketRelay implements StreamSink {
       policyVersion,
       bytesIn,
       bytesOut,
+      bytesTold,
       window,
     };
     this.#socket.serializeAttachment(attachment);

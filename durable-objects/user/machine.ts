@@ -3,6 +3,7 @@
  * refused. Not the sessions' state: each owns its own.
  */
 import type { SessionId } from "../../core/ids.ts";
+import { ATTEMPT_SKEW_MS } from "./rpc.ts";
 
 export interface UserState {
   readonly v: 1;
@@ -15,11 +16,6 @@ export interface UserState {
 
 export const EMPTY: UserState = { v: 1, revokedAt: 0, sessions: [], ending: [] };
 
-/**
- * The edge's clock stamps the attempt, this object's clock the revocation; an attempt that began
- * within this long after a revocation is refused too (M9: skew only shortens).
- */
-export const ATTEMPT_SKEW_MS = 5_000;
 /** Bounds one person's sessions; the next sign-in is refused until one ends. */
 export const MAX_SESSIONS_COUNT = 1_000;
 

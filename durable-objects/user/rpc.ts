@@ -1,8 +1,13 @@
-/** User: the calls it answers. Types only. */
+/** User: the calls it answers. Types, and the one constant that callers share. */
 import type { ReceiptId, SessionId, UserId } from "../../core/ids.ts";
 import type { Fact, Subject } from "../../policy/facts.ts";
 import type { CutReport } from "../cut-report.ts";
 
+/**
+ * The edge's clock stamps the attempt, this object's clock the revocation; an attempt that began
+ * within this long after a revocation is refused too (M9: skew only shortens).
+ */
+export const ATTEMPT_SKEW_MS = 5_000;
 /** What a sign-in proved, ready to become a session. */
 export interface SignIn {
   readonly owner: UserId | string;

@@ -5,6 +5,7 @@
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { DEMO_PASSWORD } from "../../../start/demo-users.ts";
+import { FormBrowser } from "../../start/form-browser.ts";
 import { expectSound, fillIn, openStage, type Stage, visitAs } from "./stage.ts";
 
 let stage: Stage;
@@ -76,6 +77,7 @@ describe("signing in ends at the exact address that was asked for", () => {
       throw new Error(`no stop ${String(name)} on ${page.url()}`);
     };
     await page.goto(`${stage.stack.launcher}/`);
+    await page.locator("input[name=user]:focus").waitFor();
     await page.keyboard.type("alice");
     await page.keyboard.press("Tab");
     await page.keyboard.type(DEMO_PASSWORD);
@@ -86,7 +88,7 @@ describe("signing in ends at the exact address that was asked for", () => {
     await page.getByRole("heading", { name: "Confirm that it is you" }).waitFor();
     await until(/^Confirm it is you$/);
     await page.keyboard.press("Enter");
-    await page.getByLabel("Password").waitFor();
+    await page.locator("input[name=password]:focus").waitFor();
     await page.keyboard.type(DEMO_PASSWORD);
     await page.keyboard.press("Enter");
     await page.getByText("You are in the private app reports").waitFor();
@@ -135,21 +137,23 @@ describe("what can go wrong on the way has a page of its own", () => {
   });
 
   it("a callback opened in another browser, and one used twice", async () => {
+    const mallory = new FormBrowser();
+    const form = await mallory.open(stage.at("hello"));
+    const action = new URL(/action="([^"]+)"/.exec(form.page?.text ?? "")?.[1] ?? "", form.at).href;
+    const signedIn = await mallory.follow(await mallory.submit(action, { user: "bob", password: DEMO_PASSWORD }), action, `${stage.stack.launcher}/.postern/callback`);
     const { page } = await freshTab();
-    const { page: elsewhere } = await freshTab();
+    const strange = await page.goto(signedIn.stopped?.href ?? "");
+    expect(strange?.status()).toBe(400);
+    expect(await heading(page)).toBe("The sign-in was begun elsewhere");
+    await expectSound(page);
+
     await page.goto(stage.at("hello"));
     const address = requested(page, "/.postern/callback");
-    await page.route("**/.postern/callback?*", (route) => route.abort());
     await fillIn(page, "alice");
-    const callback = await address;
-    const strange = await elsewhere.goto(callback);
-    expect(strange?.status()).toBe(400);
-    expect(await heading(elsewhere)).toBe("The sign-in was begun elsewhere");
-    await expectSound(elsewhere);
-
-    await page.unroute("**/.postern/callback?*");
-    await page.goto(callback);
     await page.waitForURL(stage.at("hello"));
+    const callback = await address;
+    await page.goto(signedIn.stopped?.href ?? "");
+    expect(await heading(page)).toBe("The sign-in was begun elsewhere");
     const replayed = await page.goto(callback);
     expect(replayed?.status()).toBe(400);
     expect(await heading(page)).toBe("This sign-in was already used");

@@ -29,7 +29,7 @@ export async function explainRequest(x: Exchange, id: string): Promise<Response>
   if (facts === undefined || version === undefined) return refuse(x, "unknown_id", { detail: "The facts or the policy of this decision are gone." });
   const policy = compile(version.document, version.version);
   const again = explain(policy, askOf(event), facts, at(event.at));
-  const answer = { id, at: new Date(event.at).toISOString(), ...again, recorded_effect: String(event.data["effect"]), subject: facts.subject, ask: askOf(event) };
+  const answer = { id, at: new Date(event.at).toISOString(), ...again, recorded_effect: textOf(event.data["effect"]), subject: facts.subject, ask: askOf(event) };
   return json(x, answer satisfies ExplainedRequestAnswer);
 }
 
@@ -39,11 +39,13 @@ async function auditShards(x: Exchange): Promise<string[]> {
   return [...edge, ...lanes.map((one) => laneAuditName(laneName(one.site, one.lane))), CONTROL_AUDIT_NAME];
 }
 
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
+
 const askOf = ({ data }: StoredEvent): Ask => ({
   app: data["app"] as Ask["app"],
   protocol: data["protocol"] as Ask["protocol"],
-  method: String(data["method"]),
-  path: String(data["path"]),
+  method: textOf(data["method"]),
+  path: textOf(data["path"]),
 });
 
 async function recordedFacts(x: Exchange, shard: string, { data }: StoredEvent): Promise<Facts | undefined> {

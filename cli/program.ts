@@ -1,0 +1,51 @@
+/** All commands, in the order in which --help lists them. What is not here does not exist. */
+import { Command } from "commander";
+import type { Runner } from "./command.ts";
+import { addApply } from "./commands/apply.ts";
+import { addApps } from "./commands/apps.ts";
+import { addCheck } from "./commands/check.ts";
+import { addConnectors } from "./commands/connectors.ts";
+import { addCurl } from "./commands/curl.ts";
+import { addEdgeStatus } from "./commands/edge-status.ts";
+import { addEnrollToken } from "./commands/enroll-token.ts";
+import { addExplain } from "./commands/explain.ts";
+import { addHistory } from "./commands/history.ts";
+import { addInit } from "./commands/init.ts";
+import { addReceipt } from "./commands/receipt.ts";
+import { addRevoke } from "./commands/revoke.ts";
+import { addService } from "./commands/service.ts";
+import { addSessions } from "./commands/sessions.ts";
+import { addSetup } from "./commands/setup.ts";
+import { addStatus } from "./commands/status.ts";
+import { addTest } from "./commands/test.ts";
+import { addWhoami } from "./commands/whoami.ts";
+
+const ADD: readonly ((program: Command, runner: Runner) => void)[] = [
+  addInit, addSetup, addCheck, addTest, addApply, addHistory,
+  addSessions, addRevoke, addReceipt, addExplain,
+  addService, addEnrollToken, addConnectors, addEdgeStatus, addStatus,
+  addWhoami, addApps, addCurl,
+];
+
+const AFTER = `
+Exit: 0 done, 1 refused or failed, 2 wrong usage.
+Secrets come from files or standard input, never from the command line.
+`;
+
+/** The program; it neither prints failures nor ends the process. */
+export function makeProgram(runner: Runner, print: (text: string) => void): Command {
+  const program = new Command("postern");
+  const quiet = (command: Command): void => {
+    command.exitOverride().configureOutput({ writeOut: print, writeErr: () => undefined }).helpCommand(false).showSuggestionAfterError();
+    for (const child of command.commands) quiet(child);
+  };
+  program.description("operates a Postern edge: its policy, its sessions, its connectors").helpOption("--help", "show this help").addHelpText("after", AFTER);
+  for (const add of ADD) add(program, runner);
+  quiet(program);
+  return program;
+}
+
+/** "apply", "service create", …: every command that can be run, in order. */
+export function commandNames(program: Command): string[] {
+  return program.commands.flatMap((one) => (one.commands.length === 0 ? [one.name()] : one.commands.map((child) => `${one.name()} ${child.name()}`)));
+}
