@@ -1,5 +1,5 @@
 /** How a command is declared: its words, the options that all take, and its work, which ends in an exit code. */
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import type { Invocation } from "./invocation.ts";
 
 export interface Common {
@@ -22,8 +22,8 @@ export function declare(parent: Command, words: string, summary: string): Comman
   return parent
     .command(words)
     .description(summary)
-    .addOption(new Option("--edge <url>", "the edge's launcher").env("POSTERN_EDGE"))
-    .addOption(new Option("--token-file <file>", 'file with a token; "-" reads standard input').env("POSTERN_TOKEN_FILE"))
+    .option("--edge <url>", "the edge's launcher (or POSTERN_EDGE)")
+    .option("--token-file <file>", 'file with a token; "-" reads standard input (or POSTERN_TOKEN_FILE)')
     .option("--ca <file>", "further certificate authorities for the edge (PEM)")
     .option("--json", "print exactly the API's JSON")
     .helpOption("--help", "show this help");

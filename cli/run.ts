@@ -10,19 +10,48 @@ import { makeProgram } from "./program.ts";
 export async function run(argv: readonly string[], surroundings: Io): Promise<number> {
   const secrets = new Secrets();
   const io: Io = { ...surroundings, err: (text) => surroundings.err(secrets.mask(text)) };
+  // An empty variable is one that is not set.
+  const variable = (name: string): string | undefined => (io.env[name] === "" ? undefined : io.env[name]);
   let exit = 0;
   const runner: Runner = {
     perform: async (work, args, options) => {
-      const { edge, tokenFile, ca, json } = options;
-      exit = await work(args, options, { io, secrets, json: json === true, edge, tokenFile, ca });
+      exit = await work(args, options, {
+        io,
+        secrets,
+        json: options.json === true,
+        edge: options.edge ?? variable("POSTERN_EDGE"),
+        tokenFile: options.tokenFile ?? variable("POSTERN_TOKEN_FILE"),
+        ca: options.ca,
+      });
     },
   };
   try {
-    // commander reads process.env for options; only `io.env` counts here.
-    await withEnvironment(io.env, () => makeProgram(runner, io.out).parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" }));
+    await makeProgram(runner, io.out).parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" });
     return exit;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     return complain(asFailure(error), argv.includes("--json"), io, secrets);
   }
+}
+
+function asFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  if (error instanceof CommanderError) {
+    if (error.code === "commander.help") return usageFailure("a command is missing", "this one only groups others");
+    const [what = "", ...hints] = error.message.replace(/^error: /, "").split("\n");
+    return usageFailure(what, hints.join(" ").trim() || "the command line cannot be read");
+  }
+  // An unforeseen error shows its name only: its text may hold what came from outside.
+  return new Failure("internal", `internal error (${error instanceof Error ? error.name : "unknown"})`, "this is a defect of the command line", ["report it with the command that you ran"]);
+}
+
+function complain(failure: Failure, json: boolean, io: Io, secrets: Secrets): number {
+  const { code, message, why, fix, requestId, details, extra } = failure;
+  if (json) {
+    const error = { code, message: `${message}: ${why}`, fix, ...(requestId === undefined ? {} : { request_id: requestId }), ...extra };
+    io.out(`${secrets.mask(JSON.stringify({ error }))}\n`);
+  }
+  const lines = [...details, `error: ${message}`, `why: ${why}`, ...fix.map((one) => `fix: ${one}`), ...(requestId === undefined ? [] : [`request: ${requestId}`])];
+  io.err(`${lines.join("\n")}\n`);
+  return failure.exit;
 }

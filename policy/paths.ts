@@ -52,8 +52,13 @@ export interface PathForms {
 
 const segmentsOf = (path: string): string[] => path.slice(1).split("/").map(decode);
 
-/** Removes `;params` from each segment, before decoding: what some servers do (P9). */
-const withoutParams = (path: string): string => path.replace(/;[^/]*/g, "");
+/**
+ * What ends a segment's name at some servers (P9): `;params`, also when they decode first, and
+ * then an escaped "?" or "#" too.
+ */
+const SEGMENT_END = /(?:;|%3[BbFf]|%23)[^/]*/g;
+
+const withoutParams = (path: string): string => path.replace(SEGMENT_END, "");
 
 const fold = (segments: readonly string[]): string[] => segments.map((segment) => segment.toLowerCase());
 
@@ -67,7 +72,7 @@ export function matches(pattern: Pattern, forms: PathForms, insensitive: boolean
 
 /** Whether a path matches with its `;params` removed: for effects that restrict (P9). */
 export function matchesStripped(pattern: Pattern, forms: PathForms, insensitive: boolean): boolean {
-  if (!forms.path.includes(";")) return false;
+  if (!/[;%]/.test(forms.path)) return false;
   forms.stripped ??= segmentsOf(withoutParams(forms.path));
   if (!insensitive) return matchSegments(pattern, forms.stripped, false);
   forms.strippedFolded ??= fold(forms.stripped);

@@ -152,7 +152,8 @@ export function lease(state: SessionState, question: LeaseQuestion, now: number)
   const { site, lane, nonce, holds: kind } = question;
   const until = now + LEASE_WAIT_MS;
   // A lease of another instance on the same lane stays until it ran out: the old one may still hold bodies (M6).
-  const others = state.leases.filter((one) => now < one.until && !(sameLane(one, question) && one.nonce === nonce));
+  // Another lane's stays when it ran out too: a quiet socket may still be open there (M4).
+  const others = state.leases.filter((one) => !sameLane(one, question) || (now < one.until && one.nonce !== nonce));
   const before = state.leases.find((one) => sameLane(one, question) && one.nonce === nonce);
   const holdsBody = kind === "body" || before?.holds === "body";
   const next: Lease = { site, lane, nonce, holds: holdsBody ? "body" : "sockets", until };
@@ -167,8 +168,9 @@ export function refresh(state: SessionState, facts: { readonly [name: string]: F
 }
 
 /**
- * Ends the session: the new epoch and the list of lanes to tell are one step (M1). Undefined
- * when it had ended before; `resume` continues what a crash left.
+ * Ends the session: the new epoch and the list of lanes to tell are one step (M1). A lane whose
+ * lease ran out is told too: it passes no byte, but a quiet socket of the session may still be
+ * open there. Undefined when it had ended before.
  */
 export function end(
   state: SessionState,
@@ -177,12 +179,11 @@ export function end(
   now: number,
 ): SessionState | undefined {
   if (state.ended !== undefined) return undefined;
-  const waiting = state.leases.filter((one) => now < one.until);
   return {
     ...state,
     epoch: state.epoch + 1,
     ended: { reason, at: now },
-    ending: { revocation, startedAt: now, waiting, report: NOTHING_CUT },
+    ending: { revocation, startedAt: now, waiting: state.leases, report: NOTHING_CUT },
     leases: [],
     credentials: [],
     codes: [],
@@ -206,7 +207,9 @@ export function confirm(
   if (mine.length === 0) return state;
   let report = ending.report;
   if (answer !== "lease_over") report = addReports([report, { ...answer, slowestMs: now - ending.startedAt }]);
-  const lost = answer === "lease_over" ? mine.map((one) => ({ site: one.site, lane: one.lane, leaseEndsAt: one.until })) : [];
+  // One that trusted nothing any more when the session ended has nothing left to confirm.
+  const trusting = answer === "lease_over" ? mine.filter((one) => ending.startedAt < one.until) : [];
+  const lost = trusting.map((one) => ({ site: one.site, lane: one.lane, leaseEndsAt: one.until }));
   report = { ...report, unconfirmed: [...report.unconfirmed, ...lost] };
   return { ...state, ending: { ...ending, waiting: rest, report } };
 }

@@ -7,6 +7,7 @@ import { fromBase64Url } from "../../core/bytes.ts";
 import type { ConnectorId, SessionId } from "../../core/ids.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeControl, readConnectorMessage } from "../../protocol/control.ts";
+import { CUT_ACK_MS } from "../../protocol/deadlines.ts";
 import { frameOpenHead, type OpenHead, openHeadJson } from "../../protocol/head.ts";
 import { MAX_CUT_IDS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
 import { Mux } from "../../protocol/mux.ts";
@@ -23,9 +24,6 @@ export interface StreamSink {
   writable(): void;
 }
 
-/** A connector that has not acknowledged a cut by then loses its socket: what it still does is bounded by its own lease. */
-export const CUT_ACK_MS = 3_000;
-
 /** Received and not yet taken by clients, per connector: an isolate has 128 MB for all its lanes (M11). */
 const MAX_LINK_BUFFERED_BYTES = 16 * 1024 * 1024;
 
@@ -33,8 +31,11 @@ export class ConnectorLink {
   readonly socket: WebSocket;
   readonly mux: Mux;
   draining = false;
+  /** When the connector last sent anything but a keep-alive, which the runtime answers without waking us. */
+  heardAt: number;
   #attachment: ConnectorAttachment;
   readonly #mac: Uint8Array;
+  readonly #clock: () => number;
   readonly #sinks = new Map<number, StreamSink>();
   readonly #cuts = new Map<string, () => void>();
   readonly #admissions = new Set<string>();
@@ -47,6 +48,8 @@ export class ConnectorLink {
     this.#mac = fromBase64Url(attachment.mac) ?? new Uint8Array();
     this.mux = new Mux({ role: "edge", now: clock, accept: false, maxBufferedBytes: MAX_LINK_BUFFERED_BYTES });
     this.mux.reserveIds(attachment.idsUsed);
+    this.heardAt = clock();
+    this.#clock = clock;
   }
 
   get id(): string {
@@ -123,6 +126,7 @@ export class ConnectorLink {
 
   /** A binary message. Answers the reason when the peer broke the protocol and the link must go. */
   receive(message: ArrayBuffer): { code: number; reason: string } | undefined {
+    this.heardAt = this.#clock();
     for (const event of this.mux.receive(new Uint8Array(message))) {
       switch (event.type) {
         case "data":
@@ -158,6 +162,7 @@ export class ConnectorLink {
 
   /** A text message after the handshake. Answers as `receive` does. */
   receiveText(raw: string): { code: number; reason: string } | undefined {
+    this.heardAt = this.#clock();
     const read = readConnectorMessage(raw);
     switch (read.type) {
       case "keep_alive":

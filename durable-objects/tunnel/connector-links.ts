@@ -6,23 +6,27 @@ import type { ConnectorId } from "../../core/ids.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
 import { CLOSE_CODES, closeReason, sendableCloseCode } from "../../protocol/close-codes.ts";
 import { encodeControl } from "../../protocol/control.ts";
+import { HANDSHAKE_MS, KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
 import { SUBPROTOCOL } from "../../protocol/hello.ts";
 import { type ObjectEnv, signerName } from "../bindings.ts";
 import { readAttachment } from "./attachments.ts";
 import { ConnectorLink } from "./connector-link.ts";
-import { beginHandshake, type Handshake, HANDSHAKE_MS, refuseText, verifyHandshake } from "./handshake.ts";
+import { beginHandshake, type Handshake, refuseText, verifyHandshake } from "./handshake.ts";
 import type { ConnectContext } from "./rpc.ts";
 import { siteConfig } from "./site-config.ts";
 
 export class ConnectorLinks {
   readonly #env: ObjectEnv;
   readonly #policy: () => Promise<CompiledPolicy | undefined>;
+  readonly #pingedAt: (socket: WebSocket) => number;
   readonly #links = new Map<WebSocket, ConnectorLink>();
   readonly #handshakes = new Map<WebSocket, Handshake>();
 
-  constructor(env: ObjectEnv, policy: () => Promise<CompiledPolicy | undefined>) {
+  /** `pingedAt`: when the runtime last answered a socket's keep-alive for us; 0 when never. */
+  constructor(env: ObjectEnv, policy: () => Promise<CompiledPolicy | undefined>, pingedAt: (socket: WebSocket) => number) {
     this.#env = env;
     this.#policy = policy;
+    this.#pingedAt = pingedAt;
   }
 
   get size(): number {
@@ -47,10 +51,19 @@ export class ConnectorLinks {
     return this.#handshakes.has(socket);
   }
 
-  /** The connector with the least to do; one that drains or is not welcomed gets nothing new. */
+  /**
+   * The connector with the least to do; one that drains or is not welcomed gets nothing new. One
+   * that has been silent for too long is dead, whatever its socket says (M13): nobody is woken for
+   * finding that out, the next request does.
+   */
   choose(): ConnectorLink | undefined {
+    const now = Date.now();
     let best: ConnectorLink | undefined;
-    for (const link of this.#links.values()) {
+    for (const link of this.all()) {
+      if (now - Math.max(link.heardAt, this.#pingedAt(link.socket)) > KEEP_ALIVE_DEAD_MS) {
+        this.drop(link.socket, CLOSE_CODES.idle.code, CLOSE_CODES.idle.meaning);
+        continue;
+      }
       if (!link.draining && (best === undefined || link.streams < best.streams)) best = link;
     }
     return best;

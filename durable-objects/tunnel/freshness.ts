@@ -21,9 +21,11 @@ export class Freshness {
     this.#streams = streams;
   }
 
-  /** A few comparisons per chunk: deadline, both leases, bytes left. */
+  /** A few comparisons per chunk: deadline, version, both leases, bytes left. */
   passes(stream: LiveStream, now: number): boolean {
     const { policy, leases } = this.#parts;
+    // Decided under an older version than this lane now holds a lease on: not by anybody's push, so decide again (M7).
+    if (stream.policyVersion !== policy.version) return false;
     if (now >= stream.redecideAt || !policy.isFresh(now) || this.#isUsedUp(stream)) return false;
     return stream.sid === undefined || leases.lease(stream.sid, now) !== undefined;
   }

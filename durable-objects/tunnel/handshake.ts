@@ -12,8 +12,6 @@ import { MAX_HELLO_BYTES } from "../../protocol/limits.ts";
 import type { ConnectorAttachment } from "./attachments.ts";
 import type { ConnectContext } from "./rpc.ts";
 
-/** A hello that is not finished by then is closed. Bounds sockets that strangers hold open (class K). */
-export const HANDSHAKE_MS = 10_000;
 /** A connector's clock may be this far off; more would make every admission look expired. */
 const MAX_CLOCK_SKEW_MS = 300_000;
 

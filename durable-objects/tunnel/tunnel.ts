@@ -32,6 +32,9 @@ const LANE = "lane";
 /** A stream that lived this long gets an end in the record; shorter ones are told by their decision. */
 const LONG_LIVED_MS = 5_000;
 
+/** Reports of ended sessions that are remembered, should they be asked for again. */
+const MAX_ENDINGS_COUNT = 1_000;
+
 interface LaneId {
   readonly site: SiteId;
   readonly lane: number;
@@ -44,6 +47,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   readonly #parts: LaneParts;
   readonly #admissions: Admissions;
   readonly #freshness: Freshness;
+  readonly #endings = new Map<string, Promise<CutReport>>();
   #lane: LaneId | undefined;
 
   constructor(ctx: DurableObjectState, env: ObjectEnv) {
@@ -55,7 +59,11 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       this.#lane === undefined ? undefined : env.CONTROL.getByName(CONTROL_NAME).leasePolicy(this.#lane, known),
     );
     const writer = new AuditWriter(() => env.AUDIT.getByName(laneAuditName(this.#name)), nonce, (work) => ctx.waitUntil(work));
-    const links = new ConnectorLinks(env, () => policy.fresh(Date.now));
+    const links = new ConnectorLinks(
+      env,
+      () => policy.fresh(Date.now),
+      (socket) => ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0,
+    );
     const usage = new Usage(this.#streams);
     this.#parts = { env, nonce, policy, leases: new LeaseTable(), usage, links, log: new DecisionLog(writer), lane: () => this.#lane };
     this.#admissions = new Admissions(this.#parts);
@@ -174,7 +182,17 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     return report;
   }
 
-  async endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport> {
+  endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport> {
+    // Told again because the answer was lost: the same report, not a second count.
+    const key = `${sid}:${epoch}`;
+    const told = this.#endings.get(key) ?? this.#endSession(sid, epoch, reason);
+    this.#endings.set(key, told);
+    const oldest = this.#endings.keys().next().value;
+    if (this.#endings.size > MAX_ENDINGS_COUNT && oldest !== undefined) this.#endings.delete(oldest);
+    return told;
+  }
+
+  async #endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport> {
     // Synchronous up to the cut: no reply of before counts from here on (M1).
     this.#parts.leases.push(sid, epoch);
     const why = reason === "expired" || reason === "idle" ? "expired" : "revoked";

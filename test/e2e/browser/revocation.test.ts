@@ -36,9 +36,9 @@ async function openStreams(): Promise<{ readonly ended: () => Promise<Seen>; rea
     stream.onerror = () => { seen.endedAtMs ??= Date.now(); };`);
   await clock.waitForFunction("seen.stamps.length > 0");
   await echo.goto(stage.at("echo"));
-  await echo.evaluate(`window.socket = new WebSocket(location.origin.replace("http", "ws") + "/x");
-    socket.onopen = () => socket.send("are you there?"); socket.onmessage = ({ data }) => { window.answered = data; };
-    socket.onclose = ({ code }) => { window.closed = { code, atMs: Date.now() }; };`);
+  await echo.evaluate(`window.mine = new WebSocket(location.origin.replace("http", "ws") + "/x");
+    mine.onopen = () => mine.send("are you there?"); mine.onmessage = ({ data }) => { window.answered = data; };
+    mine.onclose = ({ code }) => { window.cut = { code, atMs: Date.now() }; };`);
   await echo.waitForFunction("window.answered === 'are you there?'");
   return {
     ended: async () => {
@@ -50,8 +50,8 @@ async function openStreams(): Promise<{ readonly ended: () => Promise<Seen>; rea
       return seen;
     },
     closed: async () => {
-      await echo.waitForFunction("window.closed");
-      const closed = await echo.evaluate<{ code: number; atMs: number }>("window.closed");
+      await echo.waitForFunction("window.cut");
+      const closed = await echo.evaluate<{ code: number; atMs: number }>("window.cut");
       await echo.close();
       return closed;
     },

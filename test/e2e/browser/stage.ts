@@ -97,7 +97,9 @@ export async function fillIn(page: Page, user: string, secondFactor = false): Pr
 export async function visitAs(page: Page, user: string, url: string): Promise<void> {
   await page.goto(url);
   await fillIn(page, user);
-  await page.waitForURL(url);
+  await page.waitForURL(url).catch(async (cause: unknown) => {
+    throw new Error(`instead of ${url}: ${page.url()} ${await page.locator("body").innerText()}`, { cause });
+  });
 }
 
 /** The Cookie header that a browser would send to this address. */

@@ -29,7 +29,7 @@ function parseOne(text: string, ended: boolean, head: boolean): { readonly answe
   const end = text.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
   const [first = "", ...lines] = text.slice(0, end).split("\r\n");
-  const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(first)?.[1] ?? 0);
+  const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(first)?.[1] ?? 0);
   const headers = lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()] as const);
   const value = (name: string): string | undefined => headers.find(([one]) => one.toLowerCase() === name)?.[1];
   const from = end + 4;

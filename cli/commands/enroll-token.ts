@@ -1,0 +1,51 @@
+/** `postern enroll-token`: a one-time token for a connector, and how to use it on three kinds of machines. */
+import type { Command } from "commander";
+import { parseSiteId } from "../../core/ids.ts";
+import { enrollToken, policyText } from "../../protocol/admin-api-shapes.ts";
+import type { EnrollQuestion } from "../../protocol/admin-api.ts";
+import { declare, does, type Runner } from "../command.ts";
+import { localDocument } from "../document-file.ts";
+import { API, type EdgeClient, sentJson } from "../edge-client.ts";
+import { enrollLines, upstreamEndpoints } from "../enroll-lines.ts";
+import { usageFailure } from "../failure.ts";
+import { operatorClient, show } from "../invocation.ts";
+import { reserveSecretFile } from "../private-file.ts";
+
+export function addEnrollToken(program: Command, runner: Runner): void {
+  const command = declare(program, "enroll-token <site>", "make a one-time token that enrols a connector at a site, and show how to use it")
+    .option("--out <file>", "write the token into this new file (0600) and do not print it");
+  does<{ readonly out?: string }>(command, runner, async ([site = ""], { out }, invocation) => {
+    if (parseSiteId(site) === undefined) throw usageFailure("that is no site id", "lower-case letters, digits and inner hyphens, as in the document");
+    const client = await operatorClient(invocation);
+    const kept = out === undefined ? undefined : reserveSecretFile(out, "token");
+    try {
+      const answer = await client.post(`${API}/enroll-tokens`, sentJson({ site } satisfies EnrollQuestion), enrollToken);
+      const { token, edge, expires_at: ends } = answer.value;
+      const lines = invocation.json ? undefined : enrollLines({ edge, site, token: out === undefined ? token : undefined, endpoints: await endpointsOf(client, site) });
+      kept?.write(token);
+      const { token: _token, ...open } = answer.value;
+      show(invocation, out === undefined ? answer.json : { ...open, token_file: out }, () =>
+        [
+          out === undefined ? `enrolment token of site ${site}, for one connector, until ${ends}: ${token}` : `enrolment token of site ${site}, for one connector, until ${ends}: in ${out}`,
+          "In a clone of Postern after npm ci, on the machine beside the apps:",
+          `Linux    ${lines?.linux ?? ""}`,
+          `Windows  ${lines?.windows ?? ""}`,
+          `Docker   ${lines?.docker ?? ""}`,
+          "then: npx postern-connector run. It may dial only what --allow names; --allow-site-config instead follows the document.",
+          "",
+        ].join("\n"),
+      );
+      return 0;
+    } catch (error) {
+      kept?.discard();
+      throw error;
+    }
+  });
+}
+
+/** host:port of every upstream of the site in the live document. */
+async function endpointsOf(client: EdgeClient, site: string): Promise<string[]> {
+  const { text, version } = (await client.get(`${API}/policy`, policyText)).value;
+  const { document } = localDocument(text, "the live document", version);
+  return upstreamEndpoints(document, site);
+}

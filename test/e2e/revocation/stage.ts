@@ -1,0 +1,67 @@
+/** The stage of the revocation tests: the whole product with two stamping apps, the demo provider, an operator. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Stack, startStack } from "../../../start/stack.ts";
+import { temporaryState } from "../../start/running-stack.ts";
+import { type Operator, operatorOf } from "./operator.ts";
+import { startStampingOrigin, type StampingOrigin } from "./stamping-origin.ts";
+
+export interface Stage {
+  readonly stack: Stack;
+  readonly origin: StampingOrigin;
+  readonly operator: Operator;
+  readonly stamps: string;
+  readonly other: string;
+  /** The document with other policies in place of the ones that let people in. */
+  readonly document: (policies: string) => string;
+  readonly end: () => Promise<void>;
+}
+
+export interface StageOptions {
+  readonly lanes?: number;
+  /** `defaults:` of the document, as one YAML flow mapping. */
+  readonly defaults?: string;
+  /** Let people in under these policies instead of the usual ones. */
+  readonly policies?: string;
+}
+
+/** Everybody of the demo at both apps, and the service `batch`. */
+export const EVERYBODY = `  - { id: people, effect: allow, apps: [stamps, other], when: { group: [staff, contractors] } }
+  - { id: batch, effect: allow, apps: [stamps, other], when: { service: [batch] } }`;
+
+const text = (issuer: string, app: string, policies: string, { lanes = 2, defaults }: StageOptions): string => `version: 1
+domain: postern.localhost
+${defaults === undefined ? "" : `defaults: ${defaults}\n`}identity:
+  providers:
+    - { id: demo, issuer: "${issuer}", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com, partner.example.com] }
+sites: [{ id: office, lanes: ${lanes} }]
+apps:
+  - { id: stamps, site: office, upstream: "${app}" }
+  - { id: other, site: office, upstream: "${app}" }
+policies:
+${policies}
+  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+`;
+
+/** Starts it all; whoever calls ends it. */
+export async function startStage(options: StageOptions = {}): Promise<Stage> {
+  const state = temporaryState();
+  const origin = await startStampingOrigin();
+  const documentFile = join(state.path, "own.yaml");
+  writeFileSync(documentFile, text("http://idp.demo.localhost", origin.url, options.policies ?? EVERYBODY, options));
+  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile });
+  const urlOf = (id: string): string => stack.apps.find((app) => app.id === id)?.url ?? "";
+  return {
+    stack,
+    origin,
+    operator: operatorOf(stack.launcher, stack.tokenFile),
+    stamps: urlOf("stamps"),
+    other: urlOf("other"),
+    document: (policies) => text(stack.issuer, origin.url, policies, options),
+    end: async () => {
+      await stack.stop();
+      await origin.close();
+      state.remove();
+    },
+  };
+}
