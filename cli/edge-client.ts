@@ -2,7 +2,7 @@
  * The edge's API as commands call it: the path and the shape of the answer in, the answer out.
  * Refusals become Failures with the edge's own words.
  */
-import * as z from "zod/mini";
+import type * as z from "zod/mini";
 import { ERRORS, parseErrorCode } from "../core/errors.ts";
 import { formatProblem } from "../policy/problems.ts";
 import { refusal } from "../protocol/admin-api-shapes.ts";

@@ -19,6 +19,7 @@ import * as services from "./routes/admin/services.ts";
 import * as sessions from "./routes/admin/sessions.ts";
 import * as sites from "./routes/admin/sites.ts";
 import * as connectors from "./routes/connectors.ts";
+import { beginDevice, decideDevice, devicePage } from "./routes/device.ts";
 import { redeem, signIn } from "./routes/hand-off.ts";
 import { launcher, me } from "./routes/launcher.ts";
 import { callback, login } from "./routes/login.ts";
@@ -50,6 +51,9 @@ const routes = new Hono<Bindings>({
   .get("/launcher/.postern/login", (c) => login(c.env.exchange))
   .get("/launcher/.postern/callback", (c) => callback(c.env.exchange))
   .get("/launcher/.postern/signed-out", (c) => signedOut(c.env.exchange))
+  .post("/launcher/.postern/device/begin", (c) => beginDevice(c.env.exchange))
+  .post("/launcher/.postern/device", (c) => decideDevice(c.env.exchange))
+  .get("/launcher/.postern/device", (c) => devicePage(c.env.exchange))
   .post("/launcher/.postern/token", (c) => token(c.env.exchange))
   // People, at every host
   .get("/:place/.postern/me", (c) => me(c.env.exchange))

@@ -2,7 +2,7 @@
  * Which credential a request presents, and to what. At most one counts: a token that is ours, or
  * the host's own cookie. Not whether it is valid: session-cache.ts asks the session.
  */
-import { parseSessionId } from "../core/ids.ts";
+import { ADMIN_APP, parseSessionId } from "../core/ids.ts";
 import { parseAuthorization, parseSessionToken } from "../identity/session-token.ts";
 import { cookieOf, SESSION_COOKIE } from "./cookies.ts";
 import type { Env } from "./env.ts";
@@ -40,7 +40,10 @@ export function readCredential(request: Request, env: Env, audience: string, bea
     }
     case "session": {
       const { sid, secret } = authorization.token;
-      const wanted = authorization.as === "operator" ? "operator" : `app:${bearerAudience}`;
+      // An operator token opens the administration and no app; an app bearer opens its app and nothing else.
+      const forAdmin = bearerAudience === ADMIN_APP;
+      if ((authorization.as === "operator") !== forAdmin) return { kind: "malformed" };
+      const wanted = forAdmin ? "operator" : `app:${bearerAudience}`;
       return { kind: "presented", presented: { sid, secret, audience: wanted }, cookie: false, stripAuthorization: true };
     }
     case "none":

@@ -17,29 +17,27 @@ export function addEnrollToken(program: Command, runner: Runner): void {
   does<{ readonly out?: string }>(command, runner, async ([site = ""], { out }, invocation) => {
     if (parseSiteId(site) === undefined) throw usageFailure("that is no site id", "lower-case letters, digits and inner hyphens, as in the document");
     const client = await operatorClient(invocation);
+    const endpoints = invocation.json ? [] : await endpointsOf(client, site);
     const kept = out === undefined ? undefined : reserveSecretFile(out, "token");
-    try {
-      const answer = await client.post(`${API}/enroll-tokens`, sentJson({ site } satisfies EnrollQuestion), enrollToken);
-      const { token, edge, expires_at: ends } = answer.value;
-      const lines = invocation.json ? undefined : enrollLines({ edge, site, token: out === undefined ? token : undefined, endpoints: await endpointsOf(client, site) });
-      kept?.write(token);
-      const { token: _token, ...open } = answer.value;
-      show(invocation, out === undefined ? answer.json : { ...open, token_file: out }, () =>
-        [
-          out === undefined ? `enrolment token of site ${site}, for one connector, until ${ends}: ${token}` : `enrolment token of site ${site}, for one connector, until ${ends}: in ${out}`,
-          "In a clone of Postern after npm ci, on the machine beside the apps:",
-          `Linux    ${lines?.linux ?? ""}`,
-          `Windows  ${lines?.windows ?? ""}`,
-          `Docker   ${lines?.docker ?? ""}`,
-          "then: npx postern-connector run. It may dial only what --allow names; --allow-site-config instead follows the document.",
-          "",
-        ].join("\n"),
-      );
-      return 0;
-    } catch (error) {
+    const answer = await client.post(`${API}/enroll-tokens`, sentJson({ site } satisfies EnrollQuestion), enrollToken).catch((error: unknown) => {
       kept?.discard();
       throw error;
-    }
+    });
+    const { token, ...open } = answer.value;
+    kept?.write(token);
+    show(invocation, out === undefined ? answer.json : { ...open, token_file: out }, () => {
+      const lines = enrollLines({ edge: open.edge, site, token: out === undefined ? token : undefined, endpoints });
+      return [
+        `enrolment token of site ${site}, for one connector, until ${open.expires_at}: ${out === undefined ? token : `in ${out}`}`,
+        "In a clone of Postern after npm ci, on the machine beside the apps:",
+        `Linux    ${lines.linux}`,
+        `Windows  ${lines.windows}`,
+        `Docker   ${lines.docker}`,
+        "then: npx postern-connector run. It may dial only what --allow names; --allow-site-config instead follows the document.",
+        "",
+      ].join("\n");
+    });
+    return 0;
   });
 }
 

@@ -30,9 +30,9 @@ export function addService(program: Command, runner: Runner): void {
       kept?.discard();
       throw error;
     });
-    const { id, token, expires_at: ends } = answer.value;
+    const { id, client_id: clientId, token, expires_at: ends } = answer.value;
     kept?.write(token);
-    const { token: _token, client_secret: _secret, ...open } = answer.value;
+    const open = { id, name, client_id: clientId, expires_at: ends };
     show(invocation, out === undefined ? answer.json : { ...open, token_file: out }, () =>
       [
         `service ${name}, token ${id}, valid until ${ends}`,

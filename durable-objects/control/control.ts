@@ -17,6 +17,7 @@ import { CONTROL_AUDIT_NAME, type ObjectEnv, SIGNER_COUNT } from "../bindings.ts
 import { addReports, type CutReport } from "../cut-report.ts";
 import { Database } from "../sqlite.ts";
 import { ATTEMPT_SKEW_MS, type SignIn } from "../user/rpc.ts";
+import { type DeviceDecision, DeviceCodes, type DevicePoll, type DeviceRequest } from "./device-codes.ts";
 import { Lanes } from "./lanes.ts";
 import * as registry from "./registry.ts";
 import type {
@@ -57,6 +58,7 @@ const MAX_SERVICE_TOKENS_COUNT = 2;
 
 export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   readonly #db = new Database(this.ctx.storage, CONTROL_MIGRATIONS);
+  readonly #devices = new DeviceCodes(this.ctx.storage.kv);
   readonly #lanes = new Lanes(this.#db, this.env);
   readonly #running = new Map<string, Promise<Receipt>>();
 
@@ -164,6 +166,22 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 
   async connectors(): Promise<readonly ConnectorRecord[]> {
     return registry.connectors(this.#db);
+  }
+
+  async beginDevice(request: DeviceRequest): Promise<boolean> {
+    return this.#devices.begin(request, Date.now());
+  }
+
+  async device(userCode: string): Promise<DeviceRequest | undefined> {
+    return this.#devices.find(userCode, Date.now());
+  }
+
+  async decideDevice(userCode: string, decision: DeviceDecision): Promise<boolean> {
+    return this.#devices.decide(userCode, decision, Date.now());
+  }
+
+  async pollDevice(deviceHash: string): Promise<DevicePoll> {
+    return this.#devices.poll(deviceHash, Date.now());
   }
 
   async noteSignIn(person: PersonRecord): Promise<void> {

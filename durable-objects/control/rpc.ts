@@ -3,6 +3,7 @@ import type { PublicJwk } from "../../identity/keys.ts";
 import type { ConnectorId, ReceiptId, SiteId } from "../../core/ids.ts";
 import type { PolicyDocument } from "../../policy/document.ts";
 import type { CutReport } from "../cut-report.ts";
+import type { DeviceDecision, DevicePoll, DeviceRequest } from "./device-codes.ts";
 
 /** One policy version as everybody else sees it. Version 0 is "nothing is live": every app denies. */
 export interface PolicySnapshot {
@@ -106,6 +107,12 @@ export interface ControlRpc {
   }): Promise<{ ok: true; connector: ConnectorRecord; lanes: number; keySet: string } | Refused<"enroll_token_invalid">>;
   connector(id: string): Promise<{ record: ConnectorRecord; lanes: number; keySet: string } | undefined>;
   connectors(): Promise<readonly ConnectorRecord[]>;
+
+  /** Programs that wait to be let in (device-codes.ts). */
+  beginDevice(request: DeviceRequest): Promise<boolean>;
+  device(userCode: string): Promise<DeviceRequest | undefined>;
+  decideDevice(userCode: string, decision: DeviceDecision): Promise<boolean>;
+  pollDevice(deviceHash: string): Promise<DevicePoll>;
 
   noteSignIn(person: PersonRecord): Promise<void>;
   people(): Promise<readonly PersonRecord[]>;

@@ -169,6 +169,9 @@ describe("P8, P9, P10: narrowing", () => {
     const policy = policyOf(`[${allow("a", "{ group: staff }")}, ${deny("d", "{ group: staff }", ", http: { methods: [GET] }")}]`);
     expect(effectOf(policy, PG, STAFF)).toBe("allow");
     expect(effectOf(narrowed("{ methods: [GET] }"), PG, STAFF)).toBe("deny");
+    const paths = policyOf(`[${allow("a", "{ group: staff }")}, ${deny("d", "{ group: staff }", ', http: { paths: ["/**"] }')}]`);
+    expect(effectOf(paths, PG, STAFF)).toBe("allow");
+    expect(effectOf(narrowed('{ paths: ["/**"] }'), PG, STAFF)).toBe("deny");
   });
 
   it("P10: a stream of another protocol than the app's is refused", () => {
@@ -242,6 +245,13 @@ describe("P13: subjects", () => {
     expect(effectOf(policyOf(`[${allow("a", "{ group: staff }")}, ${deny("d", "{ service: ci }")}]`), WIKI, STAFF)).toBe("allow");
   });
 
+  it("P13: a user id is enough to know a user, whatever the provider's facts", () => {
+    const id = `u_${"b".repeat(43)}`;
+    const facts: Facts = { subject: { kind: "user", id }, known: {} };
+    expect(effectOf(policyWhen(`{ user: ${id} }`), WIKI, facts)).toBe("allow");
+    expect(effectOf(policyWhen(`{ user: u_${"c".repeat(43)} }`), WIKI, facts)).toBe("deny");
+  });
+
   it("P13: a device may be a subject of its own", () => {
     const facts = factsOf({ device: { registered: true } });
     expect(facts.subject.kind).toBe("device");
@@ -268,6 +278,25 @@ describe("P17, P18, P19: time", () => {
   it("P18: a deny that will begin to count is awaited too", () => {
     const policy = policyOf(`[${allow("a", "{ service: ci }")}, ${deny("d", "{ time_window: { from: \"12:00\", zone: Europe/Berlin } }")}]`);
     expect(ask(policy, WIKI, service("ci"))).toMatchObject({ effect: "allow", redecideAt: NOW + HOUR_MS });
+  });
+
+  it("P18: a limit that will begin to bind is awaited too", () => {
+    const policy = policyOf(`[${allow("a", "{ service: ci }")}, ${limit("l", '{ time_window: { from: "12:00", zone: Europe/Berlin } }', "{ read_only: true }")}]`);
+    expect(ask(policy, WIKI, service("ci"))).toMatchObject({ effect: "allow", redecideAt: NOW + HOUR_MS });
+  });
+
+  it("P18: a denial that will become a step-up is awaited too", () => {
+    const policy = policyWhen('{ session_age: { max: 1h }, time_window: { from: "12:00", zone: Europe/Berlin } }');
+    const facts = withFacts(STAFF, { auth: factOf(true, 5 * HOUR_MS) });
+    const first = ask(policy, WIKI, facts);
+    expect(first).toMatchObject({ effect: "deny", redecideAt: NOW + HOUR_MS });
+    expect(effectOf(policy, WIKI, facts, at(NOW + HOUR_MS))).toBe("step_up");
+  });
+
+  it.each([["12:00", "13:00"], ["13:00", "12:00"]])("P4, P18: what two shut windows keep shut (%s, %s) is looked at again when the last opens", (first, second) => {
+    const opening = (from: string): string => `{ time_window: { from: "${from}", zone: Europe/Berlin } }`;
+    const policy = policyWhen(`{ service: ci, all: [${opening(first)}, ${opening(second)}] }`);
+    expect(ask(policy, WIKI, service("ci")).redecideAt).toBe(NOW + 2 * HOUR_MS);
   });
 
   it.each([
@@ -327,6 +356,7 @@ describe("Explained or blank", () => {
     ["who-criteria fail: blank", WIKI, guest, false],
     ["a who-criterion is unknown: blank", WIKI, withFacts(STAFF, { groups: undefined }), false],
     ["in an any, the who-criterion must hold", askFor("crm"), STAFF, false],
+    ["in an any, an unknown who-criterion does not hold", askFor("crm"), withFacts(STAFF, { groups: undefined }), false],
     ["a service that is named: explained", askFor("shop"), service("ci"), true],
     ["a service that is not: blank", askFor("shop"), service("other"), false],
     ["a user where only services are meant: blank", askFor("shop"), STAFF, false],

@@ -12,6 +12,7 @@ import { oidcIo, providerSettings } from "../providers.ts";
 import { recordAct } from "../record.ts";
 import { json, refuse } from "../respond.ts";
 import { random } from "../signed-out.ts";
+import { DEVICE_GRANT, pollDevice } from "./device.ts";
 
 const MAX_FORM_BYTES = 80 * 1024;
 
@@ -21,7 +22,9 @@ export async function token(x: Exchange): Promise<Response> {
   const type = (x.request.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase();
   const text = type === "application/x-www-form-urlencoded" ? await readBoundedText(x.request, MAX_FORM_BYTES) : undefined;
   if (text === undefined) return json(x, { error: "invalid_request" }, 400);
-  const asked = parseExchangeRequest(new URLSearchParams(text));
+  const form = new URLSearchParams(text);
+  if (form.get("grant_type") === DEVICE_GRANT) return pollDevice(x, form);
+  const asked = parseExchangeRequest(form);
   if (!asked.ok) return json(x, { error: asked.error }, 400);
   const { audience } = asked.value;
   const host = /^https?:\/\/([^/?#]+)\/?$/.exec(audience)?.[1];

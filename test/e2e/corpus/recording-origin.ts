@@ -78,7 +78,16 @@ function readRequest(bytes: string): Read {
   return { hit, used: end + HEAD_END.length + body.used };
 }
 
+/** RFC 6455 §1.3. */
+const ACCEPT_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+const SWITCHING = "HTTP/1.1 101 ";
+
 const seen = (hit: Hit): string => {
+  const key = valuesAt(hit, "sec-websocket-key")[0];
+  if (key !== undefined) {
+    const accept = createHash("sha1").update(key + ACCEPT_SUFFIX).digest("base64");
+    return `${SWITCHING}Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
+  }
   const json = JSON.stringify(hit);
   return `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(json, "latin1")}\r\n\r\n${hit.method === "HEAD" ? "" : json}`;
 };
@@ -91,7 +100,10 @@ export async function recordingOrigin(reply: Reply = () => undefined): Promise<R
   const server: Server = createServer((socket) => {
     sockets.add(socket);
     let bytes = "";
+    let switched = false;
     socket.on("data", (chunk) => {
+      // What follows a 101 is another protocol's.
+      if (switched) return;
       bytes += chunk.toString("latin1");
       for (let read = readRequest(bytes); read !== undefined; read = readRequest(bytes)) {
         if ("complaint" in read) {
@@ -101,7 +113,9 @@ export async function recordingOrigin(reply: Reply = () => undefined): Promise<R
         }
         bytes = bytes.slice(read.used);
         hits.push(read.hit);
-        socket.write(reply(read.hit) ?? seen(read.hit), "latin1");
+        const answer = reply(read.hit) ?? seen(read.hit);
+        switched = answer.startsWith(SWITCHING);
+        socket.write(answer, "latin1");
       }
     });
     socket.on("error", () => socket.destroy());

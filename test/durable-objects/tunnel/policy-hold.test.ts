@@ -1,0 +1,101 @@
+import { describe, expect, it } from "vitest";
+import type { PolicySnapshot } from "../../../durable-objects/control/rpc.ts";
+import { LEASE_HOLD_MS } from "../../../durable-objects/lease-terms.ts";
+import { PolicyHold } from "../../../durable-objects/tunnel/policy-hold.ts";
+import { documentOf, textOf } from "../../policy/fixtures.ts";
+import { ObjectStorage } from "../object-storage.ts";
+import { T0 } from "../samples.ts";
+
+const document = documentOf(textOf(`[{ id: all, effect: allow, apps: "*", when: { group: [staff] } }]`));
+const version = (n: number): PolicySnapshot => ({ version: n, digest: `d${n}`, document });
+
+describe("the policy of a lane", () => {
+  it("is nothing before control answered: no stream may open (promise 1)", async () => {
+    const hold = new PolicyHold(new ObjectStorage().kv, async () => undefined);
+    expect(await hold.fresh(() => T0)).toBeUndefined();
+    expect(hold.version).toBe(0);
+  });
+
+  it("is nothing when control cannot be asked, whatever is stored (M8)", async () => {
+    const { kv } = new ObjectStorage();
+    new PolicyHold(kv, async () => undefined).take(version(3), T0);
+    const woken = new PolicyHold(kv, async () => Promise.reject(new Error("down")));
+    expect(woken.version).toBe(3);
+    expect(woken.isFresh(T0)).toBe(false);
+    expect(await woken.fresh(() => T0)).toBeUndefined();
+  });
+
+  it("survives a wake, but is trusted only after control said that it is still the newest (M3, M8)", async () => {
+    const { kv } = new ObjectStorage();
+    new PolicyHold(kv, async () => undefined).take(version(3), T0);
+    let known = -1;
+    const woken = new PolicyHold(kv, async (asked) => {
+      known = asked;
+      return undefined;
+    });
+    expect((await woken.fresh(() => T0))?.version).toBe(3);
+    expect(known).toBe(3);
+  });
+
+  it.each([
+    ["1 ms before its lease ends", LEASE_HOLD_MS - 1, true],
+    ["at its end", LEASE_HOLD_MS, false],
+    ["1 ms after", LEASE_HOLD_MS + 1, false],
+  ])("is fresh exactly as long as its lease: %s", async (_title, later, fresh) => {
+    const hold = new PolicyHold(new ObjectStorage().kv, async () => version(1));
+    await hold.fresh(() => T0);
+    expect(hold.isFresh(T0 + later)).toBe(fresh);
+  });
+
+  it("counts its lease from when the question was sent (M9)", async () => {
+    let now = T0;
+    const hold = new PolicyHold(new ObjectStorage().kv, async () => {
+      now += 4_000;
+      return version(1);
+    });
+    await hold.fresh(() => now);
+    expect(hold.isFresh(T0 + LEASE_HOLD_MS - 1)).toBe(true);
+    expect(hold.isFresh(T0 + LEASE_HOLD_MS)).toBe(false);
+  });
+
+  it("an answer that came after its own end opens nothing (M9)", async () => {
+    let now = T0;
+    const hold = new PolicyHold(new ObjectStorage().kv, async () => {
+      now += LEASE_HOLD_MS;
+      return version(1);
+    });
+    expect(await hold.fresh(() => now)).toBeUndefined();
+  });
+
+  it("never goes back to an older version, by push or by answer (M7)", async () => {
+    let answer = Promise.withResolvers<PolicySnapshot | undefined>();
+    const hold = new PolicyHold(new ObjectStorage().kv, () => answer.promise);
+    const asked = hold.fresh(() => T0);
+    hold.take(version(5), T0);
+    answer.resolve(version(4));
+    expect((await asked)?.version).toBe(5);
+    hold.take(version(3), T0);
+    expect(hold.version).toBe(5);
+    answer = Promise.withResolvers();
+  });
+
+  it("an older version that is pushed does not prolong the lease", () => {
+    const hold = new PolicyHold(new ObjectStorage().kv, async () => undefined);
+    hold.take(version(5), T0);
+    hold.take(version(4), T0 + 10_000);
+    expect(hold.isFresh(T0 + LEASE_HOLD_MS)).toBe(false);
+  });
+
+  it("asks once for all who wait, and again after a failure", async () => {
+    let asked = 0;
+    const hold = new PolicyHold(new ObjectStorage().kv, async () => {
+      asked++;
+      if (asked === 1) throw new Error("down");
+      return version(1);
+    });
+    expect(await Promise.all([hold.fresh(() => T0), hold.fresh(() => T0)])).toEqual([undefined, undefined]);
+    expect(asked).toBe(1);
+    expect((await hold.fresh(() => T0))?.version).toBe(1);
+    expect(asked).toBe(2);
+  });
+});
