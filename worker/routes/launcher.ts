@@ -20,7 +20,7 @@ import { providerLogoutOrigins } from "./sign-out.ts";
 export async function launcher(x: Exchange): Promise<Response> {
   const policy = await newestPolicy(x.env, x.now);
   if (policy === undefined) return refuse(x, "unavailable", { detail: "No policy is live yet." });
-  const credential = readCredential(x.request, x.env, x.url.host, "");
+  const credential = readCredential(x.request, x.env, x.url.host, ADMIN_APP);
   const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, true) : undefined;
   const loginUrl = `${x.launcher}/.postern/login?to=${encodeURIComponent(`${x.launcher}/`)}`;
   if (session === undefined) return isNavigation(x.request) ? redirect(x, loginUrl) : refuse(x, "sign_in_required", { signInUrl: loginUrl });
@@ -60,7 +60,8 @@ export async function launcher(x: Exchange): Promise<Response> {
 /** GET /.postern/me on every host: a page for people, JSON for the app's own pages and for scripts. */
 export async function me(x: Exchange): Promise<Response> {
   const app = x.policy?.appByHost(x.url.host);
-  const credential = readCredential(x.request, x.env, x.url.host, app?.id ?? "");
+  const atLauncher = x.url.host === x.policy?.document.domain;
+  const credential = readCredential(x.request, x.env, x.url.host, atLauncher ? ADMIN_APP : (app?.id ?? ""));
   const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, true) : undefined;
   if (session === undefined) return refuse(x, "sign_in_required");
   const { display, subject, facts } = session;
