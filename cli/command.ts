@@ -26,7 +26,7 @@ export function declare(parent: Command, words: string, summary: string): Comman
     .option("--token-file <file>", 'file with a token; "-" reads standard input (or POSTERN_TOKEN_FILE)')
     .option("--ca <file>", "further certificate authorities for the edge (PEM)")
     .option("--json", "print exactly the API's JSON")
-    .helpOption("--help", "show this help");
+    .helpOption("-h, --help", "show this help");
 }
 
 /** Gives a declared command its work. */

@@ -14,19 +14,22 @@ export interface EnrollPlan {
   readonly endpoints: readonly string[];
 }
 
-/** Three one-line commands. Throws Failure for a value that cannot be quoted. */
+/** Three one-line commands: fetch the connector from the edge, enrol it. Throws Failure for a value that cannot be quoted. */
 export function enrollLines({ edge, site, token, endpoints }: EnrollPlan): { readonly linux: string; readonly windows: string; readonly docker: string } {
+  const program = `${edge}/.postern/connector.mjs`;
   const words = (quote: typeof quoteSh): string => {
     const allow = endpoints.length === 0 ? "--allow-site-config" : endpoints.map((one) => `--allow ${quote(one, "upstream")}`).join(" ");
     return `enroll ${quote(edge, "edge's URL")} --token-file - ${allow}`;
   };
+  const fetchSh = `curl -fsSO ${quoteSh(program, "edge's URL")}`;
+  const fetchPowerShell = `Invoke-WebRequest ${quotePowerShell(program, "edge's URL")} -OutFile connector.mjs`;
   const fedSh = token === undefined ? "cat TOKEN-FILE" : `printf '%s\\n' ${quoteSh(token, "token")}`;
   const fedPowerShell = token === undefined ? "Get-Content TOKEN-FILE" : quotePowerShell(token, "token");
   const volume = quoteSh(`postern-${site}:/state`, "site's id");
   return {
-    linux: `${fedSh} | npx postern-connector ${words(quoteSh)}`,
-    windows: `${fedPowerShell} | npx postern-connector ${words(quotePowerShell)}`,
-    docker: `${fedSh} | docker run -i --rm -v "$PWD":/postern:ro -v ${volume} -w /postern node:24 node bin/postern-connector.mjs ${words(quoteSh)} --state /state`,
+    linux: `${fetchSh} && ${fedSh} | node connector.mjs ${words(quoteSh)}`,
+    windows: `${fetchPowerShell}; ${fedPowerShell} | node connector.mjs ${words(quotePowerShell)}`,
+    docker: `${fetchSh} && ${fedSh} | docker run -i --rm -v "$PWD/connector.mjs:/connector.mjs:ro" -v ${volume} node:24 node /connector.mjs ${words(quoteSh)} --state /state`,
   };
 }
 

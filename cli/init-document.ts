@@ -8,7 +8,9 @@ const PROVIDER = "corp";
 
 /** The text of the document; `schema` is the schema's place for editors. */
 export function initDocument(plan: InitPlan, schema: string): string {
-  const { domain, issuer, clientId, site, apps, operatorEmails, operatorGroups } = plan;
+  const { domain, issuer, clientId, site, apps, operatorEmails } = plan;
+  // Before a colon stands a provider (P14).
+  const operatorGroups = plan.operatorGroups.map((group) => (group.includes(":") ? `${PROVIDER}:${group}` : group));
   const domains = [...new Set(operatorEmails.map((email) => email.slice(email.lastIndexOf("@") + 1)))];
   const provider = {
     id: PROVIDER,
@@ -30,7 +32,7 @@ export function initDocument(plan: InitPlan, schema: string): string {
     { as: operator, app: "postern:admin", request: { method: "GET", path: "/" }, expect: "allow", by: "operators" },
     { as: { user: "stranger", provider: PROVIDER, groups: [] }, app: "postern:admin", request: { method: "GET", path: "/" }, expect: "deny" },
   ];
-  const section = (comment: string, value: object): string => `${comment === "" ? "" : `# ${comment}\n`}${stringify(value, { lineWidth: 0 })}`;
+  const section = (comment: string, value: object): string => `${comment === "" ? "" : `# ${comment}\n`}${stringify(value, { lineWidth: 0, aliasDuplicateObjects: false })}`;
   return [
     `# yaml-language-server: $schema=${schema}\n${section("The whole policy of this edge. Look at it with: npx postern check FILE", { version: 1, domain })}`,
     section(`The secret is set with: npx wrangler secret put ${CLIENT_SECRET_NAME}`, { identity: { providers: [provider] } }),

@@ -23,19 +23,38 @@ export function routesBlock(plan: InitPlan): string {
   return [BEGIN, ...comment, "routes = [", ...entries, "]", END].join("\n");
 }
 
-/** `template` with the block in the place of an earlier one or of its commented example. Throws Failure when the file has routes of its own. */
-export function withRoutes(template: string, plan: InitPlan, main: string): string {
-  const withoutOld = template.replace(new RegExp(`^${BEGIN}\\n[\\s\\S]*?^${END}\\n`, "m"), "");
-  if (/^routes?\s*=/m.test(withoutOld) || /^\[\[routes\]\]/m.test(withoutOld)) {
+const HAS_ROUTES = /^(?:routes?\s*=|\[\[routes\]\])/m;
+/** The commented example that the package's file comes with. */
+const EXAMPLE = /^# Your zone:[^\n]*\n(?:#[^\n]*\n)*\n?/m;
+const EARLIER = new RegExp(`^${BEGIN}\\n[\\s\\S]*?^${END}\\n\\n?`, "m");
+
+/**
+ * `template` with the block in the place of an earlier one, else below preview_urls. `base` leads
+ * from the new file's folder to the clone, "" when it is the clone. Throws Failure when the file
+ * has routes of its own.
+ */
+export function withRoutes(template: string, plan: InitPlan, base: string): string {
+  const bare = template.replace(EARLIER, "").replace(EXAMPLE, "");
+  if (HAS_ROUTES.test(bare)) {
     throw new Failure("own_routes", "wrangler.toml has routes of its own", "which of them should stay is yours to say", ["move them away, or give another folder with --out"]);
   }
-  const withoutExample = withoutOld.replace(/^# Your zone:[^\n]*\n(?:#[^\n]*\n)*/m, "");
-  const set = (text: string, key: string, value: string): string =>
-    new RegExp(`^${key}\\s*=`, "m").test(text) ? text.replace(new RegExp(`^(${key}\\s*=\\s*)(?:"[^"]*"|true|false)`, "m"), `$1${value}`) : `${key} = ${value}\n${text}`;
-  const base = set(set(set(withoutExample, "main", JSON.stringify(main)), "workers_dev", "false"), "preview_urls", "false");
-  // Keys of the top level must stand before the first table.
-  const table = /^\[/m.exec(base)?.index ?? base.length;
-  return `${base.slice(0, table).trimEnd()}\n\n${routesBlock(plan)}\n\n${base.slice(table)}`;
+  const shut = setFalse(setFalse(bare, "preview_urls"), "workers_dev");
+  const moved = base === "" ? shut : withBase(shut, base);
+  return moved.replace(/^preview_urls\s*=.*\n\n?/m, (line) => `${line.trimEnd()}\n\n${routesBlock(plan)}\n\n`);
+}
+
+/** A second public host name would be a second front door. */
+function setFalse(text: string, key: string): string {
+  const line = new RegExp(`^(${key}\\s*=\\s*)(?:true|false)`, "m");
+  return line.test(text) ? text.replace(line, "$1false") : `${key} = false\n${text}`;
+}
+
+/** Paths that wrangler reads relative to the file; build.command runs where wrangler is called, in the clone. */
+function withBase(text: string, base: string): string {
+  const moved = (path: string): string => JSON.stringify(`${base}/${path.replace(/^\.\//, "")}`);
+  return text
+    .replace(/^((?:main|directory)\s*=\s*)"([^"]+)"/gm, (_whole, key: string, path: string) => `${key}${moved(path)}`)
+    .replace(/^(watch_dir\s*=\s*)\[([^\]]*)\]/m, (_whole, key: string, list: string) => `${key}[${list.replace(/"([^"]+)"/g, (_item, path: string) => moved(path))}]`);
 }
 
 /** What must exist at Cloudflare besides the Worker, in words. */

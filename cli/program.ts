@@ -11,6 +11,7 @@ import { addEnrollToken } from "./commands/enroll-token.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addHistory } from "./commands/history.ts";
 import { addInit } from "./commands/init.ts";
+import { addLogin, addLogout } from "./commands/login.ts";
 import { addReceipt } from "./commands/receipt.ts";
 import { addRevoke } from "./commands/revoke.ts";
 import { addService } from "./commands/service.ts";
@@ -24,7 +25,7 @@ const ADD: readonly ((program: Command, runner: Runner) => void)[] = [
   addInit, addSetup, addCheck, addTest, addApply, addHistory,
   addSessions, addRevoke, addReceipt, addExplain,
   addService, addEnrollToken, addConnectors, addEdgeStatus, addStatus,
-  addWhoami, addApps, addCurl,
+  addLogin, addLogout, addWhoami, addApps, addCurl,
 ];
 
 const AFTER = `
@@ -39,7 +40,7 @@ export function makeProgram(runner: Runner, print: (text: string) => void): Comm
     command.exitOverride().configureOutput({ writeOut: print, writeErr: () => undefined }).helpCommand(false).showSuggestionAfterError();
     for (const child of command.commands) quiet(child);
   };
-  program.description("operates a Postern edge: its policy, its sessions, its connectors").helpOption("--help", "show this help").addHelpText("after", AFTER);
+  program.description("operates a Postern edge: its policy, its sessions, its connectors").helpOption("-h, --help", "show this help").addHelpText("after", AFTER);
   for (const add of ADD) add(program, runner);
   quiet(program);
   return program;

@@ -133,6 +133,8 @@ export class HttpExchange {
     this.#arm(this.#pool.timeouts.firstByteMs, "first_byte_timeout");
     request.on("continue", () => this.#release());
     request.on("response", (response) => this.#onResponse(response));
+    // A 101 that was not asked for is no answer (RFC 9110 §15.2.2).
+    request.on("upgrade", () => this.#fail({ kind: "bad_response" }));
     request.on("error", (error) => this.#onError(request, error));
     request.on("close", () => {
       if (this.#response === undefined && request === this.#request) this.#fail({ kind: "closed_early" });

@@ -109,10 +109,10 @@ export type Authorization =
   /** Holds something of ours in a form or place that we do not accept: 401, and nothing is forwarded. */
   | { readonly kind: "malformed" };
 
-const OURS = /(?:^|[^A-Za-z0-9_-])(?:pst|pso|pab|pen)_[A-Za-z0-9_-]{16,}/;
+const OURS = /(?:^|[^A-Za-z0-9_-])(?:pst|pso|pab|pen|poc)_[A-Za-z0-9_-]{16,}/;
 const BEARER = /^bearer +(\S+)$/i;
 const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
-const CLIENT_ID = /^[a-z0-9A-Z][A-Za-z0-9:_-]{0,79}$/;
+const CLIENT_ID = /^[A-Za-z0-9_-][A-Za-z0-9:_-]{0,79}$/;
 
 /**
  * Finds our credential in a request's headers (CONTRACT, "Signing in without a browser"). A value

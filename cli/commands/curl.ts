@@ -78,12 +78,12 @@ async function perform(invocation: Invocation, route: EdgeRoute, asked: Paramete
   return 1;
 }
 
-/** A service token goes beside Authorization, which stays the app's own; other tokens are the Authorization. */
+/** The token is the Authorization, or, when that is the app's own, a service token goes beside it. */
 function credential(secret: string, headers: Readonly<Record<string, string>>): Record<string, string> {
+  if (headers["authorization"] === undefined) return { authorization: `Bearer ${secret}` };
   const service = parseServiceToken(secret);
   if (service !== undefined) return { "postern-client-id": service.id, "postern-client-secret": secret };
-  if (headers["authorization"] !== undefined) throw usageFailure("this token takes the place of your Authorization header", "only a service token can be sent beside one", "postern service create NAME --expires 90d");
-  return { authorization: `Bearer ${secret}` };
+  throw usageFailure("this token takes the place of your Authorization header", "only a service token can be sent beside one", "postern service create NAME --expires 90d");
 }
 
 function readHeaders(lines: readonly string[]): Record<string, string> {

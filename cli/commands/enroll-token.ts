@@ -29,11 +29,11 @@ export function addEnrollToken(program: Command, runner: Runner): void {
       const lines = enrollLines({ edge: open.edge, site, token: out === undefined ? token : undefined, endpoints });
       return [
         `enrolment token of site ${site}, for one connector, until ${open.expires_at}: ${out === undefined ? token : `in ${out}`}`,
-        "In a clone of Postern after npm ci, on the machine beside the apps:",
+        "On the machine beside the apps, with Node 24 or Docker:",
         `Linux    ${lines.linux}`,
         `Windows  ${lines.windows}`,
         `Docker   ${lines.docker}`,
-        "then: npx postern-connector run. It may dial only what --allow names; --allow-site-config instead follows the document.",
+        "then the same program with run. It may dial only what --allow names; --allow-site-config instead follows the document.",
         "",
       ].join("\n");
     });

@@ -6,7 +6,7 @@ import { toBase64Url } from "../../core/bytes.ts";
 import { at } from "../../core/time.ts";
 import { runTests } from "../../policy/run-tests.ts";
 import { declare, does, type Runner } from "../command.ts";
-import { localDocument } from "../document-file.ts";
+import { type LocalDocument, localDocument } from "../document-file.ts";
 import { Failure, usageFailure } from "../failure.ts";
 import { CLIENT_SECRET_NAME, initDocument } from "../init-document.ts";
 import { initPlan, type InitOptions } from "../init-plan.ts";
@@ -46,11 +46,13 @@ export function addInit(program: Command, runner: Runner): void {
     if (existsSync(file) && options.force !== true) throw usageFailure(`${file} exists already`, "it may be the document of a living edge", "give another folder with --out, or --force");
     const place = (target: string): string => relative(folder, join(PACKAGE, target)).replaceAll("\\", "/");
     const document = initDocument(plan, place("docs/postern.schema.json"));
-    const { policy, document: read } = localDocument(document, file);
+    const { policy, document: read } = checked(document);
     const failures = runTests(policy, at(io.now()));
     if (failures.length > 0) throw testsFailure(failures, read.tests.length, file);
-    const template = readFileSync(existsSync(wranglerFile) ? wranglerFile : join(PACKAGE, "wrangler.toml"), "utf8");
-    const wrangler = withRoutes(template, plan, place("worker/index.ts"));
+    // A file that is there was made for its own folder.
+    const wrangler = existsSync(wranglerFile)
+      ? withRoutes(readFileSync(wranglerFile, "utf8"), plan, "")
+      : withRoutes(readFileSync(join(PACKAGE, "wrangler.toml"), "utf8"), plan, place("."));
 
     const keyIsNew = !existsSync(keyFile);
     try {
@@ -75,13 +77,23 @@ export function addInit(program: Command, runner: Runner): void {
         ...answer.needs,
         `At the identity provider: register the redirect address ${redirect}`,
         "",
-        "next:",
+        "next, in this clone:",
         ...commands.map((one) => `  ${one}`),
         "",
       ].join("\n"),
     );
     return 0;
   });
+}
+
+/** The document that would be written; a value that makes it a bad one is wrong usage, and nothing is written. */
+function checked(document: string): LocalDocument {
+  try {
+    return localDocument(document, "postern.yaml");
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    throw new Failure("usage", "what was told makes no good document", "see the lines above; nothing was written", ["postern init --help"], { exit: 2, details: error.details });
+  }
 }
 
 function nextCommands({ wranglerFile, keyFile, file, domain }: { readonly wranglerFile: string; readonly keyFile: string; readonly file: string; readonly domain: string }): string[] {

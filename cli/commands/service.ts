@@ -17,7 +17,7 @@ interface CreateOptions {
 }
 
 export function addService(program: Command, runner: Runner): void {
-  const group = program.command("service").description("make and list tokens of programs").helpOption("--help", "show this help");
+  const group = program.command("service").description("make and list tokens of programs").helpOption("-h, --help", "show this help");
   const create = declare(group, "create <name>", "make a token for a service; shown once. End all of a service's with: revoke service NAME")
     .requiredOption("--expires <duration>", "how long it is valid, such as 90d; at most 730d")
     .option("--out <file>", "write the token into this new file (0600) and do not print it");

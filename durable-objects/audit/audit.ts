@@ -52,7 +52,7 @@ export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
       }
       if (firstNumber !== 0) {
         this.#db.run(
-          "INSERT INTO writers VALUES (?, ?, 0) ON CONFLICT (writer) DO UPDATE SET last = max(last, excluded.last)",
+          "INSERT INTO writers VALUES (?, ?, 0) ON CONFLICT (writer) DO UPDATE SET last = max(last, excluded.last), closed = 0",
           writer, firstNumber + events.length - 1,
         );
       }
@@ -61,10 +61,14 @@ export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
   }
 
   async close(writer: string, lastNumber: number): Promise<void> {
-    this.#db.run(
-      "INSERT INTO writers VALUES (?, ?, 1) ON CONFLICT (writer) DO UPDATE SET closed = 1",
-      writer, lastNumber,
-    );
+    this.#db.transaction(() => {
+      const known = this.#db.one<{ last: number }>("SELECT last FROM writers WHERE writer = ?", writer)?.last ?? 0;
+      // A writer that says it wrote more than is here stays open, so that the gap shows.
+      this.#db.run(
+        "INSERT INTO writers VALUES (?, ?, ?) ON CONFLICT (writer) DO UPDATE SET closed = excluded.closed",
+        writer, known, lastNumber <= known ? 1 : 0,
+      );
+    });
   }
 
   async find(id: string): Promise<readonly StoredEvent[]> {
@@ -78,8 +82,13 @@ export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
 
   async verify(): Promise<AuditVerdict> {
     const verdict = verifyChain(this.#everything(), sha256);
-    const open = this.#db.all<{ writer: string; last: number }>("SELECT writer, last FROM writers WHERE closed = 0");
-    return { ...verdict, gaps: [...verdict.gaps, ...open.map((one) => ({ writer: one.writer, after: one.last }))] };
+    const open = this.#db.all<{ writer: string; after: number }>("SELECT writer, last AS after FROM writers WHERE closed = 0");
+    // The chain alone does not show that its end was cut off; what each writer had stored does.
+    const cutOff = this.#db.all<{ writer: string; after: number }>(
+      `SELECT w.writer, coalesce(max(e.n), 0) AS after FROM writers w LEFT JOIN events e ON e.writer = w.writer
+       GROUP BY w.writer, w.last HAVING after < w.last`,
+    );
+    return { ...verdict, gaps: [...verdict.gaps, ...open, ...cutOff] };
   }
 
   *#everything(): Generator<StoredEvent> {

@@ -26,6 +26,8 @@ export class AuditWriter {
   #waiting: AuditEvent[] = [];
   #next = 1;
   #busy = false;
+  /** The shard knows that records are coming: until they are stored and closed, a crash shows (M20). */
+  #registered = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** `keepAlive` is the object's waitUntil: a pending batch keeps it from being evicted. */
@@ -45,8 +47,15 @@ export class AuditWriter {
 
   add(event: AuditEvent): void {
     this.#waiting.push(event);
+    if (!this.#busy) this.#register();
     if (this.#waiting.length >= AUDIT_BATCH_COUNT) this.#start(0);
     else this.#timer ??= setTimeout(() => this.#start(0), AUDIT_FLUSH_MS);
+  }
+
+  #register(): void {
+    if (this.#registered) return;
+    this.#registered = true;
+    this.#keepAlive(this.#shard().append(this.name, this.#next, []).catch(() => undefined));
   }
 
   #start(delayMs: number): void {
@@ -74,8 +83,13 @@ export class AuditWriter {
       this.#waiting = this.#waiting.slice(batch.length);
       this.#next += batch.length;
     }
+    if (stored && this.#waiting.length === 0) {
+      this.#registered = false;
+      await this.#shard().close(this.name, this.#next - 1).catch(() => undefined);
+    }
     this.#busy = false;
-    if (this.#waiting.length > 0) this.#start(stored ? 0 : AUDIT_FLUSH_MS);
-    else if (stored) await this.#shard().close(this.name, this.#next - 1).catch(() => undefined);
+    if (this.#waiting.length === 0) return;
+    this.#register();
+    this.#start(stored ? 0 : AUDIT_FLUSH_MS);
   }
 }

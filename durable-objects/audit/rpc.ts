@@ -37,7 +37,10 @@ export interface StoredEvent extends AuditEvent {
 }
 
 export interface AuditRpc {
-  /** Stores before it answers. `n` of the first event; a repeated batch is stored once. */
+  /**
+   * Stores before it answers. `n` of the first event; a repeated batch is stored once. Without
+   * events it registers the writer, so that a crash before its first batch shows (M20).
+   */
   append(writer: string, firstNumber: number, events: readonly AuditEvent[]): Promise<{ seq: number }>;
   /** A writer's last number; without it the writer counts as "up to 2 s lost after n" (M20). */
   close(writer: string, lastNumber: number): Promise<void>;

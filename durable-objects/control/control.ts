@@ -61,6 +61,8 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   readonly #devices = new DeviceCodes(this.ctx.storage.kv);
   readonly #lanes = new Lanes(this.#db, this.env);
   readonly #running = new Map<string, Promise<Receipt>>();
+  /** Service tokens that are being made, by name. */
+  readonly #making = new Map<string, number>();
 
   async policy(known?: number): Promise<PolicySnapshot | undefined> {
     const current = this.#current();
@@ -99,6 +101,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     });
     if (version === undefined) return { ok: false, code: "setup_closed" };
     const receipt = await this.#begin({ kind: "policy", target: String(version), by: "setup" }, "setup");
+    this.#reserveToken("postern:setup", request.token);
     await this.#signInService("postern:setup", request.token);
     return { ok: true, receipt, previous };
   }
@@ -129,10 +132,21 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   }
 
   async createService(request: Parameters<ControlRpc["createService"]>[0]): Promise<{ ok: true } | Refused<"too_many_tokens">> {
-    const live = registry.liveTokens(this.#db, request.name, Date.now());
+    // Counted and taken in one step, before anything is awaited: of parallel calls two succeed.
+    const making = this.#making.get(request.name) ?? 0;
+    const live = registry.liveTokens(this.#db, request.name, Date.now()) + making;
     if (live >= MAX_SERVICE_TOKENS_COUNT) return { ok: false, code: "too_many_tokens", detail: `${request.name} has ${live} valid tokens` };
-    await this.#record("service", { act: "create", name: request.name, expires_at: request.expiresAt, by: request.by });
-    await this.#signInService(request.name, request);
+    this.#reserveToken(request.name, request);
+    // Counted from here: of parallel calls only as many go on as may.
+    this.#making.set(request.name, making + 1);
+    try {
+      await this.#record("service", { act: "create", name: request.name, expires_at: request.expiresAt, by: request.by });
+      await this.#signInService(request.name, request);
+    } finally {
+      const left = (this.#making.get(request.name) ?? 1) - 1;
+      if (left > 0) this.#making.set(request.name, left);
+      else this.#making.delete(request.name);
+    }
     return { ok: true };
   }
 
@@ -307,6 +321,11 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   }
 
   /** A token of a service is a session of the service, so that it is leased and cut like any other. */
+  #reserveToken(name: string, token: { tokenId: string; expiresAt: number }): void {
+    const sid = this.env.SESSION.idFromName(serviceSession(token.tokenId)).toString() as SessionId;
+    registry.addService(this.#db, { name, tokenId: token.tokenId, sid, createdAt: Date.now(), expiresAt: token.expiresAt });
+  }
+
   async #signInService(name: string, token: { tokenId: string; hash: string; expiresAt: number }): Promise<void> {
     const now = Date.now();
     const signIn: SignIn = {
@@ -318,11 +337,10 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
       endsAt: token.expiresAt,
       idleMs: token.expiresAt - now,
       credential: { kind: "service", audience: "any", hash: token.hash, expiresAt: token.expiresAt },
-      sessionName: `service:${token.tokenId}`,
+      sessionName: serviceSession(token.tokenId),
     };
     const signedIn = await this.env.USER.getByName(signIn.owner).signIn(signIn);
     if (!signedIn.ok) throw new Error("the service could not be signed in");
-    registry.addService(this.#db, { name, tokenId: token.tokenId, sid: signedIn.sid, createdAt: now, expiresAt: token.expiresAt });
   }
 
   #insertVersion(request: { document: PolicyDocument; text: string; namesOperator: boolean }, by: string, now: number): number {
@@ -364,6 +382,9 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return recordNow(this.env, CONTROL_AUDIT_NAME, { id: `a_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`, at: Date.now(), kind, data });
   }
 }
+
+/** The name by which a service token's session object is found. */
+const serviceSession = (tokenId: string): string => `service:${tokenId}`;
 
 function finished(row: ReceiptRow, report: CutReport): Receipt {
   const { id, kind, target, version, at } = row;

@@ -207,9 +207,8 @@ export function confirm(
   if (mine.length === 0) return state;
   let report = ending.report;
   if (answer !== "lease_over") report = addReports([report, { ...answer, slowestMs: now - ending.startedAt }]);
-  // One that trusted nothing any more when the session ended has nothing left to confirm.
-  const trusting = answer === "lease_over" ? mine.filter((one) => ending.startedAt < one.until) : [];
-  const lost = trusting.map((one) => ({ site: one.site, lane: one.lane, leaseEndsAt: one.until }));
+  // Also one whose lease ran out long ago: it passes no byte, but what is open there was not counted.
+  const lost = answer === "lease_over" ? mine.map((one) => ({ site: one.site, lane: one.lane, leaseEndsAt: one.until })) : [];
   report = { ...report, unconfirmed: [...report.unconfirmed, ...lost] };
   return { ...state, ending: { ...ending, waiting: rest, report } };
 }

@@ -116,9 +116,12 @@ export class Admissions {
   }
 
   /** A lease on a session, asking it when there is none. Callers look at the table again afterwards. */
-  lease(sid: SessionId, asker: Asker, link: ConnectorLink, policyVersion: number, holds: Holds): Promise<LeaseOutcome> {
+  async lease(sid: SessionId, asker: Asker, link: ConnectorLink, policyVersion: number, holds: Holds): Promise<LeaseOutcome> {
     const key = { sid, app: asker.ask.app, connector: link.thumbprint, policyVersion };
-    return this.#parts.leases.ensure(key, () => this.#askSession(sid, asker, link.thumbprint, policyVersion, holds), Date.now);
+    const { leases } = this.#parts;
+    const outcome = await leases.ensure(key, () => this.#askSession(sid, asker, link.thumbprint, policyVersion, holds), Date.now);
+    if (holds === "sockets") leases.keep(sid);
+    return outcome;
   }
 
   async #askSession(sid: SessionId, asker: Asker, connector: string, policyVersion: number, holds: Holds): Promise<LeaseAnswer> {

@@ -37,7 +37,7 @@ export class ConnectorLink {
   readonly #mac: Uint8Array;
   readonly #clock: () => number;
   readonly #sinks = new Map<number, StreamSink>();
-  readonly #cuts = new Map<string, () => void>();
+  readonly #cuts = new Map<string, (acknowledged: boolean) => void>();
   readonly #admissions = new Set<string>();
   #unknown = 0;
   #cutNumber = 0;
@@ -175,7 +175,7 @@ export class ConnectorLink {
       case "too_large":
         return { code: CLOSE_CODES.too_large.code, reason: "control too large" };
       case "message":
-        if (read.message.t === "cut_ack") this.#cuts.get(read.message.id)?.();
+        if (read.message.t === "cut_ack") this.#cuts.get(read.message.id)?.(true);
         else if (read.message.t === "draining") this.draining = true;
         return undefined;
       default:
@@ -189,32 +189,32 @@ export class ConnectorLink {
    * sessions' admissions; true once it acknowledged (M2).
    */
   async cut(streams: readonly number[], sessions: readonly SessionId[]): Promise<boolean> {
-    const waits: Promise<true>[] = [];
+    const waits: Promise<boolean>[] = [];
     for (let from = 0; from === 0 || from < Math.max(streams.length, sessions.length); from += MAX_CUT_IDS_COUNT) {
       const id = `${this.#attachment.link}${this.#cutNumber++}`;
-      const acknowledged = new Promise<true>((resolve) => {
-        this.#cuts.set(id, () => {
+      const answered = new Promise<boolean>((resolve) => {
+        this.#cuts.set(id, (acknowledged) => {
           this.#cuts.delete(id);
-          resolve(true);
+          resolve(acknowledged);
         });
       });
-      waits.push(acknowledged);
+      waits.push(answered);
       const part = <T>(all: readonly T[]): T[] => all.slice(from, from + MAX_CUT_IDS_COUNT);
       this.#text(encodeControl({ t: "cut", id, streams: part(streams), sessions: part(sessions) }));
     }
     if (sessions.length > 0) this.#admissions.clear();
-    return (await within(CUT_ACK_MS, Promise.all(waits))) !== undefined;
+    return (await within(CUT_ACK_MS, Promise.all(waits)))?.every((acknowledged) => acknowledged) ?? false;
   }
 
   configure(config: string): void {
     this.#text(encodeControl({ t: "config", jws: config }));
   }
 
-  /** The socket is gone: every stream on it is. */
+  /** The socket is gone: every stream on it is. A cut that waited was not acknowledged. */
   lost(): void {
     const sinks = [...this.#sinks.values()];
     this.#sinks.clear();
-    for (const done of this.#cuts.values()) done();
+    for (const answered of this.#cuts.values()) answered(false);
     for (const sink of sinks) sink.reset();
   }
 

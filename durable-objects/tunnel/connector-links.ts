@@ -21,6 +21,8 @@ export class ConnectorLinks {
   readonly #pingedAt: (socket: WebSocket) => number;
   readonly #links = new Map<WebSocket, ConnectorLink>();
   readonly #handshakes = new Map<WebSocket, Handshake>();
+  /** Revoked while this instance lives: a hello that was under way is not welcomed any more. */
+  readonly #barred = new Set<ConnectorId>();
 
   /** `pingedAt`: when the runtime last answered a socket's keep-alive for us; 0 when never. */
   constructor(env: ObjectEnv, policy: () => Promise<CompiledPolicy | undefined>, pingedAt: (socket: WebSocket) => number) {
@@ -99,8 +101,9 @@ export class ConnectorLinks {
       signer.signLane({ transcript: verified.transcript, site, lane }),
       signer.signSiteConfig({ site, version: policy.version, config: siteConfig(policy.document, site) }),
     ]);
-    // The socket may have gone, or run out of time, meanwhile.
+    // The socket may have gone, run out of time, or lost its right meanwhile.
     if (this.#handshakes.get(socket) !== handshake) return;
+    if (this.#barred.has(connector)) return this.drop(socket, CLOSE_CODES.connector_revoked.code, CLOSE_CODES.connector_revoked.meaning);
     this.#handshakes.delete(socket);
     for (const other of this.all()) {
       // One that drains lets its streams finish and closes by itself.
@@ -137,6 +140,12 @@ export class ConnectorLinks {
     this.#links.delete(socket);
     link?.lost();
     closeSocket(socket, code, reason);
+  }
+
+  /** From now on nothing new goes to this connector, and no socket of it is welcomed. */
+  bar(connector: ConnectorId): void {
+    this.#barred.add(connector);
+    for (const link of this.ofConnector(connector)) link.draining = true;
   }
 
   ofConnector(connector: ConnectorId): ConnectorLink[] {

@@ -2,7 +2,7 @@
  * While a stream lives: may its next byte pass, and if what said so ran out, who says so now (M4,
  * M7). It decides again with the newest policy and facts, and cuts what nothing allows any more.
  */
-import type { RequestId } from "../../core/ids.ts";
+import type { RequestId, SessionId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
 import { decide } from "../../policy/decide.ts";
@@ -62,15 +62,16 @@ export class Freshness {
   }
 
   /**
-   * Synchronous, asks nobody (M10). A stream whose session is not leased stays, but passes no
-   * byte before a renewal. False: nothing allows it any more, and the caller cuts it.
+   * Synchronous, asks nobody (M10). A stream whose session is not leased passes no byte before a
+   * renewal; it ends at once when its last known facts were enough for the `previous` policy and
+   * are not for this one. False: nothing allows it any more, and the caller cuts it.
    */
-  redecide(stream: LiveStream, policy: CompiledPolicy): boolean {
+  redecide(stream: LiveStream, policy: CompiledPolicy, previous?: CompiledPolicy): boolean {
     const now = Date.now();
     const lease = stream.sid === undefined ? undefined : this.#parts.leases.lease(stream.sid, now);
     if (stream.sid !== undefined && lease === undefined) {
       stream.redecideAt = 0;
-      return true;
+      return !this.#takesAway(stream, stream.sid, policy, previous, now);
     }
     const facts = factsOf(lease, stream.connection);
     const decision = decide(policy, stream.ask, facts, at(now));
@@ -81,6 +82,17 @@ export class Freshness {
     stream.redecideAt = decision.redecideAt ?? Number.POSITIVE_INFINITY;
     stream.limits = decision.limits;
     stream.policyVersion = policy.version;
+    return true;
+  }
+
+  #takesAway(stream: LiveStream, sid: SessionId, policy: CompiledPolicy, previous: CompiledPolicy | undefined, now: number): boolean {
+    const last = this.#parts.leases.last(sid);
+    if (last === undefined || previous === undefined) return false;
+    const facts = factsOf(last, stream.connection);
+    if (decide(previous, stream.ask, facts, at(now)).effect !== "allow") return false;
+    const decision = decide(policy, stream.ask, facts, at(now));
+    if (decision.effect === "allow") return false;
+    this.#parts.log.add(stream.id, stream.ask, facts, last, stream.connection, decision, now);
     return true;
   }
 }

@@ -41,6 +41,7 @@ export class HttpRelay implements StreamSink {
   #handedOver = 0;
   #ended = false;
   #over = false;
+  #brokenBy: Answer | undefined;
   #uploaded = true;
   #wakeDown: (() => void) | undefined;
   #wakeUp: (() => void) | undefined;
@@ -56,6 +57,11 @@ export class HttpRelay implements StreamSink {
     this.answer = new Promise((resolve) => {
       this.#settle = resolve;
     });
+  }
+
+  /** What broke it off, even after its head was there. */
+  get brokenBy(): Answer | undefined {
+    return this.#brokenBy;
   }
 
   /** The request's body still comes from the client. */
@@ -151,7 +157,7 @@ export class HttpRelay implements StreamSink {
         });
         continue;
       }
-      if (!(await this.#mayPass())) return;
+      if (!(await this.mayPass())) return;
       this.#queue.shift();
       this.#handedOver = chunk.length;
       if (this.#heartbeat) this.#atBoundary = endsEvent(chunk);
@@ -201,7 +207,7 @@ export class HttpRelay implements StreamSink {
   async #send(value: Uint8Array): Promise<void> {
     let rest = value;
     while (rest.length > 0 && !this.#over && !this.#ended) {
-      if (!(await this.#mayPass())) return;
+      if (!(await this.mayPass())) return;
       const taken = this.#link.write(this.#number, rest);
       this.#link.flush();
       rest = rest.subarray(taken);
@@ -216,7 +222,8 @@ export class HttpRelay implements StreamSink {
     }
   }
 
-  async #mayPass(): Promise<boolean> {
+  /** Waits until the next byte may pass, either way (M4); false when it never will, and the stream is over. */
+  async mayPass(): Promise<boolean> {
     const stream = this.#stream;
     if (stream === undefined || this.#over) return false;
     while (!this.#lane.passes(stream, Date.now())) {
@@ -243,6 +250,7 @@ export class HttpRelay implements StreamSink {
   #break(answer: Answer, how: "done" | "broken" | CutReason): void {
     if (this.#over) return;
     this.#over = true;
+    this.#brokenBy = answer;
     clearTimeout(this.#timer);
     this.#queue.length = 0;
     this.#link.resetStream(this.#number);

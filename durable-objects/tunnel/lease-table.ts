@@ -34,6 +34,14 @@ export interface AdmissionKey {
 /** A reply that a push overtook is asked for again at most this often. Bounds a fight of pushes and questions. */
 const MAX_ASK_COUNT = 4;
 
+/** Where the last word of a session outlives a lane's sleep; the object's storage. */
+interface Kept {
+  get(key: string): unknown;
+  put(key: string, value: unknown): void;
+  delete(key: string): unknown;
+}
+const keptName = (sid: SessionId): string => `lease/${sid}`;
+
 const keyOf = (key: AdmissionKey): string => `${key.sid}\n${key.app}\n${key.connector}\n${key.policyVersion}`;
 
 export class LeaseTable {
@@ -42,6 +50,11 @@ export class LeaseTable {
   readonly #asking = new Map<string, Promise<LeaseOutcome>>();
   /** Questions in flight per session, and the highest epoch pushed meanwhile (M1). */
   readonly #inFlight = new Map<SessionId, { count: number; floor: number }>();
+  readonly #kept: Kept | undefined;
+
+  constructor(kept?: Kept) {
+    this.#kept = kept;
+  }
 
   get size(): number {
     return this.#leases.size;
@@ -54,7 +67,16 @@ export class LeaseTable {
 
   /** The last word of the session, even when its lease ran out: good for reports, never for passing bytes. */
   last(sid: SessionId): HeldLease | undefined {
-    return this.#leases.get(sid);
+    return this.#leases.get(sid) ?? (this.#kept?.get(keptName(sid)) as HeldLease | undefined);
+  }
+
+  /** Stores the last word of a session whose socket may outlive this instance; written only when it is news (M3, M7). */
+  keep(sid: SessionId): void {
+    const lease = this.#leases.get(sid);
+    if (lease === undefined || this.#kept === undefined) return;
+    const before = this.#kept.get(keptName(sid)) as HeldLease | undefined;
+    if (before?.snapshot.epoch === lease.snapshot.epoch && JSON.stringify(before.snapshot.facts) === JSON.stringify(lease.snapshot.facts)) return;
+    this.#kept.put(keptName(sid), { ...lease, until: 0 } satisfies HeldLease);
   }
 
   admission(key: AdmissionKey, now: number): HeldAdmission | undefined {
@@ -121,6 +143,7 @@ export class LeaseTable {
 
   drop(sid: SessionId): void {
     this.#leases.delete(sid);
+    this.#kept?.delete(keptName(sid));
     const prefix = `${sid}\n`;
     for (const name of this.#admissions.keys()) if (name.startsWith(prefix)) this.#admissions.delete(name);
   }

@@ -41,7 +41,7 @@ export async function answerHttp(opening: Opening): Promise<Response> {
   const answer = await answered(opening);
   if ("code" in answer) return refuse(answer);
   const headers = headersFor(answer, opening);
-  const bodiless = NULL_BODY_STATUS.has(answer.status) || open.method === "HEAD" || answer.body === "none";
+  const bodiless = NULL_BODY_STATUS.has(answer.status) || open.method === "HEAD" || answer.body === "none" || answer.length === 0;
   const init: ResponseInit = { status: answer.status, headers, encodeBody: "manual" };
   if (answer.reason !== undefined && answer.reason !== "") init.statusText = answer.reason;
   if (bodiless) {
@@ -50,7 +50,17 @@ export async function answerHttp(opening: Opening): Promise<Response> {
   }
   const type = answer.headers.find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "";
   const encoded = answer.headers.some(([name]) => name.toLowerCase() === "content-encoding");
-  return new Response(relay.body(type.toLowerCase().startsWith("text/event-stream") && !encoded), init);
+  const eventStream = type.toLowerCase().startsWith("text/event-stream") && !encoded && answer.length === undefined;
+  return new Response(ofLength(relay.body(eventStream), answer.length), init);
+}
+
+/** The runtime keeps a Content-Length only of a stream that it knows to be that long, and breaks off one that is not. */
+function ofLength(body: ReadableStream<Uint8Array>, length: number | undefined): ReadableStream<Uint8Array> {
+  if (length === undefined) return body;
+  const fixed = new FixedLengthStream(length);
+  // A broken body errors the other end by itself.
+  body.pipeTo(fixed.writable).catch(() => undefined);
+  return fixed.readable;
 }
 
 /** `accept` makes the browser's end once the app said 101; it is given what came right after the head. */
@@ -112,6 +122,8 @@ async function answered({ relay, app, admission }: Opening): Promise<AnswerOk | 
     relay.reset();
     return { code: "upstream_timeout", policyVersion, detail: "no answer from the connector" };
   }
+  // The head is the answer's first byte: it too waits for a renewal, and goes nowhere without one (M4).
+  if ("status" in answer && !(await relay.mayPass())) answer = relay.brokenBy ?? { broken: "reset" };
   if ("broken" in answer) {
     if (answer.broken === "revoked" || answer.broken === "expired") return { code: "revoked", policyVersion };
     if (answer.broken === "policy" || answer.broken === "limit") return { code: "denied", policyVersion };

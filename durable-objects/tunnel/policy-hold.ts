@@ -48,12 +48,14 @@ export class PolicyHold {
     return this.#asking;
   }
 
-  /** A push from control. An older version than the known one is not taken. */
-  take(snapshot: PolicySnapshot, now: number): CompiledPolicy | undefined {
+  /**
+   * A push from control. An older version than the known one is not taken. It prolongs no lease: it
+   * may have been under way for long, and control counts leases by the questions that it answered (M9).
+   */
+  take(snapshot: PolicySnapshot): CompiledPolicy | undefined {
     if (snapshot.version >= this.version) {
       this.#compiled = compile(snapshot.document, snapshot.version);
       this.#store.put(STORED, snapshot);
-      this.#until = now + LEASE_HOLD_MS;
     }
     return this.#load();
   }
@@ -66,8 +68,8 @@ export class PolicyHold {
     } catch {
       return undefined;
     }
-    if (answer !== undefined) this.take(answer, sentAt);
-    else if (this.version > 0) this.#until = Math.max(this.#until, sentAt + LEASE_HOLD_MS);
+    if (answer !== undefined) this.take(answer);
+    if (this.version > 0) this.#until = Math.max(this.#until, sentAt + LEASE_HOLD_MS);
     return this.isFresh(clock()) ? this.#load() : undefined;
   }
 

@@ -16,7 +16,7 @@ import { type ClientAttachment, readAttachment } from "./attachments.ts";
 import { BodyFence } from "./body-fence.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 import { closeSocket, ConnectorLinks } from "./connector-links.ts";
-import { cutStreams } from "./cut-streams.ts";
+import { type Cut, cutStreams } from "./cut-streams.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { Freshness } from "./freshness.ts";
 import { HttpRelay, type Lane } from "./http-relay.ts";
@@ -65,7 +65,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       (socket) => ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0,
     );
     const usage = new Usage(this.#streams);
-    this.#parts = { env, nonce, policy, leases: new LeaseTable(), usage, links, log: new DecisionLog(writer), lane: () => this.#lane };
+    this.#parts = { env, nonce, policy, leases: new LeaseTable(kv), usage, links, log: new DecisionLog(writer), lane: () => this.#lane };
     this.#admissions = new Admissions(this.#parts);
     this.#freshness = new Freshness(this.#parts, this.#admissions, this.#streams);
     this.#fence = new BodyFence(kv, nonce);
@@ -173,12 +173,12 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
 
   async applyPolicy(lane: LaneId, snapshot: PolicySnapshot): Promise<CutReport> {
     this.#remember(lane);
-    const before = this.#parts.policy.version;
-    const policy = this.#parts.policy.take(snapshot, Date.now());
+    const before = this.#parts.policy.compiled;
+    const policy = this.#parts.policy.take(snapshot);
     if (policy === undefined) return NOTHING_CUT;
-    const forbids = (stream: LiveStream): boolean => !this.#freshness.redecide(stream, policy);
-    const report = await cutStreams(this.#parts, { streams: this.#streams.where(() => true), why: "policy", sessions: [], forbids });
-    if (before !== policy.version) await this.#parts.links.configure(policy, lane);
+    const forbids = (stream: LiveStream): boolean => !this.#freshness.redecide(stream, policy, before);
+    const report = await this.#cut({ streams: this.#streams.where(() => true), why: "policy", sessions: [], forbids });
+    if (before?.version !== policy.version) await this.#parts.links.configure(policy, lane);
     return report;
   }
 
@@ -197,24 +197,29 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     this.#parts.leases.push(sid, epoch);
     const why = reason === "expired" || reason === "idle" ? "expired" : "revoked";
     const cut = { streams: this.#streams.ofSession(sid), why, sessions: [sid], forbids: () => true } as const;
+    return this.#cut(cut);
+  }
+
+  /** Cuts, and answers only once no older instance of this lane can pipe a body any more (M6). */
+  async #cut(cut: Cut): Promise<CutReport> {
     const [report] = await Promise.all([cutStreams(this.#parts, cut), this.#fence.othersGone(Date.now())]);
     return report;
   }
 
   async endApp(app: AppId): Promise<CutReport> {
     const streams = this.#streams.where((one) => one.ask.app === app);
-    return cutStreams(this.#parts, { streams, why: "revoked", sessions: [], forbids: () => true });
+    return this.#cut({ streams, why: "revoked", sessions: [], forbids: () => true });
   }
 
   async endConnector(connector: ConnectorId, _revocation: ReceiptId): Promise<CutReport> {
-    let found = 0;
-    for (const link of this.#parts.links.ofConnector(connector)) {
-      const streams = this.#streams.where((one) => one.link === link.id);
-      for (const stream of streams) stream.cut("link");
-      found += streams.length;
-      this.#parts.links.drop(link.socket, CLOSE_CODES.connector_revoked.code, CLOSE_CODES.connector_revoked.meaning);
-    }
-    return { ...NOTHING_CUT, found, closed: found };
+    const { links } = this.#parts;
+    links.bar(connector);
+    const ended = links.ofConnector(connector);
+    const streams = this.#streams.where((one) => ended.some((link) => link.id === one.link));
+    // It destroys what it holds towards the apps and says so, as for any cut (M2); then its sockets go.
+    const report = await this.#cut({ streams, why: "link", sessions: [], forbids: () => true });
+    for (const link of ended) links.drop(link.socket, CLOSE_CODES.connector_revoked.code, CLOSE_CODES.connector_revoked.meaning);
+    return report;
   }
 
   async streams(sid: SessionId): Promise<{ readonly streams: readonly StreamReport[]; readonly lastActiveAt: number }> {

@@ -37,6 +37,7 @@ export class WebSocketRelay implements StreamSink {
   readonly #down: Uint8Array[] = [];
   #sending = false;
   #delivering = false;
+  #ended = false;
   #closing = false;
   #over = false;
   #pin: ReturnType<typeof setTimeout> | undefined;
@@ -79,8 +80,9 @@ export class WebSocketRelay implements StreamSink {
   }
 
   end(): void {
-    // A close message came before it, or the app's end was not orderly.
-    if (!this.#over && this.#down.length === 0) this.#close("upstream_lost");
+    this.#ended = true;
+    // What came before it is delivered first: a close message there says how the app ended.
+    if (!this.#delivering && this.#down.length === 0) this.#close("upstream_lost");
   }
 
   reset(): void {
@@ -151,6 +153,7 @@ export class WebSocketRelay implements StreamSink {
       this.#link.flush();
     }
     this.#delivering = false;
+    if (this.#ended) this.#close("upstream_lost");
     this.#save();
   }
 

@@ -22,6 +22,8 @@ export class ObjectStorage {
       this.#check();
       return this.#values.delete(key);
     },
+    list: ({ prefix }: { prefix: string }): [string, unknown][] =>
+      structuredClone([...this.#values].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1))),
   };
 
   readonly sql = {

@@ -31,10 +31,11 @@ export function deniedPage(model: DeniedModel): string {
     title,
     body: markup`<section class="card"><p class="kicker">${model.app.name}</p><h1>${title}</h1><p>You are signed in as <b>${name}</b>${
       model.user.email !== undefined && model.user.email !== name && markup` (${model.user.email})`
-    }${model.advice.length > 0 ? ", but this app asks for:" : ", but this app asks for something that is missing at the moment."}</p>${adviceList(model.advice)}${actions(
+    }${model.advice.length > 0 ? ". To open this app now:" : ", but this app asks for something that is missing at the moment."}</p>${adviceList(model.advice)}${actions(
       stepUp,
       linkButton(model.requestAccessUrl, "Request access", stepUp === undefined ? "primary" : "plain"),
-      linkButton(model.retryUrl, "Try again"),
+      // Where a step-up opens the app, looking again without one does not.
+      linkButton(stepUp === undefined ? model.retryUrl : undefined, "Try again", model.requestAccessUrl === undefined ? "primary" : "plain"),
       linkButton(model.launcherUrl, "Your apps"),
       linkButton(model.switchUserUrl, "Sign in as somebody else", "text"),
     )}${requestIdLine(model.requestId)}</section>`,

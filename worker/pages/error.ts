@@ -42,7 +42,8 @@ export function errorPage(model: ErrorModel): string {
     }${adviceList(model.advice)}<h2>${WHO[entry.who]}</h2>${steps(model.fix ?? entry.fix)}${actions(
       linkButton(model.signInUrl, "Sign in", "primary"),
       linkButton(model.retryUrl, "Try again", model.signInUrl === undefined ? "primary" : "plain"),
-      linkButton(model.launcherUrl, "Your apps"),
+      // Signing in at the launcher ends at the launcher: one button is enough for both.
+      linkButton(model.launcherUrl === model.signInUrl ? undefined : model.launcherUrl, "Your apps", model.signInUrl === undefined && model.retryUrl === undefined ? "primary" : "plain"),
     )}${requestIdLine(model.requestId)}</section>`,
   });
 }

@@ -76,7 +76,7 @@ ul.steps { list-style: disc; }
 .button:hover { background: var(--wash); }
 .primary { background: var(--accent); border-color: var(--accent); color: var(--on-accent); }
 .primary:hover { background: var(--accent-over); border-color: var(--accent-over); }
-.text { border-color: transparent; color: var(--accent); text-decoration: underline; text-underline-offset: .25em; padding-inline: .4rem; font-weight: 550; }
+.text { border-color: transparent; color: var(--accent); text-decoration: underline; text-underline-offset: .25em; padding-inline: 0; font-weight: 550; }
 .hint { font-weight: 400; }
 .quiet { min-height: 2.5rem; padding-inline: .9rem; font-size: .9rem; font-weight: 550; }
 .card > .id { margin-top: 1.75rem; padding-top: 1.1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .875rem; }
@@ -118,6 +118,7 @@ a.tile:hover { border-color: var(--accent); box-shadow: var(--shadow); }
 .empty p { margin-top: .5rem; color: var(--soft); }
 .empty code { color: var(--ink); }
 .facts { display: grid; grid-template-columns: minmax(6rem, auto) 1fr; gap: .5rem 1.25rem; }
+.card > h1 + .facts { margin-top: 1.35rem; }
 .facts dt { color: var(--soft); }
 
 @media (max-width: 26rem) {

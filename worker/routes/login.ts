@@ -18,6 +18,7 @@ import { readCredential } from "../credentials.ts";
 import { type Exchange } from "../exchange.ts";
 import { chooserPage } from "../pages/chooser.ts";
 import { continuePage } from "../pages/continue.ts";
+import { newestPolicy } from "../policy-cache.ts";
 import { ATTEMPT_LIFE, oidcIo, providerSettings } from "../providers.ts";
 import { recordAct } from "../record.ts";
 import { page, redirect, refuse } from "../respond.ts";
@@ -39,7 +40,8 @@ export async function login(x: Exchange): Promise<Response> {
   const demand = readDemand(query);
   if (demand === undefined) {
     const credential = readCredential(x.request, x.env, x.url.host, "");
-    if (credential.kind === "presented") {
+    // Only a browser's session is handed on: a program's token becomes no cookie.
+    if (credential.kind === "presented" && credential.cookie) {
       const session = await verifiedSession(x.env, credential.presented, x.now, true);
       if (session !== undefined) return redirect(x, await handOff(x, credential.presented, target, nonceHash));
     }
@@ -104,7 +106,8 @@ async function begin(x: Exchange, policy: CompiledPolicy, id: string, attempt: A
 
 /** GET /.postern/callback */
 export async function callback(x: Exchange): Promise<Response> {
-  const { policy } = x;
+  // What was applied since the attempt began counts: a provider may be gone, a session shorter.
+  const policy = await newestPolicy(x.env, x.now);
   if (policy === undefined) return refuse(x, "unavailable", { detail: "No policy is live yet." });
   const callbackUrl = new URL(`${x.launcher}${x.url.path}${x.url.query}`);
   const name = loginCookieName(callbackUrl.searchParams.get("state") ?? "");
@@ -112,7 +115,7 @@ export async function callback(x: Exchange): Promise<Response> {
   if (name === undefined || sealed === undefined) {
     return refuse(x, lostCookie(x), { signInUrl: `${x.launcher}/` });
   }
-  if (sealed === USED) return refuse(x, "callback_replayed", { signInUrl: `${x.launcher}/` });
+  if (sealed === USED) return refuse(x, "callback_replayed");
   const attempt = await unsealLoginState(sealed, at(x.now), await sealKey(x));
   if (!attempt.ok) return refuse(x, attempt.error === "expired" ? "login_expired" : "callback_other_browser", { signInUrl: `${x.launcher}/` });
   const provider = providerSettings(policy, x.env, attempt.value.provider);
@@ -138,7 +141,7 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
     expiresAt: x.now + max,
   };
   const before = readCredential(x.request, x.env, x.url.host, "");
-  const held = before.kind === "presented" ? await verifiedSession(x.env, before.presented, x.now, true) : undefined;
+  const held = before.kind === "presented" && before.cookie ? await verifiedSession(x.env, before.presented, x.now, true) : undefined;
   let sid = held?.subject.id === identity.userId ? held.sid : undefined;
   if (sid !== undefined) {
     // The same person again: the session goes on with newer facts, and nothing that is open ends (M5).

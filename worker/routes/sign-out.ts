@@ -2,6 +2,7 @@
  * Signing out, on any host: the session ends everywhere at once, and at the provider where it can.
  * A state change: POST with this host's own Origin (M19).
  */
+import { ADMIN_APP } from "../../core/ids.ts";
 import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
 import { endSessionUrl } from "../../identity/end-session.ts";
 import { discover } from "../../identity/oidc-discovery.ts";
@@ -25,8 +26,11 @@ export async function askSignOut(x: Exchange): Promise<Response> {
 
 /** POST /.postern/logout */
 export async function signOut(x: Exchange): Promise<Response> {
-  if (x.request.headers.get("origin") !== originOf(x.url)) return refuse(x, "origin_not_allowed");
-  const credential = readCredential(x.request, x.env, x.url.host, "");
+  const atLauncher = x.url.host === x.policy?.document.domain;
+  const credential = readCredential(x.request, x.env, x.url.host, atLauncher ? ADMIN_APP : (x.policy?.appByHost(x.url.host)?.id ?? ""));
+  // A cookie is sent by whatever page asks for it; a token is not.
+  const byToken = credential.kind === "presented" && !credential.cookie;
+  if (!byToken && x.request.headers.get("origin") !== originOf(x.url)) return refuse(x, "origin_not_allowed");
   let next = `${x.launcher}/.postern/signed-out`;
   if (credential.kind === "presented") {
     const session = await verifiedSession(x.env, credential.presented, x.now, true);

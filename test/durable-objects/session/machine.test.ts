@@ -148,13 +148,15 @@ describe("ending", () => {
     expect(ended?.ending?.waiting.map((one) => one.lane)).toEqual([0, 1]);
   });
 
-  it("does not count a lane as unconfirmed that trusted nothing any more", () => {
-    const ended = machine.end(leased, "revoked", RECEIPT, T0 + LEASE_WAIT_MS);
-    const silent = machine.confirm(ended ?? leased, { site: BERLIN, lane: 0 }, "lease_over", T0 + LEASE_WAIT_MS);
-    expect(silent.ending?.report.unconfirmed).toEqual([]);
-    const other = machine.confirm(silent, { site: BERLIN, lane: 1 }, "lease_over", T0 + 50_000);
-    expect(other.ending?.report.unconfirmed).toEqual([{ site: BERLIN, lane: 1, leaseEndsAt: T0 + 20_000 + LEASE_WAIT_MS }]);
-    expect(other.ending?.waiting).toEqual([]);
+  it("names every lane that did not confirm, also one that trusted nothing any more: its streams are not counted", () => {
+    const ended = machine.end(leased, "revoked", RECEIPT, T0 + LEASE_WAIT_MS) ?? leased;
+    const one = machine.confirm(ended, { site: BERLIN, lane: 0 }, "lease_over", T0 + LEASE_WAIT_MS);
+    const both = machine.confirm(one, { site: BERLIN, lane: 1 }, "lease_over", T0 + 50_000);
+    expect(both.ending?.report.unconfirmed).toEqual([
+      { site: BERLIN, lane: 0, leaseEndsAt: T0 + LEASE_WAIT_MS },
+      { site: BERLIN, lane: 1, leaseEndsAt: T0 + 20_000 + LEASE_WAIT_MS },
+    ]);
+    expect(both.ending?.waiting).toEqual([]);
   });
 
   it("happens once: the first reason stays", () => {

@@ -18,7 +18,7 @@ describe("the policy of a lane", () => {
 
   it("is nothing when control cannot be asked, whatever is stored (M8)", async () => {
     const { kv } = new ObjectStorage();
-    new PolicyHold(kv, async () => undefined).take(version(3), T0);
+    new PolicyHold(kv, async () => undefined).take(version(3));
     const woken = new PolicyHold(kv, async () => Promise.reject(new Error("down")));
     expect(woken.version).toBe(3);
     expect(woken.isFresh(T0)).toBe(false);
@@ -27,7 +27,7 @@ describe("the policy of a lane", () => {
 
   it("survives a wake, but is trusted only after control said that it is still the newest (M3, M8)", async () => {
     const { kv } = new ObjectStorage();
-    new PolicyHold(kv, async () => undefined).take(version(3), T0);
+    new PolicyHold(kv, async () => undefined).take(version(3));
     let known = -1;
     const woken = new PolicyHold(kv, async (asked) => {
       known = asked;
@@ -71,18 +71,20 @@ describe("the policy of a lane", () => {
     let answer = Promise.withResolvers<PolicySnapshot | undefined>();
     const hold = new PolicyHold(new ObjectStorage().kv, () => answer.promise);
     const asked = hold.fresh(() => T0);
-    hold.take(version(5), T0);
+    hold.take(version(5));
     answer.resolve(version(4));
     expect((await asked)?.version).toBe(5);
-    hold.take(version(3), T0);
+    hold.take(version(3));
     expect(hold.version).toBe(5);
     answer = Promise.withResolvers();
   });
 
-  it("an older version that is pushed does not prolong the lease", () => {
-    const hold = new PolicyHold(new ObjectStorage().kv, async () => undefined);
-    hold.take(version(5), T0);
-    hold.take(version(4), T0 + 10_000);
+  it.each([4, 5, 6])("a push of version %d over 5 prolongs no lease: it may have been under way for a minute (M9)", async (pushed) => {
+    const hold = new PolicyHold(new ObjectStorage().kv, async () => version(5));
+    await hold.fresh(() => T0);
+    hold.take(version(pushed));
+    expect(hold.version).toBe(Math.max(5, pushed));
+    expect(hold.isFresh(T0 + LEASE_HOLD_MS - 1)).toBe(true);
     expect(hold.isFresh(T0 + LEASE_HOLD_MS)).toBe(false);
   });
 

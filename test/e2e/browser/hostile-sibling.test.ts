@@ -91,7 +91,7 @@ function handshake(url: string, headers: Readonly<Record<string, string>>): Prom
   });
 }
 
-describe("a WebSocket of another app (row 65)", () => {
+describe("a WebSocket of another app (class I)", () => {
   const dial = (from: Page, url: string): Promise<string> =>
     from.evaluate<string>(`new Promise((done) => { const socket = new WebSocket(${JSON.stringify(url)}); socket.onopen = () => done("open"); socket.onclose = () => done("closed"); })`);
 
@@ -118,12 +118,13 @@ describe("a WebSocket of another app (row 65)", () => {
   });
 });
 
-describe("a form of another app (row 67)", () => {
+describe("a form of another app (class I)", () => {
   const post = async (action: string, type: string): Promise<number> => {
     const answered = page.waitForResponse((response) => response.request().method() === "POST");
     await page.evaluate(`(() => { const form = document.createElement("form"); form.method = "post"; form.enctype = ${JSON.stringify(type)}; form.action = ${JSON.stringify(action)};
       const field = document.createElement("input"); field.name = '{"kind":"user","id":"carol@example.com","x":"'; field.value = '"}'; form.append(field); document.body.append(form); form.submit(); })()`);
     const response = await answered;
+    await page.waitForURL(action);
     // Proof that it is the Origin that counts: the browser did send the cookie along.
     expect((await response.request().allHeaders())["cookie"]).toContain("__Host-postern=");
     return response.status();
@@ -148,19 +149,23 @@ describe("a form of another app (row 67)", () => {
 
   it("nor does a script's fetch, which reads nothing either", async () => {
     await page.goto(stage.at("evil"));
-    const statuses = page.waitForResponse((response) => response.url().endsWith("/revoke"));
     const read = await page.evaluate<string>(`fetch(${JSON.stringify(`${launcher()}.postern/api/v1/revoke`)}, { method: "POST", credentials: "include", headers: { "content-type": "text/plain" }, body: '{"kind":"user","id":"carol@example.com"}' }).then(() => "read", () => "nothing")`);
-    expect([read, (await statuses).status()]).toEqual(["nothing", 403]);
-    expect(await page.evaluate(`fetch(${JSON.stringify(`${launcher()}.postern/me`)}, { credentials: "include" }).then(() => "read", () => "nothing")`)).toBe("nothing");
+    expect(read).toBe("nothing");
+    const headers = { cookie: await cookieHeader(profile, launcher()), origin: stage.at("evil", ""), "sec-fetch-mode": "cors", "content-type": "text/plain" };
+    const answer = await loopbackFetch(`${launcher()}.postern/api/v1/revoke`, { method: "POST", headers, body: '{"kind":"user","id":"carol@example.com"}' });
+    expect([answer.status, answer.text]).toEqual([403, expect.stringContaining("origin_not_allowed")]);
+    expect(answer.headers["access-control-allow-origin"]).toBeUndefined();
+    expect(await page.evaluate<string>(`fetch(${JSON.stringify(`${launcher()}.postern/me`)}, { credentials: "include" }).then(() => "read", () => "nothing")`)).toBe("nothing");
   });
 });
 
-describe("cookies of another app (row 55, M19)", () => {
+describe("cookies of another app (class G, M19)", () => {
   it("the edge takes Domain and our names out of an app's Set-Cookie", async () => {
     await page.goto(stage.at("evil"));
     const { headers } = await navigate(stage.at("evil", "/plant"), { cookie: await cookieHeader(profile, stage.at("evil")) });
     expect(headers["set-cookie"]).toEqual(["wide=narrowed; Path=/", "own=kept; Path=/"]);
     await page.goto(stage.at("evil", "/plant"));
+    await page.goto(stage.at("evil", "/planted"));
     expect((await profile.cookies(launcher())).map(({ name }) => name)).not.toContain("wide");
   });
 
@@ -190,12 +195,13 @@ describe("cookies of another app (row 55, M19)", () => {
   });
 
   it("the app itself never sees a cookie of ours", () => {
-    expect(received.length).toBeGreaterThan(5);
+    expect(received).toContain("");
+    expect(received.some((cookie) => cookie.includes("own=kept") && cookie.includes("wide=narrowed"))).toBe(true);
     expect(received.filter((cookie) => /postern/i.test(cookie))).toEqual([]);
   });
 });
 
-describe("caches and service workers (row 68, M19)", () => {
+describe("caches and service workers (class I, M19)", () => {
   it("every answer of ours is no-store, for carol, for bob and for nobody", async () => {
     const cookies = { carol: await cookieHeader(profile, stage.at("hello")), nobody: "" };
     const faults: string[] = [];

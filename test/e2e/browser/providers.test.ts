@@ -39,8 +39,11 @@ identity:
   providers:
 ${Object.entries(issuers).map(([id, issuer]) => `    - { id: ${id}, issuer: "${issuer}", client_id: postern, client_secret: { secret: SHARED }, scopes: [openid, email, profile], email_domains: [example.com, partner.example.com] }`).join("\n")}
 sites: [{ id: office }]
-apps: [{ id: hello, site: office, upstream: "http://hello.demo.localhost" }]
+apps:
+  - { id: hello, site: office, upstream: "http://hello.demo.localhost" }
+  - { id: payroll, name: "Payroll", site: office, upstream: "http://hello.demo.localhost" }
 policies:
+  - { id: payroll-at-home, effect: allow, apps: [payroll], when: { email_domain: [example.com], country: [DE], device: { disk_encrypted: true } } }
   - { id: everybody, effect: allow, apps: [hello], when: { email_domain: [example.com, partner.example.com] } }
   - { id: this-machine, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
 `;
@@ -78,6 +81,21 @@ async function choose(provider: string, path: string): Promise<Page> {
   await page.getByRole("link", { name: `Continue with ${provider}` }).click();
   return page;
 }
+
+describe("an explained denial", () => {
+  it("tells a person whom the policy names what is missing, and never which values it accepts", async () => {
+    const page = await choose("corp", "/");
+    await fillIn(page, "alice");
+    await page.waitForURL(stage.at("hello"));
+    const denied = await page.goto(stage.at("payroll", "/salaries?y=2026"));
+    expect([denied?.status(), denied?.headers()["cache-control"]]).toEqual([403, "no-store"]);
+    expect(await page.locator("h1").innerText()).toBe("Payroll is closed to you right now");
+    expect(await page.locator(".advice li").allTextContents()).toEqual([expect.stringMatching(/device/i), expect.stringMatching(/country/i)]);
+    expect(await denied?.text()).not.toMatch(/\bDE\b|disk|payroll-at-home|encrypt/);
+    expect(await page.getByRole("link", { name: "Try again" }).getAttribute("href")).toBe(stage.at("payroll", "/salaries?y=2026"));
+    await expectSound(page);
+  });
+});
 
 describe("several providers", () => {
   it("are offered by a page that keeps path, query and fragment, and each knows its own people", async () => {

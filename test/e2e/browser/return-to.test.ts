@@ -157,6 +157,7 @@ describe("what can go wrong on the way has a page of its own", () => {
     const replayed = await page.goto(callback);
     expect(replayed?.status()).toBe(400);
     expect(await heading(page)).toBe("This sign-in was already used");
+    await expectSound(page);
     await page.getByRole("link", { name: "Your apps" }).click();
     await page.waitForURL(`${stage.stack.launcher}/`);
   });
@@ -191,7 +192,7 @@ describe("what can go wrong on the way has a page of its own", () => {
     await page.waitForURL(url);
   });
 
-  it("a person who cancels", async () => {
+  it("a person who cancels, and a provider that refuses: nothing that it said is markup (class I)", async () => {
     const { page } = await freshTab();
     await page.goto(stage.at("hello"));
     const authorization = page.waitForRequest((request) => request.url().startsWith(stage.stack.issuer));

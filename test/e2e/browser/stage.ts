@@ -4,9 +4,9 @@
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import bundled from "@sparticuz/chromium";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { expect } from "vitest";
+import { launchChromium } from "../../../scripts/chromium.ts";
 import { DEMO_PASSWORD } from "../../../start/demo-users.ts";
 import { type LoopbackAnswer, loopbackFetch } from "../../../start/loopback-http.ts";
 import { type Stack, type StackOptions, startStack } from "../../../start/stack.ts";
@@ -43,10 +43,7 @@ export async function openStage(options: Partial<StackOptions> = {}): Promise<St
     await stack.stop();
     state.remove();
   };
-  // Own arguments: the package's list is for a single process, which ends with its first closed context.
-  const args = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
-  const launch = async (): Promise<Browser> => chromium.launch({ executablePath: process.env["CHROMIUM_PATH"] ?? (await bundled.executablePath()), args });
-  const browser = await launch().catch(async (cause: unknown) => {
+  const browser = await launchChromium().catch(async (cause: unknown) => {
     await end();
     throw cause;
   });

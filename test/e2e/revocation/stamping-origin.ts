@@ -57,9 +57,9 @@ export async function startStampingOrigin(): Promise<StampingOrigin> {
     return setInterval(tick, ms);
   };
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    const side = note(request);
     const path = new URL(request.url ?? "/", "http://app").pathname;
-    if (path === "/plain") return void response.end("plain");
+    if (path !== "/events" && path !== "/download") return void response.end("plain");
+    const side = note(request);
     let timer: NodeJS.Timeout;
     if (path === "/events") {
       response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
@@ -84,6 +84,7 @@ export async function startStampingOrigin(): Promise<StampingOrigin> {
   webSockets.on("connection", (socket, request) => {
     const side = note(request);
     const quiet = request.url?.includes("quiet") === true;
+    if (quiet) socket.send(stamp());
     const timer = quiet ? undefined : every(side, STREAM_EVERY_MS, (text) => socket.send(text));
     socket.on("error", () => undefined);
     socket.on("message", (data: Buffer) => {

@@ -27,6 +27,8 @@ export interface Address {
   readonly port: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly name: string;
+  /** More of the query, after the name. */
+  readonly query?: string;
 }
 
 /** Longest wait for an answer's head and first stamp. */
@@ -36,6 +38,28 @@ const PATHS: Readonly<Record<Exclude<Kind, "websocket">, string>> = { events: "/
 
 function sideOf(name: string, kind: Kind, abandon: () => void): ClientSide {
   return { name, kind, lastStamp: 0, stamps: 0, endedAt: undefined, end: undefined, abandon };
+}
+
+/**
+ * Ends each socket once its Close frame is here, as a browser does after two seconds: the local
+ * engine sends FIN only when the object sleeps, up to ten seconds later, and `ws` waits for it.
+ */
+const closing = new Map<WebSocket, ClientSide>();
+const CLOSE_LOOK_MS = 5;
+let looking: NodeJS.Timeout | undefined;
+function actOnCloseFrame(socket: WebSocket, side: ClientSide): void {
+  closing.set(socket, side);
+  looking ??= setInterval(() => {
+    for (const [one, its] of closing) {
+      if (one.readyState < one.CLOSING) continue;
+      closing.delete(one);
+      its.endedAt ??= performance.now();
+      one.terminate();
+    }
+    if (closing.size > 0) return;
+    clearInterval(looking);
+    looking = undefined;
+  }, CLOSE_LOOK_MS);
 }
 
 function see(side: ClientSide, line: string): boolean {
@@ -51,12 +75,13 @@ export function open(kind: Kind, address: Address): Promise<Opening> {
   return kind === "websocket" ? openWebSocket(address) : openBody(kind, address);
 }
 
-function openWebSocket({ port, headers, name }: Address): Promise<Opening> {
+function openWebSocket({ port, headers, name, query = "" }: Address): Promise<Opening> {
   const { host, ...rest } = headers;
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/socket?name=${name}`, { headers: { ...rest, host: host ?? "" }, perMessageDeflate: false, handshakeTimeout: OPEN_TIMEOUT_MS });
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/socket?name=${name}${query}`, { headers: { ...rest, host: host ?? "" }, perMessageDeflate: false, handshakeTimeout: OPEN_TIMEOUT_MS });
     const side = sideOf(name, "websocket", () => socket.terminate());
     socket.on("error", () => undefined);
+    socket.on("open", () => actOnCloseFrame(socket, side));
     socket.on("unexpected-response", (request, response) => {
       resolve({ ok: false, status: response.statusCode ?? 0 });
       request.destroy();
@@ -65,8 +90,9 @@ function openWebSocket({ port, headers, name }: Address): Promise<Opening> {
       if (see(side, data.toString())) resolve({ ok: true, client: side });
     });
     socket.on("close", (code) => {
-      side.endedAt = performance.now();
+      side.endedAt ??= performance.now();
       side.end = String(code);
+      closing.delete(socket);
       // Cut between the upgrade and the first message: opened all the same.
       if (code === 1006) reject(new Error(`${name}: the socket broke while opening`));
       else resolve({ ok: true, client: side });

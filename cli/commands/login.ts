@@ -1,0 +1,85 @@
+/**
+ * `postern login` and `logout`: a person lets this command line in with a browser anywhere (RFC
+ * 8628). The token goes into a file for the owner only; it ends with the person's session.
+ */
+import { renameSync, rmSync, writeFileSync } from "node:fs";
+import type { Command } from "commander";
+import { deviceBegun, deviceToken, oauthRefusal, signedOut } from "../../protocol/admin-api-shapes.ts";
+import { declare, does, type Runner } from "../command.ts";
+import type { EdgeRoute } from "../edge-route.ts";
+import { edgeClient } from "../edge-client.ts";
+import { errorCode, Failure, usageFailure } from "../failure.ts";
+import { exchange } from "../http.ts";
+import { edgeRoute, show, token } from "../invocation.ts";
+import { printable } from "../printable.ts";
+
+const ANSWER_MS = 30_000;
+const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
+const PROGRAM = "postern command line";
+const OWNER_ONLY = 0o600;
+
+export function addLogin(program: Command, runner: Runner): void {
+  const login = declare(program, "login", "sign this command line in as a person, by a code and a browser; the token goes into --token-file");
+  does(login, runner, async (_args, _options, invocation) => {
+    const { tokenFile, io, secrets } = invocation;
+    if (tokenFile === undefined || tokenFile === "-") throw usageFailure("--token-file is missing", "the token is kept in a file", "--token-file FILE, or set POSTERN_TOKEN_FILE");
+    const route = edgeRoute(invocation);
+    const begun = deviceBegun.parse(await form(route, "/.postern/device/begin", { client_id: PROGRAM }).then((answer) => answer.json));
+    secrets.add(begun.device_code);
+    io.err(`Open ${printable(begun.verification_uri_complete)}\nand check that it shows the code ${printable(begun.user_code)}\n`);
+    const granted = await untilDecided(route, begun, io.now);
+    secrets.add(granted.access_token);
+    keep(tokenFile, granted.access_token);
+    const expiresAt = new Date(io.now() + granted.expires_in * 1000).toISOString();
+    show(invocation, { token_file: tokenFile, expires_at: expiresAt }, () => `signed in until ${expiresAt}; token: in ${tokenFile}\n`);
+    return 0;
+  });
+}
+
+export function addLogout(program: Command, runner: Runner): void {
+  const logout = declare(program, "logout", "end the sign-in of --token-file, everywhere, and remove the file");
+  does(logout, runner, async (_args, _options, invocation) => {
+    const client = edgeClient(edgeRoute(invocation), await token(invocation));
+    const { json } = await client.post("/.postern/logout", { type: "application/json", body: "{}" }, signedOut);
+    if (invocation.tokenFile !== undefined && invocation.tokenFile !== "-") rmSync(invocation.tokenFile, { force: true });
+    show(invocation, json, () => "signed out; every connection of that sign-in is closed\n");
+    return 0;
+  });
+}
+
+async function untilDecided(route: EdgeRoute, begun: ReturnType<typeof deviceBegun.parse>, now: () => number): Promise<ReturnType<typeof deviceToken.parse>> {
+  const deadline = now() + begun.expires_in * 1000;
+  while (now() < deadline) {
+    await new Promise((wake) => setTimeout(wake, begun.interval * 1000));
+    const answer = await form(route, "/.postern/token", { grant_type: DEVICE_GRANT, device_code: begun.device_code });
+    const granted = deviceToken.safeParse(answer.json);
+    if (granted.success) return granted.data;
+    const refused = oauthRefusal.safeParse(answer.json);
+    const error = refused.success ? refused.data.error : "odd_answer";
+    if (error === "authorization_pending" || error === "slow_down") continue;
+    if (error === "access_denied") throw new Failure("denied", "the sign-in was refused in the browser", "somebody pressed Refuse", ["postern login"]);
+    throw new Failure("login_expired", "the sign-in was not completed", "the code ran out, or its session ended", ["postern login"]);
+  }
+  throw new Failure("login_expired", "the sign-in was not completed in time", "nobody approved the code", ["postern login"]);
+}
+
+async function form(route: EdgeRoute, path: string, fields: Readonly<Record<string, string>>): Promise<{ readonly json: unknown }> {
+  const headers = { accept: "application/json", "content-type": "application/x-www-form-urlencoded" };
+  const answer = await exchange(route, { method: "POST", path, headers, body: new URLSearchParams(fields).toString(), deadlineMs: ANSWER_MS });
+  try {
+    return { json: JSON.parse(answer.text) as unknown };
+  } catch {
+    throw new Failure("not_postern", `${route.origin.origin} answered ${answer.status}, not as a Postern edge does`, "a proxy answered, or the URL is another site", [`curl -sS ${route.origin.origin}/.postern/ready`]);
+  }
+}
+
+/** Replaces the file whole: a reader never finds half a token. */
+function keep(file: string, text: string): void {
+  const fresh = `${file}.new`;
+  try {
+    writeFileSync(fresh, `${text}\n`, { mode: OWNER_ONLY, flag: "w" });
+    renameSync(fresh, file);
+  } catch (error) {
+    throw new Failure("file_unwritable", `${file} cannot be written`, `the system says ${errorCode(error) ?? "no reason"}`, ["give another path, then postern login again"]);
+  }
+}

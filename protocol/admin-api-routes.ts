@@ -1,0 +1,46 @@
+/**
+ * The admin API's routes as data, for docs/openapi.json: what each asks and answers, and the least
+ * role it needs. The edge's table is worker/app.ts; a test holds the two together.
+ */
+import type * as z from "zod/mini";
+import * as shapes from "./admin-api-shapes.ts";
+
+export interface AdminRoute {
+  readonly method: "get" | "post";
+  /** Under ADMIN_API_PATH; `{id}` is a parameter. */
+  readonly path: string;
+  readonly summary: string;
+  /** What the bearer must be: the setup key, or an operator's or service's token with at least this role. */
+  readonly needs: "setup key" | "viewer" | "responder" | "operator";
+  readonly question?: z.ZodMiniType | "document";
+  readonly query?: Readonly<Record<string, string>>;
+  readonly status: 200 | 201;
+  readonly answer: z.ZodMiniType;
+}
+
+export const ADMIN_API_PATH = "/.postern/api/v1";
+
+export const ADMIN_ROUTES: readonly AdminRoute[] = [
+  { method: "post", path: "/setup", summary: "Bring the first document live; refused for ever once an operator is named", needs: "setup key", question: "document", status: 200, answer: shapes.setUp },
+  {
+    method: "post",
+    path: "/policy",
+    summary: "Make a document the live policy",
+    needs: "operator",
+    question: "document",
+    query: { expect_version: "Refuse with version_conflict unless this version is live", allow_lockout: "1: apply even if the caller would no longer be an operator" },
+    status: 200,
+    answer: shapes.applied,
+  },
+  { method: "get", path: "/policy", summary: "The live document as it was applied", needs: "viewer", status: 200, answer: shapes.policyText },
+  { method: "get", path: "/policy/history", summary: "The versions of the policy, newest first", needs: "viewer", status: 200, answer: shapes.versions },
+  { method: "post", path: "/revoke", summary: "End trust now; answered when every lane confirmed or its lease is over", needs: "responder", question: shapes.revokeQuestion, status: 200, answer: shapes.receipt },
+  { method: "get", path: "/receipts/{id}", summary: "The receipt of a change", needs: "viewer", status: 200, answer: shapes.receipt },
+  { method: "post", path: "/services", summary: "Make a service token, shown once; two of a service are valid at a time", needs: "operator", question: shapes.serviceQuestion, status: 201, answer: shapes.serviceToken },
+  { method: "get", path: "/services", summary: "Service tokens, without their secrets", needs: "viewer", status: 200, answer: shapes.services },
+  { method: "post", path: "/enroll-tokens", summary: "Make a one-time token that enrols a connector at a site", needs: "operator", question: shapes.enrollQuestion, status: 201, answer: shapes.enrollToken },
+  { method: "get", path: "/connectors", summary: "Enrolled connectors", needs: "viewer", status: 200, answer: shapes.connectors },
+  { method: "get", path: "/edge-status", summary: "Every lane, and what keeps it awake", needs: "viewer", status: 200, answer: shapes.edgeStatus },
+  { method: "get", path: "/sessions", summary: "Live sessions and their streams", needs: "viewer", status: 200, answer: shapes.sessions },
+  { method: "get", path: "/explain/{id}", summary: "A recorded decision, made again from its recorded facts", needs: "viewer", status: 200, answer: shapes.explainedRequest },
+];

@@ -1,0 +1,37 @@
+/** Runs a command line of the CLI inside the test and keeps what it printed. */
+import { randomBytes } from "node:crypto";
+import type { Io } from "../../cli/io.ts";
+import { run } from "../../cli/run.ts";
+
+export interface Ran {
+  readonly exit: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface Surroundings {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly stdin?: string;
+  readonly now?: number;
+  readonly ask?: Io["ask"];
+}
+
+export async function runCommand(argv: readonly string[], { env = {}, stdin = "", now, ask }: Surroundings = {}): Promise<Ran> {
+  const out: Buffer[] = [];
+  let err = "";
+  const exit = await run(argv, {
+    out: (chunk) => void out.push(Buffer.from(chunk)),
+    err: (text) => void (err += text),
+    env,
+    now: now === undefined ? Date.now : () => now,
+    random: randomBytes,
+    stdin: () => Promise.resolve(stdin),
+    ...(ask === undefined ? {} : { ask }),
+  });
+  return { exit, out: Buffer.concat(out).toString("utf8"), err };
+}
+
+/** What --json printed. */
+export function jsonOf<T>(ran: Ran): T {
+  return JSON.parse(ran.out) as T;
+}
