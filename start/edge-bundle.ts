@@ -49,7 +49,7 @@ const SETTINGS_FILE = "settings.json";
 export const ASSETS_FOLDER = "assets";
 const Extra = z.looseObject({
   assets: z.looseObject({ directory: z.string() }).optional(),
-  build: z.looseObject({ watch_dir: z.union([z.string(), z.array(z.string())]).optional() }).optional(),
+  build: z.looseObject({ command: z.string().optional(), watch_dir: z.union([z.string(), z.array(z.string())]).optional() }).optional(),
 });
 const Pointer = z.object({ inputs: z.array(z.string()) });
 const Meta = z.object({ inputs: z.record(z.string(), z.unknown()) });
@@ -95,7 +95,7 @@ async function build(configPath: string, into: string): Promise<string[]> {
   // What the Worker serves is part of the bundle, and what it is made from part of its hash.
   await mkdir(join(into, ASSETS_FOLDER), { recursive: true });
   if (extra.assets !== undefined) await cp(resolve(root, extra.assets.directory), join(into, ASSETS_FOLDER), { recursive: true });
-  const watched = await Promise.all([extra.build?.watch_dir ?? []].flat().map((folder) => sourcesOf(root, folder)));
+  const watched = await Promise.all([extra.build?.command === undefined ? [] : (extra.build.watch_dir ?? [])].flat().map((folder) => sourcesOf(root, folder)));
   return [relative(root, configPath), version, ...new Set([...inputs, ...watched.flat()])].sort();
 }
 

@@ -7,6 +7,9 @@ import { loopbackFetch, type LoopbackAnswer } from "../../start/loopback-http.ts
 import { FormBrowser } from "../start/form-browser.ts";
 import { visit } from "./demo-visit.ts";
 
+/** A session's cookie: its id and a secret. Other cookies of ours name no session. */
+const SESSION = /(?:^|[=; ])([0-9a-f]{64})\./;
+
 export interface Person {
   readonly user: string;
   readonly browser: FormBrowser;
@@ -23,7 +26,7 @@ export interface Person {
 export async function signIn(appUrl: string, user: string, options: { readonly browser?: FormBrowser; readonly secondFactor?: boolean } = {}): Promise<Person> {
   const browser = options.browser ?? new FormBrowser();
   const shown = await visit(browser, appUrl, user, options.secondFactor ?? false);
-  if (browser.cookieHeader(appUrl) === "") throw new Error(`${user} got no cookie of ${appUrl}: ${shown?.status} ${shown?.text.replace(/<[^>]*>|\s+/g, " ").slice(0, 300)}`);
+  if (!SESSION.test(browser.cookieHeader(appUrl))) throw new Error(`${user} got no cookie of ${appUrl}: ${shown?.status} ${shown?.text.replace(/<[^>]*>|\s+/g, " ").slice(0, 300)}`);
   const headers = (url: string): Record<string, string> => {
     const { host, origin } = new URL(url);
     return { host, origin, cookie: browser.cookieHeader(url) };
@@ -34,7 +37,7 @@ export async function signIn(appUrl: string, user: string, options: { readonly b
 
 /** Id of the session that a cookie or token of ours names; 64 hex digits. */
 export function sessionIdOf(person: Person, appUrl: string): string {
-  const found = /([0-9a-f]{64})/.exec(person.browser.cookieHeader(appUrl))?.[1];
+  const found = SESSION.exec(person.browser.cookieHeader(appUrl))?.[1];
   if (found === undefined) throw new Error("the cookie names no session");
   return found;
 }

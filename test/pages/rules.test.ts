@@ -59,7 +59,7 @@ describe("the launcher", () => {
     const html = launcherPage({ user: { name: "A" }, apps: [app("wiki", "https://wiki.example.com/"), app("pg")], session: { expiresAt: at(60_000) }, now: at(0), operator: false });
     expect([...html.matchAll(/<a class="tile" href="([^"]*)"/g)].map((match) => match[1])).toEqual(["https://wiki.example.com/"]);
     expect(html.match(/class="tile"/g)).toHaveLength(2);
-    expect(html).toContain("<code>postern tcp pg</code>");
+    expect(html).toContain("TCP, not for a browser");
   });
 
   it.each([

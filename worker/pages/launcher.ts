@@ -11,7 +11,7 @@ import { frame, linkButton, postButton } from "./layout.ts";
 export interface LauncherApp {
   readonly id: string;
   readonly name: string;
-  /** Absent for a TCP app: the tile shows the command that opens it. */
+  /** Absent for a TCP app: the tile is no link. */
   readonly url?: string | undefined;
   /** Shown under the name, so that people learn the address. */
   readonly host: string;
@@ -45,7 +45,7 @@ function tile(app: LauncherApp): Markup {
   const colour = [...app.id].reduce((sum, char) => (sum * 31 + (char.codePointAt(0) ?? 0)) % 9973, 7) % TILE_COLOURS;
   const href = safeHref(app.url);
   const inside = markup`<span class="glyph g${colour}" aria-hidden="true">${initial.toUpperCase()}</span><span class="about"><span class="name">${name}</span><span class="host">${breakable(app.host)}</span>${
-    href === undefined && markup`<code>postern tcp ${app.id}</code>`
+    href === undefined && markup`<span class="host">TCP, not for a browser</span>`
   }${(app.tags.length > 0 || app.stepUp) && markup`<span class="tags">${app.stepUp && markup`<span class="tag ask">asks you to confirm</span>`}${app.tags.map((tag) => markup`<span class="tag">${tag}</span>`)}</span>`}</span>`;
   return href === undefined ? markup`<li><div class="tile">${inside}</div></li>` : markup`<li><a class="tile" href="${href}">${inside}</a></li>`;
 }

@@ -82,9 +82,10 @@ class Play {
     this.#apply("both");
     await this.#settle();
     world.calm = false;
+    const acts = this.#tempered();
     for (let step = 0; step < steps && this.broken === undefined; step++) {
       const dice = world.below(100);
-      if (dice < 30) await world.turn(undefined, () => this.#act());
+      if (dice < 30) await world.turn(undefined, () => this.#world.pick(acts)?.());
       else if (dice < 88 || world.quiet) await (world.quiet ? world.pass(world.pick([1, 40, 700, 3_000]) ?? 1) : world.deliver());
       else await world.pass(world.pick([1, 40, 700, 3_000, 12_000, 26_000]) ?? 1);
     }
@@ -94,18 +95,21 @@ class Play {
     return { broken: this.broken, receipts: this.#receipts, opened: this.#streams.length, bytes: this.#bytes, refused: this.#refused };
   }
 
-  #act(): void {
+  /** Each play has a temper of its own: how often which thing happens in it. */
+  #tempered(): (() => void)[] {
     const { below } = this.#world;
-    const dice = below(100);
-    if (dice < 10) this.#signIn();
-    else if (dice < 35) this.#open();
-    else if (dice < 60) this.#appWrites();
-    else if (dice < 87) this.#read(this.#world.pick(this.#streams));
-    else if (dice < 90) this.#revokeSession();
-    else if (dice < 92) this.#revokeUser();
-    else if (dice < 95) this.#apply(below(2) === 0 ? "wikiOnly" : "both");
-    else if (dice < 98 || this.#lossless) this.#replace();
-    else this.#cutOff();
+    const acts: (() => void)[] = [];
+    const often = (times: number, act: () => void): void => void acts.push(...Array.from({ length: times }, () => act));
+    often(6, () => this.#signIn());
+    often(30, () => this.#open());
+    often(16, () => this.#appWrites());
+    often(30, () => this.#read(this.#world.pick(this.#streams.filter((one) => !one.over))));
+    often(3 * below(3), () => this.#revokeSession());
+    often(2 * below(2), () => this.#revokeUser());
+    often(1 + 2 * below(3), () => this.#apply(below(2) === 0 ? "wikiOnly" : "both"));
+    often(3 * below(3), () => this.#replace());
+    often(this.#lossless ? 0 : 2 * below(3), () => this.#cutOff());
+    return acts;
   }
 
   /** Asks an object from outside; the answer is a message like any other. */
@@ -172,8 +176,7 @@ class Play {
   /** An app writes on one of the streams that reached it. */
   #appWrites(): void {
     const connector = this.#world.pick([...this.#deployment.connectors.values()]);
-    const number = connector === undefined ? undefined : this.#world.pick([...connector.streams.keys()]);
-    if (number !== undefined) connector?.write(number, "some bytes");
+    for (const number of connector?.streams.keys() ?? []) if (this.#world.chance(0.7)) connector?.write(number, "some bytes");
   }
 
   #read(stream: Stream | undefined): void {
@@ -198,8 +201,10 @@ class Play {
     if (app === "crm" && this.#crmDenied) this.#break(`${what} of stream ${id} passed after the receipt of a policy that denies ${app}`);
   }
 
+  /** Mostly a session that has a stream: one without cannot break a promise. */
   #revokeSession(): void {
-    const sid = this.#world.pick(this.#attempts.filter((one) => one.sid !== undefined))?.sid;
+    const streaming = this.#streams.filter((one) => !one.over && !this.#over.has(one.sid));
+    const sid = this.#world.pick(streaming)?.sid ?? this.#world.pick(this.#attempts.filter((one) => one.sid !== undefined))?.sid;
     if (sid !== undefined) this.#revoke("session", sid, () => [sid]);
   }
 
@@ -249,13 +254,20 @@ class Play {
 
   #replace(): void {
     const place = this.#world.pick([...this.#world.places.values()].filter((one) => /^(?:Control|Session|Tunnel)/.test(one.name)));
-    if (place !== undefined) this.#world.replace(place, place.name.startsWith("Tunnel") && this.#world.chance(0.7));
+    if (place === undefined) return;
+    const lingers = place.name.startsWith("Tunnel") && this.#world.chance(0.7);
+    this.#world.replace(place, lingers);
+    // What an older instance still holds is what a change of trust must not forget.
+    if (lingers && this.#world.chance(0.5)) this.#revokeSession();
   }
 
   /** A lane that nobody reaches for longer than a lease, and that still reaches everybody. */
   #cutOff(): void {
     const place = this.#world.pick(Object.values(SITE_OF).map((site) => this.#deployment.lane(site)));
-    if (place !== undefined) place.cutOffUntil = this.#world.now + 40_000;
+    if (place === undefined) return;
+    place.cutOffUntil = this.#world.now + 40_000;
+    if (this.#world.chance(0.5)) this.#apply("wikiOnly");
+    else this.#revokeSession();
   }
 
   /** Lets everything that is under way come to its end, slowly enough for leases to run out. */

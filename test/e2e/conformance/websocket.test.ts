@@ -21,7 +21,9 @@ interface Served {
   readonly request: IncomingMessage;
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
 }
-let waiting: ((served: Served) => void)[] = [];
+const waiting: ((served: Served) => void)[] = [];
+/** Handshakes that reached the app. */
+let upgrades = 0;
 const nextServed = (): Promise<Served> => new Promise((resolve) => waiting.push(resolve));
 
 const closing = (socket: WebSocket): Promise<{ readonly code: number; readonly reason: string }> =>
@@ -31,6 +33,7 @@ beforeAll(async () => {
   origin = createServer((_request, response) => response.writeHead(426, { "content-type": "text/plain", "x-app": "1" }).end("sockets only"));
   const sockets = new WebSocketServer({ noServer: true, maxPayload: 4 * 1024 * 1024, handleProtocols: (offered) => (offered.has("chosen") ? "chosen" : false) });
   origin.on("upgrade", (request: IncomingMessage, raw, head) => {
+    upgrades++;
     if (request.url === "/declined") return void raw.end("HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nX-App: 1\r\nContent-Length: 7\r\n\r\nnot you");
     if (request.url === "/hang-up") return void raw.destroy();
     sockets.handleUpgrade(request, raw, head, (socket) => {
@@ -234,12 +237,12 @@ describe("the handshake", () => {
   });
   it("at an app that hangs up is 502", async () => expect((await declined(dial("/hang-up"))).status).toBe(502));
   it("by nobody is 401 and never reaches the app", async () => {
-    const served = nextServed();
+    const before = upgrades;
     expect((await declined(dial("/", { as: "nobody" }))).status).toBe(401);
-    const { client } = await open("/");
-    expect((await served).request.headers["x-postern-user"]).toBe("service:probe");
+    const { client, app } = await open("/");
+    expect(app.request.headers["x-postern-user"]).toBe("service:probe");
+    expect(upgrades).toBe(before + 1);
     client.close();
-    waiting = [];
   });
 });
 

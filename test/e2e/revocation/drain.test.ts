@@ -1,0 +1,85 @@
+/**
+ * The orderly end of a connector (F2): SIGTERM with open streams lets them finish, takes no new
+ * ones and exits 0 within 30 s; a replica takes over without one failed request.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { edgeApi } from "../../../start/edge-api.ts";
+import { type LocalConnector, startConnector } from "../../../start/local-connector.ts";
+import { loopbackFetch } from "../../../start/loopback-http.ts";
+import { until } from "../../start/running-stack.ts";
+import { type Person, signIn } from "../sign-in.ts";
+import { gather } from "./crowd.ts";
+import { type Stage, startStage } from "./stage.ts";
+
+/** Drained, or broken off, after this long (protocol/deadlines.ts DRAIN_MS), and some to end. */
+const EXIT_WITHIN_MS = 32_000;
+
+let stage: Stage;
+let alice: Person;
+beforeAll(async () => {
+  stage = await startStage({ lanes: 2 });
+  alice = await signIn(stage.stamps, "alice");
+});
+afterAll(async () => {
+  await stage.end();
+});
+
+const plain = async (): Promise<{ status: number; text: string }> => loopbackFetch(`${stage.stamps}/plain`, { headers: { ...alice.headers(stage.stamps), accept: "application/json" } });
+
+describe("SIGTERM of a connector", () => {
+  it("with a replica there: no new request fails, open streams live on, and it exits 0 when they are done", async () => {
+    const { stack } = stage;
+    const first = stack.connectors[0] as LocalConnector;
+    const crowd = await gather(7, stack.port, [alice.headers(stage.stamps)], { websocket: 20, events: 1, download: 3 });
+    await startConnector({ processes: stack.processes, api: edgeApi(stack.launcher), operatorToken: readFileSync(stack.tokenFile, "utf8").trim(), site: "office", stateDirectory: join(stack.stateDirectory, "second") });
+    const statuses = new Map<number, number>();
+    let isOver = false;
+    const asking = Array.from({ length: 4 }, async () => {
+      while (!isOver) {
+        const { status } = await plain();
+        statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      }
+    });
+    await until(() => (statuses.get(200) ?? 0) > 20, "requests flow");
+    const toldAt = performance.now();
+    first.child.process.kill("SIGTERM");
+    await new Promise((wake) => setTimeout(wake, 1_000));
+    expect(first.child.ended()).toBe(false);
+    expect(crowd.clients.filter((client) => client.endedAt !== undefined)).toEqual([]);
+    expect(crowd.clients.every((client) => client.lastStamp > toldAt)).toBe(true);
+    crowd.abandon();
+    const { code } = await first.child.exited;
+    expect(code).toBe(0);
+    expect(performance.now() - toldAt).toBeLessThan(EXIT_WITHIN_MS);
+    isOver = true;
+    await Promise.all(asking);
+    expect([...statuses.keys()]).toEqual([200]);
+  });
+
+  it("as the last one: new requests are 503 no_connector, and it breaks off what outlives its time, exit 0", async () => {
+    const { stack } = stage;
+    const runtime = JSON.parse(readFileSync(join(stack.stateDirectory, "second/runtime.json"), "utf8")) as { pid: number };
+    const crowd = await gather(8, stack.port, [alice.headers(stage.stamps)], { websocket: 4, events: 1, download: 1 });
+    const toldAt = performance.now();
+    process.kill(runtime.pid, "SIGTERM");
+    await until(async () => (await plain()).status === 503, "new requests are refused", 2_000);
+    expect(JSON.parse((await plain()).text)).toMatchObject({ error: { code: "no_connector" } });
+    expect(crowd.clients.filter((client) => client.endedAt !== undefined)).toEqual([]);
+    await until(() => crowd.clients.every((client) => client.endedAt !== undefined), "what lived on was broken off", EXIT_WITHIN_MS);
+    expect(performance.now() - toldAt).toBeGreaterThan(25_000);
+    expect(crowd.clients.filter((client) => client.kind !== "websocket").map((client) => client.end)).toEqual(["error", "error"]);
+    expect(crowd.clients.filter((client) => client.kind === "websocket").map((client) => client.end)).toEqual(["4502", "4502", "4502", "4502"]);
+    await until(() => !isAlive(runtime.pid), "it has exited", 3_000);
+  }, 60_000);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
