@@ -16,7 +16,8 @@ export interface ObjectId {
 }
 export type Stub<Rpc> = Rpc & { fetch(request: Request): Promise<Response> };
 export interface Namespace<Rpc> {
-  getByName(name: string): Stub<Rpc>;
+  /** `locationHint`: where the object is made, if this call makes it; best effort. */
+  getByName(name: string, options?: { readonly locationHint?: string }): Stub<Rpc>;
   get(id: ObjectId): Stub<Rpc>;
   idFromName(name: string): ObjectId;
   /** Throws for an id that this namespace did not mint: a guessed session id never reaches an object. */

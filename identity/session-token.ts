@@ -151,7 +151,14 @@ function parseAuthorizationValue(value: string | null): Authorization {
     if (OURS.test(pair.user) || OURS.test(pair.password)) return { kind: "malformed" };
     return { kind: "foreign" };
   }
-  return OURS.test(value) ? { kind: "malformed" } : { kind: "foreign" };
+  // Repeated header lines arrive joined; a Basic value among them may hold a token of ours too.
+  const hidden = value.split(",").some((part) => holdsOurs(BASIC.exec(part.trim())?.[1]));
+  return hidden || OURS.test(value) ? { kind: "malformed" } : { kind: "foreign" };
+}
+
+function holdsOurs(encoded: string | undefined): boolean {
+  const pair = encoded === undefined ? undefined : decodeBasic(encoded);
+  return pair !== undefined && (OURS.test(pair.user) || OURS.test(pair.password));
 }
 
 function parseBearer(text: string): Authorization | undefined {

@@ -7,18 +7,14 @@
 export const HANDSHAKE_MS = 10_000;
 /** Stream opened to stream-open complete. Bounds heads that are dribbled (class K). Connector. */
 export const HEAD_MS = 10_000;
-/** Stream opened to answer head, unless the app says otherwise; the app's first_byte plus its connect. Tunnel object. */
-export const ANSWER_MS = 65_000;
-/** A body without a byte in its direction while the other end has credit; vanished clients are noticed only so (M15). Both ends. */
-export const BODY_IDLE_MS = 30_000;
+/** An answer's body without a byte, unless the app says otherwise: long polls are quiet for minutes; vanished clients are noticed only so (M15). Tunnel object. */
+export const BODY_IDLE_MS = 600_000;
 /** Reset or half-closed on one side to gone on both. Bounds streams that one side never finishes. Both ends. */
 export const HALF_CLOSED_MS = 300_000;
 /** Cut sent to cut acknowledged; after it the socket is closed, which destroys what it carried (M2). Tunnel object. */
 export const CUT_ACK_MS = 5_000;
 /** Drain announced to socket closed: what lives may finish. Both ends. */
 export const DRAIN_MS = 30_000;
-/** Close frame seen to socket destroyed without waiting for FIN. Connector. */
-export const CLOSE_MS = 1_000;
 
 /** The connector sends "ping" this often; proxies on the way drop sockets that are quiet for about 100 s. */
 export const KEEP_ALIVE_MS = 25_000;

@@ -12,12 +12,13 @@ import { decide } from "../policy/decide.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { App } from "../policy/document.ts";
 import { ANONYMOUS, type Ask, type Facts } from "../policy/facts.ts";
+import { canonicalise } from "./canonical.ts";
 import { readCredential, type Credential } from "./credentials.ts";
 import { preflight, readable } from "./cors.ts";
 import { type Exchange, isNavigation, originOf } from "./exchange.ts";
 import { deniedPage } from "./pages/denied.ts";
 import { newestPolicy } from "./policy-cache.ts";
-import { proxy } from "./proxy.ts";
+import { bodyToSend, type BodyToSend, proxy } from "./proxy.ts";
 import { countAnonymousDenial, recordDenial } from "./record.ts";
 import { blank, page, refuse } from "./respond.ts";
 import { verifiedSession } from "./session-cache.ts";
@@ -78,7 +79,8 @@ export function factsOf(x: Exchange, session: SessionSnapshot | undefined): Fact
   return {
     subject: session.subject,
     known: { ...session.facts, ...x.connection },
-    session: { startedAt: at(session.startedAt), lastActiveAt: at(Math.max(session.lastActiveAt, x.now)) },
+    // A service's token has an end of its own; `session:` limits are a person's (P13, P19).
+    ...(session.subject.kind === "user" ? { session: { startedAt: at(session.startedAt), lastActiveAt: at(Math.max(session.lastActiveAt, x.now)) } } : {}),
   };
 }
 
@@ -89,27 +91,36 @@ const REQUEST_FAULTS: Readonly<Record<string, ErrorCode | undefined>> = {
   headers_too_large: "headers_too_large",
 };
 
-async function pass(x: Exchange, credential: Credential, standing: Standing): Promise<Response> {
+/** `resent`: its body, when a lane that knew better sent it back; once is enough. */
+async function pass(x: Exchange, credential: Credential, standing: Standing, resent?: BodyToSend): Promise<Response> {
   const { app } = standing;
   if (app === undefined) return blank(x);
   if (x.framing.websocket && !originAllowed(x, app, credential)) return refuse(x, "origin_not_allowed");
   if (coversOurScope(x)) return refuse(x, "origin_not_allowed", { detail: "A service worker at the root would also control Postern's own pages." });
-  const passed = await proxy(x, app, standing, credential.kind === "presented" && credential.stripAuthorization);
+  const body = resent ?? (await bodyToSend(x));
+  const passed = await proxy(x, app, standing, credential.kind === "presented" && credential.stripAuthorization, body);
   if (passed.kind === "answer") return passed.response;
   const { refusal } = passed;
   switch (refusal.code) {
+    case "stale":
     case "denied":
     case "step_up":
-    case "revoked": {
-      // The lane knew better than this isolate; ask whoever knows best, and say that.
-      const policy = (await newestPolicy(x.env, x.now)) ?? standing.policy;
-      const newest = await stand(x, policy, credential, true);
-      if (newest.session === undefined) return notSignedIn(x, credential, newest);
-      return newest.decision.effect === "allow" ? refuse(x, "unavailable") : denied(x, newest, false);
-    }
+    case "revoked":
+      return answerAgain(x, credential, standing, { recorded: refusal.code !== "stale", ...(resent === undefined && body.again ? { body } : {}) });
     default:
       return refuse(x, (refusal.code === "upstream_protocol" ? REQUEST_FAULTS[refusal.detail ?? ""] : undefined) ?? refusal.code);
   }
+}
+
+/** The lane knew better than this isolate: ask whoever knows best, read the request by that, and go once more or say why not. */
+async function answerAgain(x: Exchange, credential: Credential, before: Standing, lane: { recorded: boolean; body?: BodyToSend }): Promise<Response> {
+  const policy = (await newestPolicy(x.env, x.now)) ?? before.policy;
+  const url = canonicalise(x.request.url, policy.appByHost(x.url.host)?.insecurePaths ?? []);
+  if (!url.ok) return refuse(x, url.error.code);
+  const reread: Exchange = { ...x, policy, url: url.value };
+  const newest = await stand(reread, policy, credential, true);
+  if (newest.decision.effect === "allow") return lane.body === undefined ? refuse(reread, "unavailable") : pass(reread, credential, newest, lane.body);
+  return newest.session === undefined ? notSignedIn(reread, credential, newest) : denied(reread, newest, !lane.recorded);
 }
 
 /** `record`: a lane that denied has put it on record already. */

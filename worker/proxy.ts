@@ -15,7 +15,23 @@ import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
 
 export type Proxied = { readonly kind: "answer"; readonly response: Response } | { readonly kind: "refused"; readonly refusal: Refusal };
 
-export async function proxy(x: Exchange, app: App, standing: Standing, stripAuthorization: boolean): Promise<Proxied> {
+/** The request's body as it goes to the lane, and whether it could be sent once more. */
+export interface BodyToSend {
+  readonly body: ReadableStream<Uint8Array> | Uint8Array | null;
+  readonly again: boolean;
+}
+
+/** A small body of known length is read at once, so that a lane that knows better can send it back (M7). */
+const MAX_REPLAYED_BYTES = 64 * 1024;
+
+export async function bodyToSend(x: Exchange): Promise<BodyToSend> {
+  if (x.framing.body === "none" || x.request.body === null) return { body: null, again: true };
+  const { length } = x.framing;
+  if (length === undefined || length > MAX_REPLAYED_BYTES) return { body: x.request.body as ReadableStream<Uint8Array>, again: false };
+  return { body: new Uint8Array(await x.request.arrayBuffer()), again: true };
+}
+
+export async function proxy(x: Exchange, app: App, standing: Standing, stripAuthorization: boolean, { body }: BodyToSend): Promise<Proxied> {
   const { session, policy, ask } = standing;
   const { framing } = x;
   if (app.maxBody !== undefined && framing.length !== undefined && framing.length > app.maxBody) {
@@ -52,7 +68,7 @@ export async function proxy(x: Exchange, app: App, standing: Standing, stripAuth
   const stub = x.env.TUNNEL.getByName(laneName(app.site, lane));
   let response: Response;
   try {
-    response = await stub.fetch(laneRequest(context, x.request));
+    response = await stub.fetch(laneRequest(context, body));
   } catch {
     return refused("unavailable", policy.version, "the lane did not answer");
   }
@@ -67,10 +83,9 @@ const refused = (code: Refusal["code"], policyVersion: number, detail: string): 
 });
 
 /** A request of ours around the browser's body: none of its headers is a header here, so none can pose as ours. */
-function laneRequest(context: OpenContext, request: Request): Request {
+function laneRequest(context: OpenContext, body: BodyToSend["body"]): Request {
   const headers: Record<string, string> = { [OPEN_HEADER]: asciiJson(context) };
   if (context.ask.protocol === "websocket") headers["upgrade"] = "websocket";
-  const body = context.body === "stream" ? request.body : null;
   return new Request("https://lane.internal/", { method: body === null ? "GET" : "POST", headers, body, redirect: "manual" });
 }
 

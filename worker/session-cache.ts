@@ -43,7 +43,8 @@ async function lookUp(env: Env, presented: Presented, now: number, fresh: boolea
   const hash = toBase64Url(await hashSecret(presented.secret));
   const key = `${presented.sid}\n${hash}\n${presented.audience}`;
   const cached = cache.get(key);
-  if (!fresh && cached !== undefined && now - cached.at < SESSION_CACHE_MS) return cached.snapshot;
+  // Its end is exact, whatever an alarm does: from then on the session itself is asked.
+  if (!fresh && cached !== undefined && now - cached.at < SESSION_CACHE_MS && now < cached.snapshot.endsAt) return cached.snapshot;
   const session = sessionStub(env, presented.sid);
   const snapshot = session === undefined ? undefined : await session.verify(presented.audience, hash);
   cache.delete(key);

@@ -8,8 +8,9 @@ import type { PublicJwk } from "../../identity/keys.ts";
 import { createHash } from "node:crypto";
 import { DurableObject } from "cloudflare:workers";
 import { toBase64Url } from "../../core/bytes.ts";
-import type { ConnectorId, ReceiptId, SessionId, SiteId } from "../../core/ids.ts";
+import type { ConnectorId, SessionId, SiteId } from "../../core/ids.ts";
 import { parseSessionId, parseUserId } from "../../core/ids.ts";
+import { SETUP_SERVICE } from "../../policy/compile.ts";
 import { canonicalDocument, type PolicyDocument } from "../../policy/document.ts";
 import { recordNow } from "../audit/record.ts";
 import type { AuditKind } from "../audit/rpc.ts";
@@ -17,6 +18,7 @@ import { CONTROL_AUDIT_NAME, type ObjectEnv, SIGNER_COUNT } from "../bindings.ts
 import { addReports, type CutReport } from "../cut-report.ts";
 import { Database } from "../sqlite.ts";
 import { ATTEMPT_SKEW_MS, type SignIn } from "../user/rpc.ts";
+import { Changes, type ReceiptRow } from "./changes.ts";
 import { type DeviceDecision, DeviceCodes, type DevicePoll, type DeviceRequest } from "./device-codes.ts";
 import { Lanes } from "./lanes.ts";
 import * as registry from "./registry.ts";
@@ -41,18 +43,6 @@ interface VersionRow {
   readonly at: number;
   readonly by: string;
 }
-interface ReceiptRow {
-  readonly id: ReceiptId;
-  readonly kind: Receipt["kind"];
-  readonly target: string;
-  readonly version: number;
-  readonly at: number;
-  readonly by: string;
-  readonly report: string | null;
-}
-
-/** An unfinished change is taken up again this long after it began, should this object be replaced. */
-const RESUME_MS = 5_000;
 /** Two tokens of one service may be valid at once, so that one can be rotated in (CONTRACT). */
 const MAX_SERVICE_TOKENS_COUNT = 2;
 
@@ -60,9 +50,10 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   readonly #db = new Database(this.ctx.storage, CONTROL_MIGRATIONS);
   readonly #devices = new DeviceCodes(this.ctx.storage.kv);
   readonly #lanes = new Lanes(this.#db, this.env);
-  readonly #running = new Map<string, Promise<Receipt>>();
-  /** Service tokens that are being made, by name. */
-  readonly #making = new Map<string, number>();
+  readonly #changes = new Changes(this.#db, this.ctx, {
+    effect: (row) => this.#effect(row),
+    record: (row) => this.#recordChange(row),
+  });
 
   async policy(known?: number): Promise<PolicySnapshot | undefined> {
     const current = this.#current();
@@ -94,58 +85,60 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   }
 
   async setup(request: Parameters<ControlRpc["setup"]>[0]): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"setup_closed">> {
+    await this.#record("setup", { digest: digestOf(request.document), names_operator: String(request.namesOperator) });
+    // From here to the reserved token nothing is awaited: of parallel calls one finds it open.
     const previous = this.#current()?.version ?? 0;
     const version = this.#db.transaction(() => {
       const closed = this.#db.one("SELECT 1 FROM versions WHERE names_operator = 1 LIMIT 1") !== undefined;
       return closed ? undefined : this.#insertVersion(request, "setup", Date.now());
     });
     if (version === undefined) return { ok: false, code: "setup_closed" };
-    const receipt = await this.#begin({ kind: "policy", target: String(version), by: "setup" }, "setup");
-    this.#reserveToken("postern:setup", request.token);
-    await this.#signInService("postern:setup", request.token);
+    this.#reserveToken(SETUP_SERVICE, request.token);
+    const receipt = await this.#changes.begin({ kind: "policy", target: String(version), by: "setup", version });
+    await this.#signInService(SETUP_SERVICE, request.token);
     return { ok: true, receipt, previous };
   }
 
   async apply(request: Parameters<ControlRpc["apply"]>[0]): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"version_conflict">> {
+    const conflict = this.#conflict(request.expectVersion);
+    if (conflict !== undefined) return conflict;
+    // On record before it is live: what follows may allow more than before.
+    await this.#record("policy_applied", { digest: digestOf(request.document), after: this.#current()?.version ?? 0, by: request.by });
+    const raced = this.#conflict(request.expectVersion);
+    if (raced !== undefined) return raced;
     const previous = this.#current()?.version ?? 0;
-    if (request.expectVersion !== undefined && request.expectVersion !== previous) {
-      return { ok: false, code: "version_conflict", detail: `version ${previous} is live` };
-    }
     const version = this.#db.transaction(() => this.#insertVersion(request, request.by, Date.now()));
-    const receipt = await this.#begin({ kind: "policy", target: String(version), by: request.by }, "policy_applied");
+    const receipt = await this.#changes.begin({ kind: "policy", target: String(version), by: request.by, version });
     return { ok: true, receipt, previous };
+  }
+
+  #conflict(expected: number | undefined): Refused<"version_conflict"> | undefined {
+    const live = this.#current()?.version ?? 0;
+    return expected === undefined || expected === live ? undefined : { ok: false, code: "version_conflict", detail: `version ${live} is live` };
   }
 
   async revoke(request: { kind: RevokeKind; id: string; by: string }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id" | "bad_argument">> {
     const target = this.#resolve(request.kind, request.id);
     if (target === undefined) return { ok: false, code: "unknown_id", detail: `no ${request.kind} ${request.id.slice(0, 80)}` };
-    const receipt = await this.#begin({ kind: request.kind, target, by: request.by }, "revocation");
+    const receipt = await this.#changes.begin({ kind: request.kind, target, by: request.by, version: this.#current()?.version ?? 0 });
     return { ok: true, receipt };
   }
 
   async receipt(id: string): Promise<Receipt | undefined> {
-    const running = this.#running.get(id);
-    if (running !== undefined) return running;
-    const row = this.#db.one<ReceiptRow>("SELECT * FROM receipts WHERE id = ?", id);
-    if (row === undefined) return undefined;
-    return row.report === null ? this.#run(row) : finished(row, JSON.parse(row.report) as CutReport);
+    return this.#changes.receipt(id);
   }
 
   async createService(request: Parameters<ControlRpc["createService"]>[0]): Promise<{ ok: true } | Refused<"too_many_tokens">> {
     // Counted and taken in one step, before anything is awaited: of parallel calls two succeed.
-    const making = this.#making.get(request.name) ?? 0;
-    const live = registry.liveTokens(this.#db, request.name, Date.now()) + making;
+    const live = registry.liveTokens(this.#db, request.name, Date.now());
     if (live >= MAX_SERVICE_TOKENS_COUNT) return { ok: false, code: "too_many_tokens", detail: `${request.name} has ${live} valid tokens` };
     this.#reserveToken(request.name, request);
-    // Counted from here: of parallel calls only as many go on as may.
-    this.#making.set(request.name, making + 1);
     try {
       await this.#record("service", { act: "create", name: request.name, expires_at: request.expiresAt, by: request.by });
       await this.#signInService(request.name, request);
-    } finally {
-      const left = (this.#making.get(request.name) ?? 1) - 1;
-      if (left > 0) this.#making.set(request.name, left);
-      else this.#making.delete(request.name);
+    } catch (cause) {
+      registry.dropToken(this.#db, request.tokenId);
+      throw cause;
     }
     return { ok: true };
   }
@@ -225,37 +218,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 
   /** Takes up every change that has no report yet. */
   override async alarm(): Promise<void> {
-    const open = this.#db.all<ReceiptRow>("SELECT * FROM receipts WHERE report IS NULL");
-    await Promise.all(open.map((row) => this.#run(row)));
-  }
-
-  /** Stores that the change is under way, records it, carries it out, stores the receipt. */
-  async #begin(change: { kind: Receipt["kind"]; target: string; by: string }, audit: AuditKind): Promise<Receipt> {
-    const id = `rcpt_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}` as ReceiptId;
-    const version = this.#current()?.version ?? 0;
-    const now = Date.now();
-    this.#db.run("INSERT INTO receipts VALUES (?, ?, ?, ?, ?, ?, NULL)", id, change.kind, change.target, version, now, change.by);
-    await this.ctx.storage.setAlarm(now + RESUME_MS);
-    await this.#record(audit, { receipt: id, kind: change.kind, target: change.target, version, by: change.by });
-    return this.#run({ id, ...change, version, at: now, report: null });
-  }
-
-  #run(row: ReceiptRow): Promise<Receipt> {
-    const running = this.#running.get(row.id);
-    if (running !== undefined) return running;
-    const work = this.#carryOut(row).finally(() => this.#running.delete(row.id));
-    this.#running.set(row.id, work);
-    // The change completes even if whoever asked is gone (CONTRACT "The receipt").
-    this.ctx.waitUntil(work.catch(() => undefined));
-    return work;
-  }
-
-  async #carryOut(row: ReceiptRow): Promise<Receipt> {
-    const startedAt = Date.now();
-    const report = await this.#effect(row);
-    const timed = { ...report, slowestMs: Math.max(report.slowestMs, Date.now() - startedAt) };
-    this.#db.run("UPDATE receipts SET report = ? WHERE id = ?", JSON.stringify(timed), row.id);
-    return finished(row, timed);
+    await this.#changes.resume();
   }
 
   async #effect(row: ReceiptRow): Promise<CutReport> {
@@ -345,11 +308,9 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 
   #insertVersion(request: { document: PolicyDocument; text: string; namesOperator: boolean }, by: string, now: number): number {
     const version = (this.#current()?.version ?? 0) + 1;
-    const canonical = canonicalDocument(request.document);
-    const digest = createHash("sha256").update(canonical).digest("base64url");
     this.#db.run(
       "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)",
-      version, digest, request.text, JSON.stringify(request.document), now, by, request.namesOperator ? 1 : 0,
+      version, digestOf(request.document), request.text, JSON.stringify(request.document), now, by, request.namesOperator ? 1 : 0,
     );
     return version;
   }
@@ -378,6 +339,11 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return first.signKeySet(keys, Math.floor(Date.now() / 1000));
   }
 
+  /** A policy is on record before it is live; whatever takes trust away, once it did. */
+  async #recordChange({ id, kind, target, version, by }: ReceiptRow): Promise<void> {
+    if (kind !== "policy") await this.#record("revocation", { receipt: id, kind, target, version, by });
+  }
+
   #record(kind: AuditKind, data: Record<string, string | number | undefined>): Promise<void> {
     return recordNow(this.env, CONTROL_AUDIT_NAME, { id: `a_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`, at: Date.now(), kind, data });
   }
@@ -386,8 +352,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 /** The name by which a service token's session object is found. */
 const serviceSession = (tokenId: string): string => `service:${tokenId}`;
 
-function finished(row: ReceiptRow, report: CutReport): Receipt {
-  const { id, kind, target, version, at } = row;
-  return { id, kind, target, version, at, report, complete: report.unconfirmed.length === 0 };
+function digestOf(document: PolicyDocument): string {
+  return createHash("sha256").update(canonicalDocument(document)).digest("base64url");
 }
 

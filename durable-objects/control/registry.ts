@@ -47,6 +47,11 @@ export function addService(
   db.run("INSERT INTO services VALUES (?, ?, ?, ?, ?, NULL)", one.tokenId, one.name, one.sid, one.createdAt, one.expiresAt);
 }
 
+/** A token that could not be made takes no place. */
+export function dropToken(db: Database, tokenId: string): void {
+  db.run("DELETE FROM services WHERE token_id = ?", tokenId);
+}
+
 export function services(db: Database): readonly ServiceRecord[] {
   return db.all<ServiceRow>("SELECT * FROM services ORDER BY name, created_at").map((row) => ({
     name: row.name,

@@ -101,7 +101,8 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
       issuer: question.issuer,
       assert: true,
       user: {
-        sub: display.sub,
+        // Ours, not the provider's: the same for ever, and never another provider's or a service's.
+        sub: state.subject.kind === "service" ? `service:${state.subject.id}` : state.subject.id,
         ...(display.email === undefined ? {} : { email: display.email }),
         ...(Array.isArray(groups) ? { groups: groups as string[] } : {}),
         ...(amr === undefined ? {} : { amr }),

@@ -72,6 +72,12 @@ export class Admissions {
       if (log.overloaded) return { code: "overloaded", policyVersion: hold.version };
       const policy = await hold.fresh(Date.now);
       if (policy === undefined) return { code: "unavailable", policyVersion: hold.version, detail: "no policy" };
+      // The edge acted on an older document: its settings of the app may be old too (M7).
+      if (open.stamp.policyVersion < policy.version) return { code: "stale", policyVersion: policy.version };
+      if (open.stamp.policyVersion > policy.version) {
+        await hold.renew(Date.now);
+        continue;
+      }
       const link = links.choose();
       if (link === undefined) return { code: "no_connector", policyVersion: policy.version };
       const known = await this.#known(open, policy, link, holds);
@@ -184,6 +190,7 @@ export function factsOf(lease: HeldLease | undefined, connection: { readonly [na
   return {
     subject: snapshot.subject,
     known: { ...snapshot.facts, ...connection },
-    session: { startedAt: at(snapshot.startedAt), lastActiveAt: at(lease.lastActiveAt) },
+    // A service's token has an end of its own; `session:` limits are a person's (P13, P19).
+    ...(snapshot.subject.kind === "user" ? { session: { startedAt: at(snapshot.startedAt), lastActiveAt: at(lease.lastActiveAt) } } : {}),
   };
 }

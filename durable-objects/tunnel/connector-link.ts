@@ -13,6 +13,7 @@ import { MAX_CUT_IDS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } f
 import { Mux } from "../../protocol/mux.ts";
 import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
 import { signStreamOpen } from "../../protocol/stream-mac.ts";
+import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import { within } from "../within.ts";
 import type { ConnectorAttachment } from "./attachments.ts";
 
@@ -24,6 +25,8 @@ export interface StreamSink {
   writable(): void;
 }
 
+/** From here on admissions that ran out are forgotten. */
+const MAX_ADMISSIONS_COUNT = 1_024;
 /** Received and not yet taken by clients, per connector: an isolate has 128 MB for all its lanes (M11). */
 const MAX_LINK_BUFFERED_BYTES = 16 * 1024 * 1024;
 
@@ -38,7 +41,8 @@ export class ConnectorLink {
   readonly #clock: () => number;
   readonly #sinks = new Map<number, StreamSink>();
   readonly #cuts = new Map<string, (acknowledged: boolean) => void>();
-  readonly #admissions = new Set<string>();
+  /** Digests that were sent on this socket, and when: an admission is named only while it is valid. */
+  readonly #admissions = new Map<string, number>();
   #unknown = 0;
   #cutNumber = 0;
 
@@ -97,12 +101,20 @@ export class ConnectorLink {
     const json = openHeadJson(head);
     if (!json.ok) return false;
     if (!this.#admissions.has(head.admission)) {
-      this.#admissions.add(head.admission);
+      this.#remember(head.admission);
       this.#text(encodeControl({ t: "admission", jws: admission }));
     }
     const mac = signStreamOpen(hmacSha256, this.#mac, head.n, json.value);
     const frame = frameOpenHead(json.value, mac);
     return this.mux.write(id, frame) === frame.length;
+  }
+
+  #remember(digest: string): void {
+    const now = this.#clock();
+    if (this.#admissions.size >= MAX_ADMISSIONS_COUNT) {
+      for (const [sent, at] of this.#admissions) if (now - at > LEASE_WAIT_MS) this.#admissions.delete(sent);
+    }
+    this.#admissions.set(digest, now);
   }
 
   write(id: number, bytes: Uint8Array): number {

@@ -8,7 +8,7 @@ import { CLOSE_CODES, closeReason, sendableCloseCode } from "../../protocol/clos
 import { encodeControl } from "../../protocol/control.ts";
 import { HANDSHAKE_MS, KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
 import { SUBPROTOCOL } from "../../protocol/hello.ts";
-import { type ObjectEnv, signerName } from "../bindings.ts";
+import { CONTROL_NAME, type ObjectEnv, signerName } from "../bindings.ts";
 import { readAttachment } from "./attachments.ts";
 import { ConnectorLink } from "./connector-link.ts";
 import { beginHandshake, type Handshake, refuseText, verifyHandshake } from "./handshake.ts";
@@ -97,13 +97,16 @@ export class ConnectorLinks {
     if (policy === undefined) return this.#refuse(socket, "no_policy", "no policy is live; try again");
     const { site, lane, connector } = handshake.context;
     const signer = this.#env.SIGNER.getByName(signerName(connector));
-    const [signature, config] = await Promise.all([
+    const control = this.#env.CONTROL.getByName(CONTROL_NAME);
+    // Asked after the lane's lease on the policy: a revocation from then on is told to this lane, one before shows here.
+    const [known, signature, config] = await Promise.all([
+      control.connector(connector),
       signer.signLane({ transcript: verified.transcript, site, lane }),
       signer.signSiteConfig({ site, version: policy.version, config: siteConfig(policy.document, site) }),
     ]);
     // The socket may have gone, run out of time, or lost its right meanwhile.
     if (this.#handshakes.get(socket) !== handshake) return;
-    if (this.#barred.has(connector)) return this.drop(socket, CLOSE_CODES.connector_revoked.code, CLOSE_CODES.connector_revoked.meaning);
+    if (known === undefined || known.record.revokedAt !== undefined || this.#barred.has(connector)) return this.drop(socket, CLOSE_CODES.connector_revoked.code, CLOSE_CODES.connector_revoked.meaning);
     this.#handshakes.delete(socket);
     for (const other of this.all()) {
       // One that drains lets its streams finish and closes by itself.

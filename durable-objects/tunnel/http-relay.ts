@@ -3,6 +3,7 @@
  * credit, both held while the lane may not pass them (M4). A broken transfer is an error at
  * both ends, never a short success. Not the decision and not the headers.
  */
+import { BODY_IDLE_MS } from "../../protocol/deadlines.ts";
 import { HeadReader, type AnswerHead, parseAnswerHead } from "../../protocol/head.ts";
 import type { ConnectorLink, StreamSink } from "./connector-link.ts";
 import type { CutReason, LiveStream } from "./live-stream.ts";
@@ -20,8 +21,6 @@ export interface Lane {
 
 export type Answer = AnswerHead | { readonly broken: CutReason | "reset" | "protocol" };
 
-/** A body without a byte for this long is broken off: a vanished client is noticed only by a write (M15). */
-export const BODY_IDLE_MS = 600_000;
 /** An event stream gets a comment when it was quiet for this long, which shows whether the client is there. */
 export const HEARTBEAT_MS = 20_000;
 /** What is read of an upload after the app has answered without it, so that the answer is not lost. */

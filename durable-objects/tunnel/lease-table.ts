@@ -62,7 +62,8 @@ export class LeaseTable {
 
   lease(sid: SessionId, now: number): HeldLease | undefined {
     const held = this.#leases.get(sid);
-    return held !== undefined && now < held.until ? held : undefined;
+    // Exact, whatever alarm is late: no lease outlives its session (class H).
+    return held !== undefined && now < held.until && now < held.snapshot.endsAt ? held : undefined;
   }
 
   /** The last word of the session, even when its lease ran out: good for reports, never for passing bytes. */

@@ -41,7 +41,11 @@ export class PolicyHold {
 
   /** The policy under a live lease; undefined when control cannot be asked or nothing is live. */
   fresh(clock: () => number): Promise<CompiledPolicy | undefined> {
-    if (this.isFresh(clock())) return Promise.resolve(this.#load());
+    return this.isFresh(clock()) ? Promise.resolve(this.#load()) : this.renew(clock);
+  }
+
+  /** Asks control, whatever lease is left: somebody knows of a newer version. */
+  renew(clock: () => number): Promise<CompiledPolicy | undefined> {
     this.#asking ??= this.#renew(clock).finally(() => {
       this.#asking = undefined;
     });

@@ -42,6 +42,8 @@ export interface ConnectContext {
 }
 
 export type RefusalCode =
+  /** The edge's document is not the newest: it reads the newest and asks again. */
+  | "stale"
   | "denied"
   | "step_up"
   | "revoked"

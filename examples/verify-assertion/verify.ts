@@ -23,7 +23,13 @@ export function assertionVerifier(
   return async (assertion) => {
     if (assertion === undefined) return undefined;
     try {
-      const { payload } = await jwtVerify(assertion, keys, { issuer: launcher, audience: app, requiredClaims: ["exp", "sub"] });
+      const { payload } = await jwtVerify(assertion, keys, {
+        issuer: launcher,
+        audience: app,
+        algorithms: ["ES256"],
+        typ: "postern-assertion+jwt",
+        requiredClaims: ["exp", "sub"],
+      });
       return {
         subject: payload.sub ?? "",
         email: typeof payload["email"] === "string" ? payload["email"] : undefined,

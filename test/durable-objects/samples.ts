@@ -49,6 +49,7 @@ export const question = (more: Partial<LeaseQuestion> = {}): LeaseQuestion => ({
   policyVersion: 1,
   issuer: "https://access.example.com",
   lastActiveAt: 0,
+  usedBytes: 0,
   connection: {},
   ...more,
 });

@@ -62,7 +62,8 @@ export async function connect(x: Exchange): Promise<Response> {
     keySet: known.keySet,
   };
   // The first call for a lane comes from its connector, so that the object lives near it.
-  return x.env.TUNNEL.getByName(laneName(record.site, lane)).fetch(
+  const region = x.policy?.document.sites.find((one) => one.id === record.site)?.region;
+  return x.env.TUNNEL.getByName(laneName(record.site, lane), region === undefined ? {} : { locationHint: region }).fetch(
     new Request("https://lane.internal/", { headers: { upgrade: "websocket", [CONNECT_HEADER]: JSON.stringify(context) } }),
   );
 }

@@ -52,7 +52,8 @@ export function signIn(x: Exchange): Promise<Response> {
 /** GET /.postern/continue?code&to on an app's host: the code becomes this host's cookie. */
 export async function redeem(x: Exchange): Promise<Response> {
   const query = new URLSearchParams(x.url.query);
-  const code = parseOneTimeCode(query.get("code") ?? "");
+  const [given = "", ...more] = query.getAll("code");
+  const code = more.length > 0 ? undefined : parseOneTimeCode(given);
   const to = ownPath(x, query.get("to"));
   const nonce = cookieOf(x.request, NONCE_COOKIE);
   const nonceHash = nonce === undefined ? undefined : await hashHostNonce(nonce);

@@ -9,7 +9,7 @@ vi.mock("cloudflare:workers", async () => import("../durable-object.ts"));
 const event = (id: string): AuditEvent => ({ id, at: T0, kind: "decision", data: { id } });
 function shard(): { audit: Audit; storage: ObjectStorage } {
   const storage = new ObjectStorage();
-  return { storage, audit: new Audit({ storage } as unknown as DurableObjectState, {} as never) };
+  return { storage, audit: Reflect.construct(Audit, [{ storage }, {}]) as Audit };
 }
 
 describe("a shard", () => {

@@ -58,7 +58,7 @@ describe("the chain of records (promise 8)", () => {
       fc.property(fc.nat({ max: 9 }), fc.constantFrom("data", "at", "id", "writer", "n", "hash"), fc.string({ minLength: 1 }), (at, field, salt) => {
         const record = TEN[at];
         if (record === undefined) return;
-        const change = { data: { note: `${String(record.data["note"])}${salt}` }, at: record.at + salt.length, id: record.id + salt, writer: record.writer + salt, n: record.n + salt.length, hash: record.hash + salt };
+        const change = { data: { ...record.data, more: salt }, at: record.at + salt.length, id: record.id + salt, writer: record.writer + salt, n: record.n + salt.length, hash: record.hash + salt };
         const verdict = verifyChain(replaced(at, { [field]: change[field] }), sha256);
         expect(verdict.broken.length).toBeGreaterThan(0);
       }),

@@ -73,7 +73,7 @@ export class Deployment {
     return {
       placeOf,
       getByName: (name: string) => stub(placeOf(name)),
-      get: (id: object) => stub(placeOf(String(id))),
+      get: (id: { toString: () => string }) => stub(placeOf(id.toString())),
       idFromName: (name: string) => idOf(createHash("sha256").update(name).digest("hex")),
       idFromString: idOf,
       newUniqueId: () => idOf((++this.#sessions).toString(16).padStart(64, "0")),

@@ -11,7 +11,7 @@ import { Deployment, inWorld } from "./objects.ts";
 import { type Faults, type Instance, type Place, seeded, World } from "./world.ts";
 
 const PEOPLE = [`u_${"A".repeat(43)}`, `u_${"B".repeat(43)}`];
-const SITE_OF: Readonly<Record<string, string>> = { wiki: "berlin", crm: "paris" };
+export const SITE_OF: Readonly<Record<string, string>> = { wiki: "berlin", crm: "paris" };
 
 function document(withCrm: boolean): PolicyDocument {
   const parsed = parseDocument(`version: 1
@@ -26,7 +26,41 @@ policies: [{ id: all, effect: allow, apps: [wiki${withCrm ? ", crm" : ""}], when
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
   return parsed.value.document;
 }
-const DOCUMENTS = { both: document(true), wikiOnly: document(false) };
+export const DOCUMENTS = { both: document(true), wikiOnly: document(false) };
+
+/** What the edge hands a lane with a request: the n-th one, of this session, for this app. */
+export function openRequest(n: number, sid: string, app: string): { id: string; request: Request } {
+  const id = `r_${String(n).padStart(22, "0")}`;
+  const open: OpenContext = {
+    v: 1,
+    request: id as never,
+    site: SITE_OF[app] as never,
+    lane: 0,
+    sid: sid as never,
+    ask: { app: app as never, protocol: "http", method: "GET", path: "/" },
+    stamp: { epoch: 1, policyVersion: 1 },
+    connection: {},
+    issuer: "https://access.example.com",
+    method: "GET",
+    target: "/",
+    headers: [],
+    publicOrigin: `https://${app}.access.example.com`,
+    body: "none",
+  };
+  return { id, request: new Request("https://lane.internal/", { headers: { [OPEN_HEADER]: JSON.stringify(open) } }) };
+}
+
+/** A person's sign-in as the edge sends it; `attemptStartedAt` by the edge's own clock. */
+export function signInRequest(user: string, now: number, attemptStartedAt: number): ReturnType<typeof signInOf> {
+  return signInOf({
+    owner: user,
+    subject: { kind: "user", id: user },
+    facts: { provider: { value: "corp", source: "corp", observedAt: T0 as never } },
+    attemptStartedAt,
+    endsAt: now + 8 * HOUR,
+    credential: credential({ expiresAt: now + 8 * HOUR }),
+  });
+}
 
 interface Attempt {
   readonly user: string;
@@ -124,16 +158,7 @@ class Play {
     const user = this.#world.pick(PEOPLE) ?? "";
     const attempt: Attempt = { user, startedAt: this.#world.now };
     this.#attempts.push(attempt);
-    const secret = credential({ expiresAt: this.#world.now + 8 * HOUR });
-    const request = signInOf({
-      owner: user,
-      subject: { kind: "user", id: user },
-      facts: { provider: { value: "corp", source: "corp", observedAt: T0 as never } },
-      // The edge's own clock stamped the attempt.
-      attemptStartedAt: this.#world.now + this.#world.below(4_001) - 2_000,
-      endsAt: this.#world.now + 8 * HOUR,
-      credential: secret,
-    });
+    const request = signInRequest(user, attempt.startedAt, attempt.startedAt + this.#world.below(4_001) - 2_000);
     this.#ask<{ ok: true; sid: string } | { ok: false }>(this.#deployment.user(user), "signIn", [request], ({ value }) => {
       if (value?.ok === true) attempt.sid = value.sid;
     });
@@ -144,26 +169,8 @@ class Play {
     const sid = this.#world.pick(this.#attempts.filter((one) => one.sid !== undefined && (mayBeOver || !this.#over.has(one.sid))))?.sid;
     const app = this.#world.pick(Object.keys(SITE_OF));
     if (sid === undefined || app === undefined) return;
-    const site = SITE_OF[app] ?? "";
-    const id = `r_${String(++this.#requests).padStart(22, "0")}`;
-    const open: OpenContext = {
-      v: 1,
-      request: id as never,
-      site: site as never,
-      lane: 0,
-      sid: sid as never,
-      ask: { app: app as never, protocol: "http", method: "GET", path: "/" },
-      stamp: { epoch: 1, policyVersion: 1 },
-      connection: {},
-      issuer: "https://access.example.com",
-      method: "GET",
-      target: "/",
-      headers: [],
-      publicOrigin: `https://${app}.access.example.com`,
-      body: "none",
-    };
-    const request = new Request("https://lane.internal/", { headers: { [OPEN_HEADER]: JSON.stringify(open) } });
-    const lane = this.#deployment.lane(site);
+    const { id, request } = openRequest(++this.#requests, sid, app);
+    const lane = this.#deployment.lane(SITE_OF[app] ?? "");
     const handedOver = (value: unknown, instance: Instance): void => {
       if (!(value instanceof Response) || instance.dead) return;
       if (value.headers.has(REFUSAL_HEADER) || value.body === null) return void this.#refused++;

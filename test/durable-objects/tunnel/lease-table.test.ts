@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { LEASE_HOLD_MS, LEASE_WAIT_MS } from "../../../durable-objects/lease-terms.ts";
+import { LEASE_HOLD_MS } from "../../../durable-objects/lease-terms.ts";
 import { create, end, lease as grant, type SessionState, snapshot } from "../../../durable-objects/session/machine.ts";
 import type { LeaseAnswer } from "../../../durable-objects/session/rpc.ts";
 import { type AdmissionKey, LeaseTable } from "../../../durable-objects/tunnel/lease-table.ts";
@@ -11,6 +11,7 @@ const yes = (epoch: number, lastActiveAt = T0): LeaseAnswer => ({
   snapshot: { ...snapshot(create(SID, signIn(), T0)), epoch, lastActiveAt },
   admitted: { admission: "jws", digest: "digest", assertion: "", usableMs: LEASE_HOLD_MS },
   firstGrant: epoch === 1,
+  usedBytes: 0,
 });
 
 /** A session whose answers the test hands out one by one. */

@@ -17,6 +17,7 @@ const stream = (id: string, sid: SessionId | undefined, more: Partial<LiveStream
   policyVersion: 1,
   bytesIn: 3,
   bytesOut: 4,
+  bytesTold: 0,
   held: false,
   cut: () => 0,
   ...more,

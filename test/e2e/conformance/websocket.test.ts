@@ -70,10 +70,15 @@ interface Dial {
   readonly as?: "token" | "cookie" | "nobody";
 }
 const DEADLINE_MS = 10_000;
+/**
+ * How long the client waits for the end of TCP after the close frame. workerd ends it 10 s later
+ * when the client never sent a message; the frame itself is there at once, and a browser waits 2 s.
+ */
+const FIN_WAIT_MS = 200;
 
 function dial(path: string, { app = "own", protocols = [], origin: from, as = "token" }: Dial = {}): WebSocket {
   const credential = as === "token" ? { authorization: `Bearer ${edge.token}` } : as === "cookie" ? { cookie: alice.cookieHeader(`http://${edge.hostOf(app)}/`) } : {};
-  const socket = new WebSocket(`ws://127.0.0.1:${edge.port}${path}`, [...protocols], { headers: { host: edge.hostOf(app), ...credential, ...(from === undefined ? {} : { origin: from }) }, handshakeTimeout: DEADLINE_MS, maxPayload: 4 * 1024 * 1024 });
+  const socket = new WebSocket(`ws://127.0.0.1:${edge.port}${path}`, [...protocols], { headers: { host: edge.hostOf(app), ...credential, ...(from === undefined ? {} : { origin: from }) }, handshakeTimeout: DEADLINE_MS, ...{ closeTimeout: FIN_WAIT_MS }, maxPayload: 4 * 1024 * 1024 });
   socket.on("error", () => undefined);
   return socket;
 }

@@ -7,7 +7,7 @@ import { toBase64Url } from "../../../core/bytes.ts";
 import { sleepUntil } from "./instants.ts";
 import { type Held, type KindName, KINDS, operatorTokenOf, type Wish } from "./kinds.ts";
 import type { Ground } from "./matrix-ground.ts";
-import { beginSignIn, signInAs } from "./people-edge.ts";
+import { beginSignIn, type SignedIn, signInAs } from "./people-edge.ts";
 import { type Answered, ask, type HeaderLines, upgrade } from "./plain-request.ts";
 import { FormBrowser } from "../../start/form-browser.ts";
 import { plantCookie } from "./plant-cookie.ts";
@@ -58,7 +58,7 @@ export class Checker {
   at(kind: KindName, headers: HeaderLines, query = ""): Promise<string> {
     const { place } = KINDS[kind];
     const admin = `${this.ground.launcher}/.postern/api/v1/policy`;
-    return this.outcome((mark) => ask({ url: (place === "admin" ? admin : this.ground.at("alpha", `/${mark}`)) + query, headers }));
+    return this.outcome((mark) => ask({ url: (place === "admin" ? admin : place === "launcher" ? `${this.ground.launcher}/` : this.ground.at("alpha", `/${mark}`)) + query, headers }));
   }
 
   /** What a short-lived one answers a second before its end, at its end and a second after. */
@@ -117,22 +117,24 @@ export class Checker {
   async #shortSession(): Promise<Readonly<Record<string, Held>>> {
     const { ground } = this;
     await ground.ops.apply(`${ground.document}\ndefaults: { session: { max: 5s } }\n`);
-    try {
-      const user = ground.freshPerson();
-      ground.issuer.people.set(user, { groups: ["admins"] });
-      const person = await signInAs(ground, user, ground.at("alpha"));
-      const operator = await operatorTokenOf(ground, person);
-      const me = await ask({ url: `${ground.launcher}/.postern/me`, headers: [["Cookie", person.browser.cookieHeader(ground.launcher)]] });
-      const expiresAt = Date.parse((JSON.parse(me.text) as { expires_at: string }).expires_at);
-      const [launcher, app] = await Promise.all([this.shared("launcher cookie"), this.shared("app cookie")]);
-      return {
-        "launcher cookie": { ...launcher, value: person.cookie(ground.launcher), expiresAt },
-        "app cookie": { ...app, value: person.cookie(ground.at("alpha")), expiresAt },
-        "operator token": { ...operator, expiresAt },
-      };
-    } finally {
-      await ground.ops.apply(ground.document);
-    }
+    const short = await this.#signInBriefly().finally(() => ground.ops.apply(ground.document));
+    const [launcher, app] = await Promise.all([this.shared("launcher cookie"), this.shared("app cookie")]);
+    const { person, operator, expiresAt } = short;
+    return {
+      "launcher cookie": { ...launcher, value: person.cookie(ground.launcher), expiresAt },
+      "app cookie": { ...app, value: person.cookie(ground.at("alpha")), expiresAt },
+      "operator token": { ...operator, expiresAt },
+    };
+  }
+
+  async #signInBriefly(): Promise<{ readonly person: SignedIn; readonly operator: Held; readonly expiresAt: number }> {
+    const { ground } = this;
+    const user = ground.freshPerson();
+    ground.issuer.people.set(user, { groups: ["admins"] });
+    const person = await signInAs(ground, user, ground.at("alpha"));
+    const operator = await operatorTokenOf(ground, person);
+    const me = await ask({ url: `${ground.launcher}/.postern/me`, headers: [["Cookie", person.browser.cookieHeader(ground.launcher)]] });
+    return { person, operator, expiresAt: Date.parse((JSON.parse(me.text) as { expires_at: string }).expires_at) };
   }
 }
 
@@ -157,10 +159,11 @@ async function afterwards(checker: Checker, kind: KindName, change: (held: Held)
   return checker.present(held);
 }
 
+/** The holder signs out: with the credential itself, or in the browser that it came of. */
 async function signOutWith(ground: Ground, held: Held, kind: KindName): Promise<void> {
-  const { place } = KINDS[kind];
-  const origin = place === "alpha" ? ground.at("alpha", "") : ground.launcher;
-  const carried = kind === "operator token" ? ([["Cookie", held.person?.browser.cookieHeader(ground.launcher) ?? ""]] as const) : held.carry(held.value);
+  const own = KINDS[kind].place !== "elsewhere";
+  const origin = KINDS[kind].place === "alpha" ? ground.at("alpha", "") : ground.launcher;
+  const carried: HeaderLines = own ? held.carry(held.value) : [["Cookie", held.person?.browser.cookieHeader(ground.launcher) ?? ""]];
   const answer = await ask({ url: `${origin}/.postern/logout`, method: "POST", headers: [["Origin", origin], ...carried] });
   if (answer.status !== 200) throw new Error(`signing out answered ${answer.status} ${answer.code}`);
 }
@@ -243,10 +246,8 @@ export const CHECKS = {
     return checker.present(held, held.value.slice(0, -1));
   },
   "twice (tossed)": async (checker, kind) => {
-    const held = await checker.shared(kind);
-    const { place } = KINDS[kind];
-    const url = place === "launcher" ? `${checker.ground.launcher}/` : place === "admin" ? `${checker.ground.launcher}/.postern/api/v1/policy` : checker.ground.at("alpha");
-    return checker.outcome((mark) => ask({ url: url + (place === "alpha" || place === "elsewhere" ? mark : ""), headers: doubled(held.carry(held.value)) }));
+    const held = await checker.fresh(kind);
+    return held.presentTwice === undefined ? checker.at(kind, doubled(held.carry(held.value))) : checker.outcome(held.presentTwice);
   },
   "planted before a sign-in": planted,
   "after signing out": (checker, kind) => afterwards(checker, kind, (held) => signOutWith(checker.ground, held, kind)),
@@ -271,11 +272,11 @@ export const CHECKS = {
   },
   "beside another Authorization": async (checker, kind) => {
     const held = await checker.shared(kind);
-    return checker.at(kind, [["Authorization", `Bearer ${held.value}`], ["Authorization", "Bearer somebody-elses"]]);
+    return checker.at(kind, [...held.carry(held.value), ["Authorization", "Bearer somebody-elses"]]);
   },
   "in the query": async (checker, kind) => {
     const held = await checker.shared(kind);
-    const query = new URLSearchParams(["access_token", "token", "code", "key", "client_secret", "__Host-postern"].map((name) => [name, held.value]));
+    const query = new URLSearchParams(Object.fromEntries(["access_token", "token", "code", "key", "client_secret", "__Host-postern"].map((name) => [name, held.value])));
     return checker.at(kind, [], `?${query.toString()}`);
   },
   "a second time": async (checker, kind) => {

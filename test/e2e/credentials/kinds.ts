@@ -21,6 +21,8 @@ export interface Held {
   readonly carry: (value: string) => HeaderLines;
   /** Presents a value at the kind's own place; `mark` tells the request apart at the app. `now`: for what is verified here. */
   readonly present: (value: string, mark: string, now?: number) => Promise<Answered>;
+  /** The same, given twice in the one request; absent: its header lines are repeated. */
+  readonly presentTwice?: () => Promise<Answered>;
   readonly sid?: string;
   readonly email?: string;
   readonly service?: string;
@@ -142,7 +144,7 @@ async function approvedDevice(ground: Ground, person: SignedIn): Promise<string>
 }
 
 const redeemDevice = (ground: Ground, code: string): Promise<Answered> =>
-  formPost(`${ground.launcher}/.postern/token`, { grant_type: "urn:ietf:params:oauth:grant-type:device_code", device_code: code });
+  formPost(`${ground.launcher}/.postern/token`, `grant_type=urn:ietf:params:oauth:grant-type:device_code&device_code=${code}`);
 
 async function admin(ground: Ground, wish: Wish): Promise<SignedIn> {
   const user = wish.user ?? ground.freshPerson();
@@ -155,7 +157,7 @@ const deviceCode: Kind = {
   mint: async (ground, wish = {}) => {
     const person = await admin(ground, wish);
     const value = await approvedDevice(ground, person);
-    return { value, sid: person.sid, email: emailOf(person.user), person, carry: bearer, present: (code) => redeemDevice(ground, code) };
+    return { value, sid: person.sid, email: emailOf(person.user), person, carry: bearer, present: (code) => redeemDevice(ground, code), presentTwice: () => redeemDevice(ground, `${value}&device_code=${value}`) };
   },
 };
 
@@ -182,11 +184,12 @@ const setupToken: Kind = {
 
 const setupKey: Kind = {
   place: "elsewhere",
-  mint: async (ground) => ({
-    value: ground.setupKey,
-    carry: bearer,
-    present: (value) => ask({ url: `${ground.launcher}/.postern/api/v1/setup`, method: "POST", headers: [...bearer(value), ["Content-Type", "application/yaml"]], body: ground.document }),
-  }),
+  mint: async (ground) => {
+    const setUp = (headers: HeaderLines): Promise<Answered> =>
+      ask({ url: `${ground.launcher}/.postern/api/v1/setup`, method: "POST", headers: [...headers, ["Content-Type", "application/yaml"]], body: ground.document });
+    const value = ground.setupKey;
+    return { value, carry: bearer, present: (key) => setUp(bearer(key)), presentTwice: () => setUp([...bearer(value), ...bearer(value)]) };
+  },
 };
 
 const enrolToken: Kind = {
@@ -207,7 +210,8 @@ const handOffCode: Kind = {
     const mintedAt = Date.now();
     const nonce = cookieIn(browser, url, NONCE_COOKIE) ?? "";
     const present: Held["present"] = (value) => ask({ url: ground.at("alpha", `/.postern/continue?code=${value}&to=%2F`), headers: [["Cookie", `${NONCE_COOKIE}=${nonce}`]] });
-    return { value: arrival.stopped?.searchParams.get("code") ?? "", sid: person.sid, email: emailOf(user), person, expiresAt: mintedAt + 30_000, carry: bearer, present };
+    const value = arrival.stopped?.searchParams.get("code") ?? "";
+    return { value, sid: person.sid, email: emailOf(user), person, expiresAt: mintedAt + 30_000, carry: bearer, present, presentTwice: () => present(`${value}&code=${value}`, "") };
   },
 };
 
@@ -222,7 +226,8 @@ const loginStateCookie: Kind = {
     const name = /__Host-postern-login-[^=]+/.exec(browser.cookieHeader(ground.launcher))?.[0] ?? "";
     const callback = back.stopped?.href ?? "";
     const present: Held["present"] = (value) => ask({ url: callback, headers: [["Cookie", `${name}=${value}`]] });
-    return { value: cookieIn(browser, ground.launcher, name) ?? "", email: emailOf(user), carry: cookie(name), present };
+    const value = cookieIn(browser, ground.launcher, name) ?? "";
+    return { value, email: emailOf(user), carry: cookie(name), present, presentTwice: () => present(`${value}; ${name}=${value}`, "") };
   },
 };
 

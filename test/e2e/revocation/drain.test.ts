@@ -57,29 +57,4 @@ describe("SIGTERM of a connector", () => {
     await Promise.all(asking);
     expect([...statuses.keys()]).toEqual([200]);
   });
-
-  it("as the last one: new requests are 503 no_connector, and it breaks off what outlives its time, exit 0", async () => {
-    const { stack } = stage;
-    const runtime = JSON.parse(readFileSync(join(stack.stateDirectory, "second/runtime.json"), "utf8")) as { pid: number };
-    const crowd = await gather(8, stack.port, [alice.headers(stage.stamps)], { websocket: 4, events: 1, download: 1 });
-    const toldAt = performance.now();
-    process.kill(runtime.pid, "SIGTERM");
-    await until(async () => (await plain()).status === 503, "new requests are refused", 2_000);
-    expect(JSON.parse((await plain()).text)).toMatchObject({ error: { code: "no_connector" } });
-    expect(crowd.clients.filter((client) => client.endedAt !== undefined)).toEqual([]);
-    await until(() => crowd.clients.every((client) => client.endedAt !== undefined), "what lived on was broken off", EXIT_WITHIN_MS);
-    expect(performance.now() - toldAt).toBeGreaterThan(25_000);
-    expect(crowd.clients.filter((client) => client.kind !== "websocket").map((client) => client.end)).toEqual(["error", "error"]);
-    expect(crowd.clients.filter((client) => client.kind === "websocket").map((client) => client.end)).toEqual(["4502", "4502", "4502", "4502"]);
-    await until(() => !isAlive(runtime.pid), "it has exited", 3_000);
-  }, 60_000);
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -53,7 +53,7 @@ export async function liveCases(x: Exchange, policy: CompiledPolicy): Promise<{ 
       facts: {
         subject: one.subject,
         known: one.facts,
-        session: { startedAt: at(one.startedAt), lastActiveAt: at(x.now) },
+        ...(one.subject.kind === "user" ? { session: { startedAt: at(one.startedAt), lastActiveAt: at(x.now) } } : {}),
       },
       ask: { app: app.id, protocol: app.protocol, method: app.protocol === "tcp" ? "" : "GET", path: app.protocol === "tcp" ? "" : "/" },
     })),

@@ -1,0 +1,101 @@
+/**
+ * A deployment inside workerd for the tests of the objects: the real namespaces, a document with
+ * one site and two apps, and people who sign in. Holds no rule of Postern.
+ */
+import { env } from "cloudflare:workers";
+import { toBase64Url } from "../../core/bytes.ts";
+import type { AppId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
+import { at } from "../../core/time.ts";
+import type { ObjectEnv } from "../../durable-objects/bindings.ts";
+import { OPEN_HEADER, type OpenContext } from "../../durable-objects/tunnel/rpc.ts";
+import type { NewCredential, SignIn } from "../../durable-objects/user/rpc.ts";
+import { parseDocument, type PolicyDocument } from "../../policy/document.ts";
+
+/** The namespaces as the objects see each other. */
+export const objects = env as unknown as ObjectEnv;
+/** The same, with the stubs that the test runtime's functions take. */
+export const stubs = env;
+
+export const BERLIN = "berlin" as SiteId;
+export const ISSUER = "https://access.example.com";
+
+export function documentFor(apps: readonly string[]): { document: PolicyDocument; text: string } {
+  const text = `version: 1
+domain: access.example.com
+identity: { providers: [{ id: corp, issuer: "https://login.example.com", client_id: postern }] }
+sites: [{ id: berlin }]
+apps:
+  - { id: wiki, site: berlin, upstream: "http://10.0.0.5:8080" }
+  - { id: crm, site: berlin, upstream: "http://10.0.0.6:8080" }
+policies:
+  - { id: staff, effect: allow, apps: [${apps.join(", ")}], when: { provider: [corp] } }
+  - { id: robots, effect: allow, apps: [wiki], when: { service: [backup] } }
+  - { id: admins, effect: allow, apps: ["postern:admin"], when: { service: ["postern:setup"] }, limits: { role: operator } }
+`;
+  const parsed = parseDocument(text);
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
+  return { document: parsed.value.document, text };
+}
+
+export const randomText = (bytes: number): string => toBase64Url(crypto.getRandomValues(new Uint8Array(bytes)));
+
+/** Sets the deployment up; the document names an operator, so that a second setup is refused. */
+export async function setUp(apps: readonly string[] = ["wiki", "crm"]): Promise<void> {
+  const done = await objects.CONTROL.getByName("control").setup({ ...documentFor(apps), namesOperator: true, token: tokenOf() });
+  if (!done.ok) throw new Error(done.code);
+}
+
+export const tokenOf = (): { tokenId: string; hash: string; expiresAt: number } => ({ tokenId: randomText(16), hash: randomText(32), expiresAt: Date.now() + 3_600_000 });
+
+export const userId = (n = 0): string => `u_${String(n).padStart(43, "A")}`;
+
+export function signInOf(owner: string, more: Partial<SignIn> = {}): SignIn {
+  const now = Date.now();
+  return {
+    owner,
+    subject: { kind: "user", id: owner },
+    display: { sub: "ann", provider: "corp" },
+    facts: { provider: { value: "corp", source: "corp", observedAt: at(now) } },
+    attemptStartedAt: now,
+    endsAt: now + 8 * 3_600_000,
+    idleMs: 3_600_000,
+    credential: cookieOf("wiki"),
+    ...more,
+  };
+}
+
+export const HASH = "h".repeat(43);
+export const cookieOf = (app: string, hash = HASH): NewCredential => ({ kind: "cookie", audience: `host:${app}.access.example.com`, hash, expiresAt: Date.now() + 8 * 3_600_000 });
+
+/** Signs somebody in and answers the session's id. */
+export async function signedIn(owner = userId(), more: Partial<SignIn> = {}): Promise<SessionId> {
+  const done = await objects.USER.getByName(owner).signIn(signInOf(owner, more));
+  if (!done.ok) throw new Error(done.code);
+  return done.sid;
+}
+
+export const sessionOf = (sid: SessionId): ReturnType<ObjectEnv["SESSION"]["get"]> => objects.SESSION.get(objects.SESSION.idFromString(sid));
+export const sessionStub = (sid: SessionId): DurableObjectStub => stubs.SESSION.get(stubs.SESSION.idFromString(sid));
+export const laneStub = (lane = 0): DurableObjectStub => stubs.TUNNEL.getByName(`berlin/${lane}`);
+export const laneOf = (lane = 0): ReturnType<ObjectEnv["TUNNEL"]["getByName"]> => objects.TUNNEL.getByName(`berlin/${lane}`);
+
+/** A request for an app as the edge hands it to the lane. */
+export function openRequest(sid: SessionId, app = "wiki", protocol: "http" | "websocket" = "http", lane = 0): Request {
+  const open: OpenContext = {
+    v: 1,
+    request: `r_${randomText(16)}` as RequestId,
+    site: BERLIN,
+    lane,
+    sid,
+    ask: { app: app as AppId, protocol, method: "GET", path: "/" },
+    stamp: { epoch: 1, policyVersion: 1 },
+    connection: {},
+    issuer: ISSUER,
+    method: "GET",
+    target: "/",
+    headers: [],
+    publicOrigin: `https://${app}.access.example.com`,
+    body: "none",
+  };
+  return new Request("https://lane.internal/", { headers: { [OPEN_HEADER]: JSON.stringify(open), ...(protocol === "websocket" ? { upgrade: "websocket" } : {}) } });
+}
