@@ -30,7 +30,7 @@ apps:
 policies:
   - { id: staff, effect: allow, apps: [${apps.join(", ")}], when: { provider: [corp] } }
   - { id: robots, effect: allow, apps: [wiki], when: { service: [backup] } }
-  - { id: admins, effect: allow, apps: ["postern:admin"], when: { service: ["postern:setup"] }, limits: { role: operator } }
+  - { id: admins, effect: allow, apps: ["postern:admin"], when: { provider: [corp] }, limits: { role: operator } }
 `;
   const parsed = parseDocument(text);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));

@@ -51,7 +51,6 @@ log: { type: stdout, format: json, level: error }
 
 /** The tree of a child that npm is: its own folder, cache and settings; the registry behind Postern. */
 async function npm(folder: string, ...args: string[]): Promise<string> {
-  const cli = join(dirname(process.execPath), "npm");
   const child = spawn("npm", [...args, "--userconfig", join(state.path, "npmrc"), "--cache", join(state.path, "npm-cache"), "--no-audit", "--no-fund", "--no-update-notifier"], {
     cwd: folder,
     env: { ...plainEnvironment(), NODE_OPTIONS: `--require ${join(state.path, "resolver.cjs")}` },
@@ -62,7 +61,7 @@ async function npm(folder: string, ...args: string[]): Promise<string> {
   child.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
   const code = await new Promise<number | null>((ended) => child.on("close", ended));
-  if (code !== 0) throw new Error(`npm ${args.join(" ")} (${cli}) ended with ${code}:\n${said.replaceAll(token, "TOKEN")}`);
+  if (code !== 0) throw new Error(`npm ${args.join(" ")} ended with ${code}:\n${said.replaceAll(token, "TOKEN")}`);
   return said;
 }
 

@@ -78,7 +78,9 @@ describe("class J: how long a request is", () => {
     ["a body shorter than its length", ["Content-Length: 30"], "abc", { refused: [400, 502] }],
     ["a POST without any length", [], "", { body: "" }],
     ["a POST of length 0", ["Content-Length: 0"], "", { body: "" }],
-  ])("%s", (_title, headers, body, expected) => check(headers, body, expected));
+  ])("%s", async (_title, headers, body, expected) => {
+    await check(headers, body, expected);
+  });
 });
 
 describe("class J: chunks", () => {
@@ -100,7 +102,9 @@ describe("class J: chunks", () => {
     ["no last chunk", chunked, "3\r\nabc\r\n", BAD],
     ["trailers are dropped", chunked, "3\r\nabc\r\n0\r\nX-Postern-User: forged\r\nContent-Length: 9\r\n\r\n", { body: "abc" }],
     ["a request hidden after the last chunk is a request of its own, without a credential", chunked, `0\r\n\r\n${HIDDEN}`, { body: "" }],
-  ])("%s", (_title, headers, body, expected) => check(headers, body, expected));
+  ])("%s", async (_title, headers, body, expected) => {
+    await check(headers, body, expected);
+  });
 });
 
 describe("class J: header lines", () => {
@@ -116,7 +120,9 @@ describe("class J: header lines", () => {
     ["a space in the name", "X A: b"],
     ["a line that begins with a blank", " X-A: b"],
     ["a name above ASCII", "X-\xe9: b"],
-  ])("%s is refused by the runtime", (_title, header) => get([header], RUNTIME_400));
+  ])("%s is refused by the runtime", async (_title, header) => {
+    await get([header], RUNTIME_400);
+  });
 
   it("bare LF instead of CRLF is one request, written anew", async () => {
     const { hits } = await judge(edge, origin, bytesOf(edge, { line: "GET /x", headers: ["X-A: b\nX-B: c"] }).replaceAll("\r\n", "\n"), { passes: "GET /x" }, passed);
@@ -222,22 +228,30 @@ describe("class K: heads that are too large reach nobody", () => {
   });
 
   // The runtime's own limit for a head is near 128 KiB and ours is not far: both say the same.
-  it.each([100_000, 120_000, 127_000])("a URL of %i bytes is 414, whoever answers", (bytes) => judge(edge, origin, bytesOf(edge, { line: `GET /${"a".repeat(bytes)}` }), { refused: 414 }, passed));
+  it.each([100_000, 120_000, 127_000])("a URL of %i bytes is 414, whoever answers", async (bytes) => {
+    await judge(edge, origin, bytesOf(edge, { line: `GET /${"a".repeat(bytes)}` }), { refused: 414 }, passed);
+  });
 
   it("headers of 100 KB pass", async () => {
     const { hits } = await judge(edge, origin, bytesOf(edge, { line: "GET /x", headers: [padded(100_000)] }), { passes: "GET /x" }, passed);
     expect(valuesAt(hits[0], "x-pad")[0]).toHaveLength(100_000);
   });
 
-  it.each([MAX_HEADER_BYTES - 300, MAX_HEADER_BYTES, MAX_HEADER_BYTES + 200, 200_000, 1_000_000])("headers of %i bytes and the credential are 431", (bytes) => judge(edge, origin, bytesOf(edge, { line: "GET /x", headers: [padded(bytes)] }), { refused: 431 }, passed));
+  it.each([MAX_HEADER_BYTES - 300, MAX_HEADER_BYTES, MAX_HEADER_BYTES + 200, 200_000, 1_000_000])("headers of %i bytes and the credential are 431", async (bytes) => {
+    await judge(edge, origin, bytesOf(edge, { line: "GET /x", headers: [padded(bytes)] }), { refused: 431 }, passed);
+  });
 
   it.each([
     ["300 headers", Array.from({ length: 300 }, (_, i) => `X-${i}: 1`)],
     ["300 cookies", [`Cookie: ${Array.from({ length: 300 }, (_, i) => `c${i}=1`).join("; ")}`]],
     ["a cookie of 64 KiB", [`Cookie: c=${"1".repeat(64 * 1024)}`]],
-  ] as const)("%s are 431 headers_too_large", (_title, headers) => judge(edge, origin, bytesOf(edge, { line: "GET /x", headers }), { refused: 431, code: "headers_too_large" }, passed));
+  ] as const)("%s are 431 headers_too_large", async (_title, headers) => {
+    await judge(edge, origin, bytesOf(edge, { line: "GET /x", headers }), { refused: 431, code: "headers_too_large" }, passed);
+  });
 
-  it("a claimed number of cookie parts allocates nothing", () => judge(edge, origin, bytesOf(edge, { line: "GET /x", headers: ["Cookie: s_chunks=999999999"] }), { passes: "GET /x" }, passed));
+  it("a claimed number of cookie parts means nothing", async () => {
+    await judge(edge, origin, bytesOf(edge, { line: "GET /x", headers: ["Cookie: s_chunks=999999999"] }), { passes: "GET /x" }, passed);
+  });
 });
 
 describe("what reached an app", () => {
