@@ -12,6 +12,7 @@ import { parseConnectorId, parseSiteId } from "../core/ids.ts";
 import { at } from "../core/time.ts";
 import { generateConnectorKey } from "../identity/connector-proof.ts";
 import type { ConnectorKey } from "../identity/connector-proof.ts";
+import { MAX_LANES_COUNT } from "./lanes.ts";
 import { ENROLL_PROOF_TYPE } from "../identity/enroll-proof.ts";
 import { signStrict } from "../identity/strict-jws.ts";
 import type { AllowRule } from "./allow-list.ts";
@@ -41,8 +42,6 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 const ENROLL_MS = 20_000;
 /** Bounds what is read as a token. */
 const MAX_TOKEN_CHARS = 512;
-/** Lanes that a site may have: bounds what an edge makes a connector open. */
-const MAX_LANES_COUNT = 64;
 
 /** Enrols and returns what was stored. Throws Failure; nothing is written unless the edge said yes. */
 export async function enroll(asked: EnrollRequest, environment: Readonly<Record<string, string | undefined>>, now: () => number): Promise<ConnectorState> {

@@ -19,6 +19,7 @@ import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { PinnedKeys, pinKeySet } from "./pinned-keys.ts";
 import { readSiteConfig } from "./site-config.ts";
+import type { ConnectorState } from "./state.ts";
 import { loadState, readStateFile, removeStateFile, requirePrivate, serializeState, writeStateFile } from "./state.ts";
 
 export interface RunOptions {
@@ -45,12 +46,13 @@ export interface Running {
 /** Starts everything. Throws Failure if the state or the settings cannot be used. */
 export async function startConnector(options: RunOptions): Promise<Running> {
   const { log, now } = options;
-  const identity = await loadIdentity(options.state);
+  const stored = new StoredState(options.state);
+  const identity = await loadIdentity(options.state, stored);
   const { state } = identity;
   const route = edgeRoute(state.edge, options.environment, options.ca);
   const metrics = createMetrics();
   const apps = new AppDirectory(state.allow, options.resolve ?? systemResolver);
-  let lanes: readonly Lane[] = [];
+  const lanes: Lane[] = [];
   const health = new HealthChecks(({ app, up, detail }) => {
     log.info("health_changed", { app, up, detail });
     for (const lane of lanes) lane.reportHealth(app, up, detail);
@@ -64,21 +66,45 @@ export async function startConnector(options: RunOptions): Promise<Running> {
     if (read === undefined) return "shape";
     if (read.leftOut > 0) log.error("apps_unreadable", { count: read.leftOut, version: verified.value.version });
     apps.replace(verified.value.version, read.apps);
+    if (read.lanes !== undefined && read.lanes !== lanes.length) resize(read.lanes);
     return undefined;
   };
 
-  lanes = Array.from({ length: state.lanes }, (_, lane) => new Lane({
+  const makeLane = (lane: number): Lane => new Lane({
     lane, identity, route, apps, log, metrics, now, random: options.random, takeConfig,
     onWelcome: (welcomed) => {
       for (const { app, up, detail } of health.downNow()) welcomed.reportHealth(app, up, detail);
     },
-  }));
+  });
+  const { promise: allEnded, resolve: endWell, reject: endBadly } = Promise.withResolvers<void>();
+  let running = 0;
+  let draining = false;
+  const start = (lane: Lane): void => {
+    running++;
+    lane.run().then(() => {
+      running--;
+      if (running === 0) endWell();
+    }, endBadly);
+  };
+  /** The site has more lanes now, or fewer: those that are left over let their streams finish. */
+  const resize = (count: number): void => {
+    if (draining) return;
+    log.info("lanes_changed", { from: lanes.length, to: count });
+    stored.change({ lanes: count });
+    for (const left of lanes.splice(count)) left.drain();
+    while (lanes.length < count) {
+      const lane = makeLane(lanes.length);
+      lanes.push(lane);
+      start(lane);
+    }
+  };
+  while (lanes.length < state.lanes) lanes.push(makeLane(lanes.length));
   const server = await listen(options.metricsPort, metrics, lanes);
   writeStateFile(options.state, "runtime", { pid: process.pid, metrics: server.url, startedAt: new Date(now()).toISOString() });
   log.info("started", { connector: state.connector, site: state.site, lanes: state.lanes, edge: state.edge.host });
 
-  const work = Promise.all(lanes.map((lane) => lane.run()));
-  const ended = work.then(() => undefined).finally(() => {
+  for (const lane of lanes) start(lane);
+  const ended = allEnded.finally(() => {
     for (const lane of lanes) lane.destroy();
     health.stop();
     apps.retireAll();
@@ -90,6 +116,7 @@ export async function startConnector(options: RunOptions): Promise<Running> {
     ended,
     drain: () => {
       log.info("draining");
+      draining = true;
       for (const lane of lanes) lane.drain();
     },
   };
@@ -103,11 +130,31 @@ async function listen(port: number, metrics: ReturnType<typeof createMetrics>, l
   }
 }
 
-async function loadIdentity(directory: string): Promise<Identity> {
-  const state = loadState(directory);
+/** What enrolment left, with the changes that the edge made since; written whole each time. */
+class StoredState {
+  readonly #directory: string;
+  #state: ConnectorState;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    this.#state = loadState(directory);
+  }
+
+  get state(): ConnectorState {
+    return this.#state;
+  }
+
+  change(change: Partial<Pick<ConnectorState, "keySet" | "lanes">>): void {
+    this.#state = { ...this.#state, ...change };
+    writeStateFile(this.#directory, "connector", serializeState(this.#state));
+  }
+}
+
+async function loadIdentity(directory: string, stored: StoredState): Promise<Identity> {
+  const { state } = stored;
   requirePrivate(directory, "key");
   const key = await parseConnectorKey(readStateFile(directory, "key"));
   if (key === undefined) throw new Failure("key_damaged", "key.json holds no Ed25519 key", "it is damaged or was replaced", "enrol anew: postern-connector enroll … --replace");
-  const keys = new PinnedKeys(await pinKeySet(state.keySet), (jws) => writeStateFile(directory, "connector", serializeState({ ...state, keySet: jws })));
+  const keys = new PinnedKeys(await pinKeySet(state.keySet), (jws) => stored.change({ keySet: jws }));
   return { state, key, keys, instance: randomBytes(24).toString("base64url") };
 }

@@ -8,6 +8,7 @@ import type { AppId } from "../core/ids.ts";
 import type { SiteAppTls } from "../core/site-config.ts";
 import { flag, list, maybe, object, text, whole } from "../protocol/shape.ts";
 import type { Shape } from "../protocol/shape.ts";
+import { MAX_LANES_COUNT } from "./lanes.ts";
 import { parseUpstream } from "./upstream.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -54,10 +55,18 @@ const appShape = object({
   health: maybe(object({ path: text(2_048, /^\/[\x21-\x7e]*$/), every: whole(1_000, HOUR_MS), expect: maybe(whole(100, 599)) })),
 });
 
-const bodyShape = object({ apps: list((value: unknown) => value ?? null, MAX_APPS_COUNT) });
+const bodyShape = object({ lanes: maybe(whole(1, MAX_LANES_COUNT)), apps: list((value: unknown) => value ?? null, MAX_APPS_COUNT) });
 
-/** The readable apps by id, and how many were left out; undefined if it is no configuration at all. */
-export function readSiteConfig(config: unknown): { readonly apps: ReadonlyMap<AppId, App>; readonly leftOut: number } | undefined {
+export interface ReadSiteConfig {
+  /** How many lanes the site has; absent from an edge that does not say it. */
+  readonly lanes: number | undefined;
+  readonly apps: ReadonlyMap<AppId, App>;
+  /** Apps that could not be read. */
+  readonly leftOut: number;
+}
+
+/** The readable apps by id; undefined if it is no configuration at all. */
+export function readSiteConfig(config: unknown): ReadSiteConfig | undefined {
   const body = bodyShape(config);
   if (body === undefined) return undefined;
   const apps = new Map<AppId, App>();
@@ -67,7 +76,7 @@ export function readSiteConfig(config: unknown): { readonly apps: ReadonlyMap<Ap
     if (read === undefined || apps.has(read.id)) leftOut += 1;
     else apps.set(read.id, read);
   }
-  return { apps, leftOut };
+  return { lanes: body.lanes, apps, leftOut };
 }
 
 function readApp(value: unknown): App | undefined {

@@ -6,6 +6,8 @@
 import type { AppId } from "./ids.ts";
 
 export interface SiteConfigBody {
+  /** How many lanes the site has; a connector holds a socket to each. */
+  readonly lanes?: number;
   readonly apps: readonly SiteApp[];
 }
 

@@ -7,7 +7,7 @@ import type { JSONWebKeySet, JWK } from "jose";
 import type { AuthorizationServer } from "oauth4webapi";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
-import { HOUR_MS, MINUTE_MS, SECOND_MS } from "../core/time.ts";
+import { HOUR_MS, lasting, MINUTE_MS, SECOND_MS } from "../core/time.ts";
 import { fetchBounded, FetchRefused, JWKS_MAX_BYTES, PROVIDER_DEADLINE_MS } from "./bounded-fetch.ts";
 import { oidcProblem } from "./problems.ts";
 import type { OidcProblem } from "./problems.ts";
@@ -23,9 +23,11 @@ export const JWKS_TTL_MS = HOUR_MS;
 export const JWKS_REFETCH_MS = 30 * SECOND_MS;
 /**
  * Requests cannot wait for each other's answer, so those that come while the first is under way
- * may ask too, up to this many: sign-ins at a cold start succeed, floods stay small.
+ * may ask too, up to this many: floods stay small.
  */
 const JWKS_MAX_UNDER_WAY = 4;
+/** The others look again this often for what those have brought, so that a rush at a cold start succeeds. */
+const JWKS_LOOK_AGAIN_MS = lasting(50);
 /** Bounds the keys that one signature may be tried against. */
 const JWKS_MAX_KEYS = 64;
 
@@ -39,6 +41,24 @@ export async function providerKeys(
   io: OidcIo,
   renew: boolean,
 ): Promise<Result<CachedKeys, OidcProblem>> {
+  const since = io.now();
+  for (;;) {
+    const held = await keysNow(provider, as, io, renew);
+    if (held !== "busy") return held;
+    if (io.pause === undefined || io.now() - since >= PROVIDER_DEADLINE_MS) return err(noKeys(provider));
+    await io.pause(JWKS_LOOK_AGAIN_MS);
+  }
+}
+
+const noKeys = (provider: ProviderSettings): OidcProblem => oidcProblem(provider.id, "provider_unreachable", "no current keys");
+
+/** One look: the keys, a refusal, or "busy" when there are none yet and enough requests ask for them. */
+async function keysNow(
+  provider: ProviderSettings,
+  as: AuthorizationServer,
+  io: OidcIo,
+  renew: boolean,
+): Promise<Result<CachedKeys, OidcProblem> | "busy"> {
   const entry = cacheEntry(io.cache, provider.issuer);
   const now = io.now();
   const known = entry.keys;
@@ -49,7 +69,8 @@ export async function providerKeys(
   const underWay = (entry.keysUnderWay ?? []).filter((began) => now - began < PROVIDER_DEADLINE_MS);
   const answered = entry.keysAnsweredAt !== undefined && now - entry.keysAnsweredAt < JWKS_REFETCH_MS;
   if (answered || underWay.length >= JWKS_MAX_UNDER_WAY) {
-    return usable === undefined ? err(oidcProblem(provider.id, "provider_unreachable", "no current keys")) : ok(usable);
+    if (usable !== undefined) return ok(usable);
+    return answered ? err(noKeys(provider)) : "busy";
   }
   entry.keysUnderWay = [...underWay, now];
   const fetched = await fetchKeys(provider, as, io);

@@ -31,6 +31,8 @@ export interface OidcIo {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** A signal that aborts after this long; the platform's `AbortSignal.timeout` in production. */
   readonly deadline: (length: DurationMs) => AbortSignal;
+  /** Resolves after this long, on a timer of the request's own. Absent: nobody waits. */
+  readonly pause?: (length: DurationMs) => Promise<void>;
   readonly now: () => Millis;
   readonly cache: ProviderCache;
 }

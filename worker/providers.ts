@@ -15,6 +15,7 @@ export function oidcIo(env: Env): OidcIo {
   return {
     fetch: (url, init) => fetch(url, init),
     deadline: (length) => AbortSignal.timeout(length),
+    pause: (length) => new Promise((wake) => setTimeout(wake, length)),
     now: () => at(Date.now()),
     cache,
   };

@@ -21,6 +21,7 @@ export class ConnectorLinks {
   readonly #pingedAt: (socket: WebSocket) => number;
   readonly #links = new Map<WebSocket, ConnectorLink>();
   readonly #handshakes = new Map<WebSocket, Handshake>();
+  readonly #deadlines = new Map<WebSocket, ReturnType<typeof setTimeout>>();
   /** Revoked while this instance lives: a hello that was under way is not welcomed any more. */
   readonly #barred = new Set<ConnectorId>();
 
@@ -78,11 +79,11 @@ export class ConnectorLinks {
     const socket = pair[1];
     accept(socket);
     this.#handshakes.set(socket, handshake);
-    setTimeout(() => {
-      if (this.#handshakes.get(socket) !== handshake) return;
+    const deadline = setTimeout(() => {
       this.#handshakes.delete(socket);
       closeSocket(socket, CLOSE_CODES.handshake_timeout.code, CLOSE_CODES.handshake_timeout.meaning);
     }, HANDSHAKE_MS);
+    this.#deadlines.set(socket, deadline);
     socket.send(encodeControl(handshake.challenge));
     return new Response(null, { status: 101, webSocket: pair[0], headers: { "Sec-WebSocket-Protocol": SUBPROTOCOL } });
   }
@@ -107,7 +108,7 @@ export class ConnectorLinks {
     // The socket may have gone, run out of time, or lost its right meanwhile.
     if (this.#handshakes.get(socket) !== handshake) return;
     if (known === undefined || known.record.revokedAt !== undefined || this.#barred.has(connector)) return this.drop(socket, CLOSE_CODES.connector_revoked.code, CLOSE_CODES.connector_revoked.meaning);
-    this.#handshakes.delete(socket);
+    this.#greeted(socket);
     for (const other of this.all()) {
       // One that drains lets its streams finish and closes by itself.
       if (other.connector === connector && !other.draining) this.drop(other.socket, CLOSE_CODES.superseded.code, CLOSE_CODES.superseded.meaning);
@@ -118,8 +119,15 @@ export class ConnectorLinks {
     socket.send(encodeControl({ t: "welcome", v: verified.version, signature, config }));
   }
 
-  #refuse(socket: WebSocket, code: string, message: string): void {
+  /** No hello is awaited any more; a timer left running would keep the lane awake (M14). */
+  #greeted(socket: WebSocket): void {
     this.#handshakes.delete(socket);
+    clearTimeout(this.#deadlines.get(socket));
+    this.#deadlines.delete(socket);
+  }
+
+  #refuse(socket: WebSocket, code: string, message: string): void {
+    this.#greeted(socket);
     try {
       socket.send(refuseText(code, message));
     } catch {
@@ -138,7 +146,7 @@ export class ConnectorLinks {
 
   /** Ends a socket and with it every stream on it. */
   drop(socket: WebSocket, code: number, reason: string): void {
-    this.#handshakes.delete(socket);
+    this.#greeted(socket);
     const link = this.#links.get(socket);
     this.#links.delete(socket);
     link?.lost();

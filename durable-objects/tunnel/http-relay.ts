@@ -25,6 +25,8 @@ export type Answer = AnswerHead | { readonly broken: CutReason | "reset" | "prot
 export const HEARTBEAT_MS = 20_000;
 /** What is read of an upload after the app has answered without it, so that the answer is not lost. */
 export const MAX_DISCARD_BYTES = 8 * 1024 * 1024;
+/** The client's body ended before it was whole; gate.ts tells the client so. */
+const BODY_BROKEN: Answer = { v: 1, error: "upstream_protocol", detail: "body_broken" };
 const HEARTBEAT = new TextEncoder().encode(": \n\n");
 
 export class HttpRelay implements StreamSink {
@@ -169,8 +171,8 @@ export class HttpRelay implements StreamSink {
     }
   }
 
-  /** The request's body, chunk by chunk, as far as credit goes. */
-  async upload(body: ReadableStream<Uint8Array>, maxBytes: number | undefined): Promise<void> {
+  /** The request's body, chunk by chunk, as far as credit goes. `length`: as the client announced it. */
+  async upload(body: ReadableStream<Uint8Array>, maxBytes: number | undefined, length: number | undefined): Promise<void> {
     this.#uploaded = false;
     const reader = body.getReader();
     let discarded = 0;
@@ -178,7 +180,11 @@ export class HttpRelay implements StreamSink {
     try {
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) break;
+        if (done) {
+          // A client that hung up may look like a clean end.
+          if (length !== undefined && total !== length) this.#break(BODY_BROKEN, "broken");
+          break;
+        }
         total += value.length;
         if (maxBytes !== undefined && total > maxBytes) {
           this.#break({ v: 1, error: "upstream_protocol", detail: "body_too_large" }, "broken");
@@ -197,7 +203,7 @@ export class HttpRelay implements StreamSink {
       this.#uploaded = true;
     } catch {
       // The client broke its upload off: the app must not take what came for the whole.
-      this.#break({ v: 1, error: "upstream_protocol", detail: "body_broken" }, "broken");
+      this.#break(BODY_BROKEN, "broken");
     } finally {
       await reader.cancel().catch(() => undefined);
     }

@@ -37,7 +37,7 @@ export async function answerHttp(opening: Opening): Promise<Response> {
   if (!sendOpen(opening, "http")) return refused(opening, "upstream_protocol", "headers_too_large");
   if (body === null) admission.link.mux.end(number);
   admission.link.flush();
-  if (body !== null) void relay.upload(body, app?.maxBody);
+  if (body !== null) void relay.upload(body, app?.maxBody, open.length);
   const answer = await answered(opening);
   if ("code" in answer) return refuse(answer);
   const headers = headersFor(answer, opening);

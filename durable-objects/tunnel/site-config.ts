@@ -4,7 +4,8 @@ import type { Json } from "../../core/json.ts";
 import type { App, PolicyDocument } from "../../policy/document.ts";
 
 export function siteConfig(document: PolicyDocument, site: SiteId): Json {
-  return { apps: document.apps.filter((app) => app.site === site).map(appConfig) };
+  const lanes = document.sites.find((one) => one.id === site)?.lanes ?? 1;
+  return { lanes, apps: document.apps.filter((app) => app.site === site).map(appConfig) };
 }
 
 function appConfig(app: App): Json {

@@ -138,7 +138,7 @@ export const OPEN_ROWS: Readonly<Record<string, OpenRow>> = {
     },
   },
   "GET /app/.postern/sign-in": anybody("302"),
-  // By alice: she holds the nonce of her own sign-in, and there is no code.
+  // Carol holds the nonce of her own sign-in, and there is no code.
   "GET /app/.postern/continue": { cells: { "by nobody": "400 callback_other_browser", "by carol": "400 callback_replayed" } },
   "GET /launcher/.postern/connector.mjs": anybody("200"),
   "GET /launcher/.postern/connector.mjs.sha256": anybody("200"),
