@@ -103,6 +103,8 @@ function failed(x: Exchange, error: unknown): Response {
 
 /** Methods that no app gets: they speak to proxies, not to resources. */
 const REFUSED_METHODS = new Set(["CONNECT", "TRACE", "TRACK"]);
+/** What a 405 names (RFC 9110 §15.5.6): the usual ones; an app may know more. */
+const APP_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /** The Worker's fetch. Never throws: what fails is refused. */
 export async function handle(request: Request, env: Env, later: (work: Promise<unknown>) => void): Promise<Response> {
@@ -139,7 +141,7 @@ export async function handle(request: Request, env: Env, later: (work: Promise<u
   };
   if (!url.ok) return refuse(exchange, url.error.code, { detail: `What cannot be read one way only: ${url.error.what}.` });
   if (!framing.ok) return refuse(exchange, framing.error.code, { detail: `What cannot be read one way only: ${framing.error.what}.` });
-  if (REFUSED_METHODS.has(request.method)) return refuse(exchange, "method_not_allowed");
+  if (REFUSED_METHODS.has(request.method)) return refuse(exchange, "method_not_allowed", { headers: { allow: APP_METHODS } });
   if (headersTooLarge(request)) return refuse(exchange, "headers_too_large");
   if (place === "app" && !exchange.url.path.startsWith(OURS)) return toGate(exchange);
   return pageFile(exchange) ?? routes.fetch(request, { exchange, place });

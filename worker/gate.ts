@@ -50,8 +50,10 @@ export async function gate(x: Exchange): Promise<Response> {
 }
 
 async function answer(x: Exchange, credential: Credential, first: Standing): Promise<Response> {
-  if (credential.kind === "presented" && first.session === undefined) return notSignedIn(x, credential, first);
-  if (first.decision.effect === "allow") return pass(x, credential, first);
+  // A cookie of a sign-in that is over is nobody's: a public path stays public (P20). A token that is not valid is an error.
+  const worthless = credential.kind === "presented" && first.session === undefined;
+  if (worthless && (!credential.cookie || first.decision.effect !== "allow")) return notSignedIn(x, credential, first);
+  if (first.decision.effect === "allow") return pass(x, worthless ? { kind: "none" } : credential, first);
   if (first.session === undefined) return notSignedIn(x, credential, first);
   // A denial is confirmed with what the session and control know now, before it is shown (M7).
   const policy = (await newestPolicy(x.env, x.now)) ?? first.policy;
@@ -98,6 +100,7 @@ async function pass(x: Exchange, credential: Credential, standing: Standing, res
   if (x.framing.websocket && !originAllowed(x, app, credential)) return refuse(x, "origin_not_allowed");
   if (coversOurScope(x)) return refuse(x, "origin_not_allowed", { detail: "A service worker at the root would also control Postern's own pages." });
   const body = resent ?? (await bodyToSend(x));
+  if (body === undefined) return refuse(x, "bad_request");
   const passed = await proxy(x, app, standing, credential.kind === "presented" && credential.stripAuthorization, body);
   if (passed.kind === "answer") return passed.response;
   const { refusal } = passed;

@@ -24,11 +24,13 @@ export interface BodyToSend {
 /** A small body of known length is read at once, so that a lane that knows better can send it back (M7). */
 const MAX_REPLAYED_BYTES = 64 * 1024;
 
-export async function bodyToSend(x: Exchange): Promise<BodyToSend> {
+/** Undefined when a small body ended before its length: the client broke it off. */
+export async function bodyToSend(x: Exchange): Promise<BodyToSend | undefined> {
   if (x.framing.body === "none" || x.request.body === null) return { body: null, again: true };
   const { length } = x.framing;
   if (length === undefined || length > MAX_REPLAYED_BYTES) return { body: x.request.body as ReadableStream<Uint8Array>, again: false };
-  return { body: new Uint8Array(await x.request.arrayBuffer()), again: true };
+  const body = await x.request.arrayBuffer().catch(() => undefined);
+  return body?.byteLength === length ? { body: new Uint8Array(body), again: true } : undefined;
 }
 
 export async function proxy(x: Exchange, app: App, standing: Standing, stripAuthorization: boolean, { body }: BodyToSend): Promise<Proxied> {

@@ -75,7 +75,7 @@ export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
     return this.#db.all<Row>("SELECT * FROM events WHERE id = ? ORDER BY seq LIMIT 100", id).map(stored);
   }
 
-  async tail(after: number, limit: number): Promise<readonly StoredEvent[]> {
+  async since(after: number, limit: number): Promise<readonly StoredEvent[]> {
     const count = Math.min(Math.max(1, limit), MAX_TAIL_COUNT);
     return this.#db.all<Row>("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", after, count).map(stored);
   }

@@ -45,7 +45,8 @@ export interface AuditRpc {
   /** A writer's last number; without it the writer counts as "up to 2 s lost after n" (M20). */
   close(writer: string, lastNumber: number): Promise<void>;
   find(id: string): Promise<readonly StoredEvent[]>;
-  tail(after: number, limit: number): Promise<readonly StoredEvent[]>;
+  /** Records after a number, in order. (Not "tail": the runtime keeps that name for a handler of its own.) */
+  since(after: number, limit: number): Promise<readonly StoredEvent[]>;
   verify(): Promise<AuditVerdict>;
 }
 

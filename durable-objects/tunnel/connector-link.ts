@@ -34,6 +34,7 @@ export class ConnectorLink {
   readonly socket: WebSocket;
   readonly mux: Mux;
   draining = false;
+  #gathering = false;
   /** When the connector last sent anything but a keep-alive, which the runtime answers without waking us. */
   heardAt: number;
   #attachment: ConnectorAttachment;
@@ -123,7 +124,19 @@ export class ConnectorLink {
 
   /** Sends what the mux has queued. Called once an event is dealt with, so that a batch is one message. */
   flush(): void {
+    if (this.#gathering) return;
     for (const message of this.mux.takeOutput()) this.#send(message);
+  }
+
+  /** What `work` makes streams say leaves afterwards, in as few messages as it fits in. */
+  gather(work: () => void): void {
+    this.#gathering = true;
+    try {
+      work();
+    } finally {
+      this.#gathering = false;
+      this.flush();
+    }
   }
 
   release(id: number): void {

@@ -23,14 +23,18 @@ export async function cutStreams({ links, lane }: LaneParts, { streams, why, ses
   const byLink = new Map<string, number[]>();
   let closed = 0;
   let bytesInFlightAtCut = 0;
-  for (const stream of streams) {
-    if (!forbids(stream)) continue;
-    bytesInFlightAtCut += stream.cut(why);
-    closed++;
-    const numbers = byLink.get(stream.link);
-    if (numbers === undefined) byLink.set(stream.link, [stream.number]);
-    else numbers.push(stream.number);
-  }
+  const cutAll = (): void => {
+    for (const stream of streams) {
+      if (!forbids(stream)) continue;
+      bytesInFlightAtCut += stream.cut(why);
+      closed++;
+      const numbers = byLink.get(stream.link);
+      if (numbers === undefined) byLink.set(stream.link, [stream.number]);
+      else numbers.push(stream.number);
+    }
+  };
+  // A thousand resets are one message to each connector, and one turn of its loop.
+  links.all().reduce<() => void>((work, link) => () => link.gather(work), cutAll)();
   const told = links.all().filter((link) => sessions.length > 0 || byLink.has(link.id));
   const confirmed = await Promise.all(
     told.map(async (link) => {

@@ -2,6 +2,7 @@
  * A deployment inside workerd for the tests of the objects: the real namespaces, a document with
  * one site and two apps, and people who sign in. Holds no rule of Postern.
  */
+import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { toBase64Url } from "../../core/bytes.ts";
 import type { AppId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
@@ -43,6 +44,24 @@ export const randomText = (bytes: number): string => toBase64Url(crypto.getRando
 export async function setUp(apps: readonly string[] = ["wiki", "crm"]): Promise<void> {
   const done = await objects.CONTROL.getByName("control").setup({ ...documentFor(apps), namesOperator: true, token: tokenOf() });
   if (!done.ok) throw new Error(done.code);
+}
+
+/** Empties every object; again while what was aborted just before is still there. */
+export async function wipe(): Promise<void> {
+  for (let round = 0; round < 10; round++) {
+    await reset();
+    if (await objects.CONTROL.getByName("control").setupOpen()) return;
+  }
+}
+
+/** How a call ends, when all that matters is whether it was refused by an error. */
+export async function outcome(call: () => Promise<unknown>): Promise<"answered" | "failed"> {
+  try {
+    await call();
+    return "answered";
+  } catch {
+    return "failed";
+  }
 }
 
 export const tokenOf = (): { tokenId: string; hash: string; expiresAt: number } => ({ tokenId: randomText(16), hash: randomText(32), expiresAt: Date.now() + 3_600_000 });

@@ -1,10 +1,9 @@
-import { reset } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Session } from "../../durable-objects/session/session.ts";
 import { Tunnel } from "../../durable-objects/tunnel/tunnel.ts";
 import { LeaseTable } from "../../durable-objects/tunnel/lease-table.ts";
 import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
-import { laneOf, laneStub, openRequest, sessionOf, setUp, signedIn } from "./deployment.ts";
+import { laneOf, laneStub, openRequest, sessionOf, setUp, signedIn, wipe } from "./deployment.ts";
 import { connected } from "./test-connector.ts";
 
 const RUNS = 50;
@@ -13,7 +12,7 @@ const MAX_DELAY_MS = 20;
 beforeEach(() => setUp());
 afterEach(async () => {
   vi.restoreAllMocks();
-  await reset();
+  await wipe();
 });
 
 /** Every answer between session and lane comes up to 20 ms late, each by its own measure, so that they overtake each other. */

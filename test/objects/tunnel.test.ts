@@ -1,15 +1,15 @@
-import { evictDurableObject, reset } from "cloudflare:test";
+import { evictDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
 import { generateConnectorKey } from "../../identity/connector-proof.ts";
-import { laneOf, laneStub, objects, openRequest, sessionOf, setUp, signedIn } from "./deployment.ts";
+import { laneOf, laneStub, objects, openRequest, sessionOf, setUp, signedIn, wipe } from "./deployment.ts";
 import { connected, type Enrolled, enrolled, TestConnector, type Wrong } from "./test-connector.ts";
 
 beforeEach(() => setUp());
 afterEach(async () => {
   vi.restoreAllMocks();
-  await reset();
+  await wipe();
 });
 
 const eventually = async (holds: () => boolean | Promise<boolean>): Promise<void> => {

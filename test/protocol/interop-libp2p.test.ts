@@ -6,7 +6,7 @@ import { OurEnd, file, sha256 } from "./interop.ts";
 const SIZE = 2 * 1024 * 1024;
 const FILES = [1, 2, 3].map((seed) => file(seed * 7919, SIZE));
 
-type Muxer = ReturnType<ReturnType<typeof yamux>["createStreamMuxer"]>;
+type Muxer = ReturnType<ReturnType<ReturnType<typeof yamux>>["createStreamMuxer"]>;
 type ForeignStream = Awaited<ReturnType<Muxer["createStream"]>>;
 type Bytes = Uint8Array | { subarray(): Uint8Array };
 

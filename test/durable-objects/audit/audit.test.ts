@@ -18,7 +18,7 @@ describe("a shard", () => {
     await audit.append("w", 1, [event("a"), event("b")]);
     expect(await audit.append("w", 1, [event("a"), event("b")])).toEqual({ seq: 2 });
     expect(await audit.append("w", 1, [event("a"), event("b"), event("c")])).toEqual({ seq: 3 });
-    expect((await audit.tail(0, 10)).map((one) => [one.id, one.n])).toEqual([["a", 1], ["b", 2], ["c", 3]]);
+    expect((await audit.since(0, 10)).map((one) => [one.id, one.n])).toEqual([["a", 1], ["b", 2], ["c", 3]]);
     await audit.close("w", 3);
     expect(await audit.verify()).toMatchObject({ records: 3, broken: [], gaps: [] });
   });
@@ -69,8 +69,8 @@ describe("a shard", () => {
     }
     await audit.close("w", 1_500);
     expect(await audit.verify()).toMatchObject({ records: 1_500, broken: [], gaps: [] });
-    expect(await audit.tail(0, 1_000_000)).toHaveLength(1_000);
-    expect(await audit.tail(1_499, -5)).toHaveLength(1);
+    expect(await audit.since(0, 1_000_000)).toHaveLength(1_000);
+    expect(await audit.since(1_499, -5)).toHaveLength(1);
   });
 
   it("a store that fails throws to whoever would have acknowledged (class H)", async () => {
@@ -79,7 +79,7 @@ describe("a shard", () => {
     storage.broken = new Error("disk");
     await expect(audit.append("w", 2, [event("b")])).rejects.toThrow("disk");
     storage.broken = undefined;
-    expect(await audit.tail(0, 10)).toHaveLength(1);
+    expect(await audit.since(0, 10)).toHaveLength(1);
   });
 
   it("a read of a shard nobody wrote to stores nothing", async () => {

@@ -37,7 +37,7 @@ class Shard {
       this.calls.push(`close ${last}`);
     },
     find: async () => [],
-    tail: async () => [],
+    since: async () => [],
     verify: async () => ({ records: 0, broken: [], gaps: [], head: "" }),
   };
 }

@@ -174,6 +174,12 @@ describe("host and headers (P23)", () => {
     const { headers } = JSON.parse(page?.text ?? "{}") as { headers: Record<string, string> };
     expect(headers).toMatchObject({ "x-who": "alice@example.com", "x-groups": "demo:staff", "x-postern-user": "alice@example.com" });
     expect(JSON.stringify(headers)).not.toContain("__Host-");
+    const cookie = alice.cookieHeader(`http://${edge.hostOf("ruled")}/`);
+    expect(cookie).toContain("__Host-postern=");
+    const forged = { cookie: `theme=dark; ${cookie}; lang=en`, "x-postern-user": "forged", x_postern_user: "forged", "x-who": "forged", x_who: "forged", "x-postern-assertion": "forged" };
+    const again = JSON.parse((await ask(edge.port, edge.hostOf("ruled"), { path: "/echo", headers: forged })).text) as { headers: Record<string, string> };
+    expect(again.headers).toMatchObject({ cookie: "theme=dark; lang=en", "x-who": "alice@example.com", "x-postern-user": "alice@example.com" });
+    expect(JSON.stringify(again.headers)).not.toContain("forged");
   });
 });
 

@@ -258,6 +258,10 @@ describe("class B: which app a host is", () => {
     ["127.0.0.1", DENIED],
   ])('Host: "%s"', (written, expected) => check({ line: "GET /x", host: host(written) }, expected));
 
+  it("a 405 names methods that are allowed", async () => {
+    const { answer } = await judge(edge, origin, bytesOf(edge, { line: "TRACE /x" }), { refused: 405 }, passed);
+    expect(valuesOf(answer, "allow")[0]).toContain("GET");
+  });
   it("two Host headers", () => check({ line: "GET /x", headers: ["Host: hidden.postern.localhost"] }, BAD));
   it("no Host header", async () => {
     await judge(edge, origin, `GET /x HTTP/1.1\r\n${edge.bearer}\r\n`, RUNTIME_400, passed);

@@ -117,7 +117,9 @@ export class Checker {
   async #shortSession(): Promise<Readonly<Record<string, Held>>> {
     const { ground } = this;
     await ground.ops.apply(`${ground.document}\ndefaults: { session: { max: 5s } }\n`);
-    const short = await this.#signInBriefly().finally(() => ground.ops.apply(ground.document));
+    const short = await this.#signInBriefly().catch((cause: unknown) => ({ cause }));
+    await ground.ops.apply(ground.document);
+    if ("cause" in short) throw short.cause;
     const [launcher, app] = await Promise.all([this.shared("launcher cookie"), this.shared("app cookie")]);
     const { person, operator, expiresAt } = short;
     return {

@@ -3,6 +3,7 @@
  * session has its own person in it, at the edge and at the app. Seeded and bounded.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { userIdOf } from "../../../identity/claims.ts";
 import { valuesAt } from "../corpus/recording-origin.ts";
 import { ownProvider, type PeopleEdge, peopleEdge, SESSION_COOKIE, type SignedIn, signInAs } from "./people-edge.ts";
 import { ask } from "./plain-request.ts";
@@ -63,6 +64,7 @@ describe("interleaved sign-ins", () => {
     const faults: string[] = [];
     const check = async (person: SignedIn): Promise<void> => {
       const email = `${person.user}@example.com`;
+      const sub = await userIdOf(edge.issuer.issuer, person.user);
       const cookie = (url: string): [string, string][] => [["Cookie", `${SESSION_COOKIE}=${person.cookie(url)}`]];
       for (const host of [edge.launcher, edge.at("alpha", "")]) {
         const me = await ask({ url: `${host}/.postern/me`, headers: cookie(`${host}/`) });
@@ -74,7 +76,7 @@ describe("interleaved sign-ins", () => {
       for (const mark of ["first", "again"]) {
         const hits = edge.origin.hits.filter(({ target }) => target === `/${mark}-${person.user}-`);
         const claims = hits.map((hit) => JSON.parse(Buffer.from(valuesAt(hit, "x-postern-assertion")[0]?.split(".")[1] ?? "", "base64url").toString()) as { email?: string; sid?: string; sub?: string });
-        const sound = hits.length === 1 && valuesAt(hits[0], "x-postern-user")[0] === email && claims[0]?.email === email && claims[0].sid === person.sid && claims[0].sub === person.user;
+        const sound = hits.length === 1 && valuesAt(hits[0], "x-postern-user")[0] === email && claims[0]?.email === email && claims[0].sid === person.sid && claims[0].sub === sub;
         if (!sound) faults.push(`the app saw ${hits.length} times /${mark}-${person.user}-: ${JSON.stringify(claims)}`);
       }
       const apps = await ask({ url: `${edge.launcher}/`, headers: cookie(edge.launcher) });

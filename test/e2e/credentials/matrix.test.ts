@@ -11,7 +11,7 @@ import { ENROL_PROOF_FAULTS, ID_TOKEN_FAULTS, tryEnrolProof, tryIdToken } from "
 import { exchange, type KindName, KINDS } from "./kinds.ts";
 import { type Ground, matrixGround } from "./matrix-ground.ts";
 import { valuesAt } from "../corpus/recording-origin.ts";
-import { ask } from "./plain-request.ts";
+import { ask, upgrade } from "./plain-request.ts";
 
 const kinds = Object.keys(KINDS) as KindName[];
 const checks = Object.keys(CHECKS) as CheckName[];
@@ -128,6 +128,41 @@ describe("what is not ours", () => {
     const answer = await ask({ url: ground.at("alpha", `/${mark}`), headers: [...held.carry(held.value), ["Authorization", "Basic dXNlcjpwYXNz"], ...service.carry(service.value)] });
     expect(`${answer.status} ${answer.code}`).toBe("401 token_invalid");
     expect(ground.hits(mark)).toBe(0);
+  });
+});
+
+describe("the connectors' door", () => {
+  it("somebody who knows a connector's id but not its key is refused at the hello, and displaces nobody", async () => {
+    const service = await checker.shared("service token as Bearer");
+    const { status, socket } = await upgrade(`${ground.launcher}/.postern/connect?connector=${ground.connector.id}&lane=0`, service.carry(service.value), ["postern.v1"]);
+    expect(status).toBe(101);
+    const heard: { t?: string; code?: string; challenge?: unknown }[] = [];
+    const closed = new Promise<void>((over) => socket?.on("close", () => over()));
+    socket?.on("message", (data: Buffer) => {
+      heard.push(JSON.parse(data.toString()) as { t: string });
+      const hello = { t: "hello", v: 1, connector: ground.connector.id, instance: "A".repeat(22), dh: "A".repeat(43), time: Date.now(), versions: [1], software: "none", signature: "A".repeat(86) };
+      if (heard.length === 1) socket.send(JSON.stringify(hello));
+    });
+    await closed;
+    expect(heard.map(({ t }) => t)).toEqual(["challenge", "refuse"]);
+    expect(await checker.present(service)).toBe("200 +1");
+  });
+});
+
+describe("cookies in bulk (class G)", () => {
+  const own = async (): Promise<string> => {
+    const held = await checker.shared("app cookie");
+    return held.carry(held.value)[0]?.[1] ?? "";
+  };
+  it.each<[string, () => string, string]>([
+    ["100 of an app's own", () => Array.from({ length: 100 }, (_, index) => `c${index}=v`).join("; "), "200 +1"],
+    ["300", () => Array.from({ length: 300 }, (_, index) => `c${index}=v`).join("; "), "431 headers_too_large"],
+    ["one of 40 kB", () => `big=${"x".repeat(40_000)}`, "431 headers_too_large"],
+    ["a count of chunks", () => "__Host-postern-chunks=999999999; __Host-postern.0=x", "200 +1"],
+    ["ours under a Unicode blank", () => `\u00a0__Host-postern=${"0".repeat(64)}.${"A".repeat(43)}`, "200 +1"],
+  ])("%s", async (_name, cookies, expected) => {
+    const line = `${await own()}; ${cookies()}`;
+    expect(await checker.outcome((mark) => ask({ url: ground.at("alpha", `/${mark}`), headers: [["Cookie", line]] }))).toBe(expected);
   });
 });
 

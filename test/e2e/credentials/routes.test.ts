@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { edgeApi } from "../../../start/edge-api.ts";
 import { routeTable } from "../../../worker/app.ts";
-import { ADMIN_ROWS, type AdminRow, CALLERS, expectedOf, type CallerName, OPEN_ROWS, type OpenRow } from "./route-rows.ts";
+import { ADMIN_ROWS, type AdminRow, type Caller, CALLERS, expectedOf, type CallerName, OPEN_ROWS, type OpenRow } from "./route-rows.ts";
 import { ownProvider, type PeopleEdge, peopleEdge, type SignedIn, signInAs } from "./people-edge.ts";
 import { ask, type HeaderLines, upgrade } from "./plain-request.ts";
 
@@ -44,7 +44,7 @@ afterAll(() => edge?.stop());
 const cookies = (user: string, url = edge.launcher): HeaderLines => [["Cookie", people.get(user)?.browser.cookieHeader(url) ?? ""]];
 
 function headersOf(name: CallerName): HeaderLines {
-  const { user, token, origin } = CALLERS[name];
+  const { user, token, origin }: Caller = CALLERS[name];
   const lines: [string, string][] = [];
   if (user !== undefined) lines.push(...(cookies(user) as [string, string][]));
   if (token !== undefined) lines.push(["Authorization", `Bearer ${tokens.get(token)}`]);

@@ -1,0 +1,143 @@
+import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { User } from "../../durable-objects/user/user.ts";
+import { generateConnectorKey } from "../../identity/connector-proof.ts";
+import { documentFor, objects, outcome, randomText, setUp, signedIn, sessionOf, stubs, tokenOf, userId, wipe } from "./deployment.ts";
+
+// A stub does not outlive a reset.
+const control = (): ReturnType<typeof objects.CONTROL.getByName> => objects.CONTROL.getByName("control");
+const stub = (): DurableObjectStub => stubs.CONTROL.getByName("control");
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await wipe();
+});
+
+const parallel = <T>(count: number, act: () => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: count }, act));
+
+describe("setting up (CONTRACT, Administration)", () => {
+  it("succeeds once of fifty at a time, and never again", async () => {
+    const request = { ...documentFor(["wiki"]), namesOperator: true };
+    const all = await parallel(50, () => control().setup({ ...request, token: tokenOf() }));
+    expect(all.filter((one) => one.ok)).toHaveLength(1);
+    expect(await control().setupOpen()).toBe(false);
+    await evictDurableObject(stub());
+    expect((await control().setup({ ...request, token: tokenOf() })).ok).toBe(false);
+    expect(await control().history()).toHaveLength(1);
+  });
+
+  it("stays open while no document names an operator", async () => {
+    expect((await control().setup({ ...documentFor(["wiki"]), namesOperator: false, token: tokenOf() })).ok).toBe(true);
+    expect(await control().setupOpen()).toBe(true);
+    expect((await control().setup({ ...documentFor(["wiki"]), namesOperator: true, token: tokenOf() })).ok).toBe(true);
+    expect(await control().setupOpen()).toBe(false);
+  });
+});
+
+describe("versions of the policy", () => {
+  it("of fifty that expect the same version one is applied", async () => {
+    await setUp();
+    const all = await parallel(50, () => control().apply({ ...documentFor(["wiki"]), expectVersion: 1, by: "test", namesOperator: true }));
+    expect(all.filter((one) => one.ok)).toHaveLength(1);
+    expect(all.filter((one) => !one.ok && one.code === "version_conflict")).toHaveLength(49);
+    expect((await control().policy())?.version).toBe(2);
+  });
+
+  it("survive a sleep, are told only to who does not know them, and stay readable when they are past", async () => {
+    await setUp();
+    await control().apply({ ...documentFor(["crm"]), by: "test", namesOperator: true });
+    await evictDurableObject(stub());
+    expect((await control().policy(1))?.version).toBe(2);
+    expect(await control().policy(2)).toBeUndefined();
+    expect((await control().version(1))?.document.policies[0]?.apps.toSorted()).toEqual(["crm", "wiki"]);
+    expect((await control().policyText())?.text).toBe(documentFor(["crm"]).text);
+  });
+});
+
+describe("enrolment tokens", () => {
+  it("enrol one connector of fifty at a time", async () => {
+    await setUp();
+    const hash = randomText(32);
+    await control().createEnrollToken({ site: "berlin" as never, hash, expiresAt: Date.now() + 60_000, by: "test" });
+    const key = await generateConnectorKey(crypto.subtle);
+    const all = await parallel(50, () => control().enroll({ tokenHash: hash, publicKey: key.publicJwk, thumbprint: key.thumbprint, name: "nas" }));
+    expect(all.filter((one) => one.ok)).toHaveLength(1);
+    expect(await control().connectors()).toHaveLength(1);
+  });
+
+  it("are not made for a site that the document does not name", async () => {
+    await setUp();
+    expect(await control().createEnrollToken({ site: "paris" as never, hash: "h", expiresAt: Date.now() + 60_000, by: "test" })).toMatchObject({ ok: false, code: "unknown_site" });
+  });
+});
+
+describe("service tokens (CONTRACT: two valid at a time)", () => {
+  const create = (): ReturnType<ReturnType<typeof control>["createService"]> => control().createService({ name: "backup", ...tokenOf(), by: "test" });
+
+  it("of twenty that are made at once two are, and no third afterwards", async () => {
+    await setUp();
+    const all = await parallel(20, create);
+    expect(all.filter((one) => one.ok)).toHaveLength(2);
+    expect(await create()).toMatchObject({ ok: false, code: "too_many_tokens" });
+    expect((await control().services()).filter((one) => one.name === "backup")).toHaveLength(2);
+  });
+
+  it("one that could not be made takes no place", async () => {
+    await setUp();
+    vi.spyOn(User.prototype, "signIn").mockRejectedValue(new Error("disk"));
+    expect(await outcome(create)).toBe("failed");
+    expect(await outcome(create)).toBe("failed");
+    vi.restoreAllMocks();
+    expect((await parallel(2, create)).every((one) => one.ok)).toBe(true);
+  });
+
+  it("all stop when the service is revoked; new ones can be made", async () => {
+    await setUp();
+    const token = tokenOf();
+    await control().createService({ name: "backup", ...token, by: "test" });
+    const session = objects.SESSION.get(objects.SESSION.idFromName(`service:${token.tokenId}`));
+    expect(await session.verify("app:wiki", token.hash)).toBeDefined();
+    const done = await control().revoke({ kind: "service", id: "backup", by: "test" });
+    expect(done.ok && done.receipt.complete).toBe(true);
+    expect(await session.verify("app:wiki", token.hash)).toBeUndefined();
+    expect((await create()).ok).toBe(true);
+  });
+});
+
+describe("receipts (F10)", () => {
+  it("that were answered are there after everything died", async () => {
+    await setUp();
+    const sid = await signedIn();
+    const done = await control().revoke({ kind: "session", id: sid, by: "test" });
+    if (!done.ok) throw new Error(done.code);
+    await abortAllDurableObjects();
+    expect(await control().receipt(done.receipt.id)).toEqual(done.receipt);
+    expect(await sessionOf(sid).verify("host:wiki.access.example.com", "h".repeat(43))).toBeUndefined();
+  });
+
+  it("of a change that a crash interrupted come true by the alarm", async () => {
+    await setUp();
+    const sid = await signedIn();
+    vi.spyOn(User.prototype, "revoke").mockImplementation(() => new Promise(() => undefined));
+    const interrupted = outcome(() => control().revoke({ kind: "user", id: userId(), by: "test" }));
+    await vi.waitFor(() => expect(vi.mocked(User.prototype.revoke)).toHaveBeenCalled(), { timeout: 2_000, interval: 5 });
+    const id = vi.mocked(User.prototype.revoke).mock.calls[0]?.[0] ?? "";
+    await abortAllDurableObjects();
+    expect(await interrupted).toBe("failed");
+    vi.restoreAllMocks();
+    expect(await runDurableObjectAlarm(stub())).toBe(true);
+    expect(await control().receipt(id)).toMatchObject({ id, kind: "user", complete: true });
+    expect(await sessionOf(sid).verify("host:wiki.access.example.com", "h".repeat(43))).toBeUndefined();
+  });
+
+  it.each([
+    ["user", "nobody@example.com"],
+    ["session", "f".repeat(64)],
+    ["connector", "c_unknown"],
+    ["app", "unknown"],
+    ["service", "unknown"],
+  ] as const)("nothing is revoked for a %s that is not known", async (kind, id) => {
+    await setUp();
+    expect(await control().revoke({ kind, id, by: "test" })).toMatchObject({ ok: false, code: "unknown_id" });
+  });
+});
