@@ -32,6 +32,8 @@ export interface Standing {
   readonly facts: Facts;
   readonly decision: Decision;
   readonly session: SessionSnapshot | undefined;
+  /** Anybody may: the app is told nobody's name, whoever asks (P20). */
+  readonly isPublic: boolean;
 }
 
 /** The app id that stands for a host without an app: decide() knows it as unknown. */
@@ -73,7 +75,9 @@ export async function stand(x: Exchange, policy: CompiledPolicy, credential: Cre
     path: x.url.path,
   };
   const facts = factsOf(x, session);
-  return { policy, app, ask, facts, session, decision: decide(policy, ask, facts, at(x.now)) };
+  const decision = decide(policy, ask, facts, at(x.now));
+  const isPublic = session !== undefined && decision.effect === "allow" && decide(policy, ask, factsOf(x, undefined), at(x.now)).effect === "allow";
+  return { policy, app, ask, facts, session, decision, isPublic };
 }
 
 export function factsOf(x: Exchange, session: SessionSnapshot | undefined): Facts {

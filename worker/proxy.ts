@@ -34,7 +34,8 @@ export async function bodyToSend(x: Exchange): Promise<BodyToSend | undefined> {
 }
 
 export async function proxy(x: Exchange, app: App, standing: Standing, stripAuthorization: boolean, { body }: BodyToSend): Promise<Proxied> {
-  const { session, policy, ask } = standing;
+  const { policy, ask } = standing;
+  const session = standing.isPublic ? undefined : standing.session;
   const { framing } = x;
   if (app.maxBody !== undefined && framing.length !== undefined && framing.length > app.maxBody) {
     return refused("upstream_protocol", policy.version, "body_too_large");

@@ -4,6 +4,7 @@
  * decides with the facts that a lease carries.
  */
 import { equalSecrets } from "../../core/bytes.ts";
+import { canonicalJson } from "../../core/json.ts";
 import type { ReceiptId, SessionId, SiteId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { type CodeRecord, redeemOneTimeCode } from "../../identity/one-time-code.ts";
@@ -162,9 +163,25 @@ export function lease(state: SessionState, question: LeaseQuestion, now: number)
   return touch({ ...state, leases: [...others, next], granted, used, connection: question.connection }, Math.min(question.lastActiveAt, now));
 }
 
-/** Newer facts of the same subject. They only widen, so the epoch stays (M5). */
-export function refresh(state: SessionState, facts: { readonly [name: string]: Fact }, now: number): SessionState {
-  return touch({ ...state, facts: { ...state.facts, ...facts } }, now);
+/** Facts that stay true of an earlier sign-in when a newer one says nothing of them; their age bounds them. */
+const PERFORMED: readonly string[] = ["mfa", "auth"];
+
+/**
+ * A newer sign-in of the same subject: what the provider says of a person is replaced whole, so
+ * that a group that is gone is gone. `narrowed`: something other than its age changed, the epoch
+ * is new, and the lanes must be told (M5).
+ */
+export function refresh(
+  state: SessionState,
+  facts: { readonly [name: string]: Fact },
+  now: number,
+): { readonly state: SessionState; readonly narrowed: boolean } {
+  const kept = Object.entries(state.facts).filter(([name]) => PERFORMED.includes(name));
+  const next = { ...Object.fromEntries(kept), ...facts };
+  const said = (all: { readonly [name: string]: Fact }): string =>
+    canonicalJson(Object.fromEntries(Object.entries(all).filter(([name]) => !PERFORMED.includes(name)).map(([name, fact]) => [name, fact.value])));
+  const narrowed = said(state.facts) !== said(next);
+  return { state: touch({ ...state, facts: next, epoch: state.epoch + (narrowed ? 1 : 0) }, now), narrowed };
 }
 
 /**

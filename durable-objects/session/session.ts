@@ -74,10 +74,18 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     const now = Date.now();
     const state = this.#state();
     if (state === undefined || !machine.isLive(state, now)) return false;
-    const next = machine.addCredential(machine.refresh(state, facts, now), credential, now);
+    const refreshed = machine.refresh(state, facts, now);
+    const next = machine.addCredential(refreshed.state, credential, now);
     if (next === undefined) return false;
     this.#store(idToken === undefined ? next : { ...next, display: { ...next.display, idToken } });
+    if (refreshed.narrowed) await this.#tellOfNewFacts(next, now);
     return true;
+  }
+
+  /** Lanes forget what they knew; the next byte of each stream waits for a decision on the new facts. One that is not reached forgets by itself when its lease ends. */
+  async #tellOfNewFacts(state: machine.SessionState, now: number): Promise<void> {
+    const lanes = new Set(state.leases.filter((one) => now < one.until).map((one) => laneName(one.site, one.lane)));
+    await Promise.all([...lanes].map((name) => within(PUSH_ATTEMPT_MS, this.env.TUNNEL.getByName(name).newFacts(state.sid, state.epoch))));
   }
 
   async lease(question: LeaseQuestion): Promise<LeaseAnswer> {

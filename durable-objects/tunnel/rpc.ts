@@ -89,6 +89,8 @@ export interface TunnelRpc {
   /** A new policy: decide again for every live stream (M7); answers when connectors confirmed their cuts. */
   applyPolicy(lane: { site: SiteId; lane: number }, snapshot: PolicySnapshot): Promise<CutReport>;
   endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport>;
+  /** What the lane knows of the session is void from this epoch on; its streams are decided again before their next byte. */
+  newFacts(sid: SessionId, epoch: number): Promise<void>;
   endApp(app: AppId): Promise<CutReport>;
   endConnector(connector: ConnectorId, revocation: ReceiptId): Promise<CutReport>;
   streams(sid: SessionId): Promise<{ readonly streams: readonly StreamReport[]; readonly lastActiveAt: number }>;

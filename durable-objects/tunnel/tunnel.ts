@@ -206,6 +206,10 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     return report;
   }
 
+  async newFacts(sid: SessionId, epoch: number): Promise<void> {
+    this.#parts.leases.push(sid, epoch);
+  }
+
   async endApp(app: AppId): Promise<CutReport> {
     const streams = this.#streams.where((one) => one.ask.app === app);
     return this.#cut({ streams, why: "revoked", sessions: [], forbids: () => true });

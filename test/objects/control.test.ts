@@ -118,10 +118,10 @@ describe("receipts (F10)", () => {
   it("of a change that a crash interrupted come true by the alarm", async () => {
     await setUp();
     const sid = await signedIn();
-    vi.spyOn(User.prototype, "revoke").mockImplementation(() => new Promise(() => undefined));
+    const revoke = vi.spyOn(User.prototype, "revoke").mockImplementation(() => new Promise(() => undefined));
     const interrupted = outcome(() => control().revoke({ kind: "user", id: userId(), by: "test" }));
-    await vi.waitFor(() => expect(vi.mocked(User.prototype.revoke)).toHaveBeenCalled(), { timeout: 2_000, interval: 5 });
-    const id = vi.mocked(User.prototype.revoke).mock.calls[0]?.[0] ?? "";
+    await vi.waitFor(() => expect(revoke).toHaveBeenCalled(), { timeout: 2_000, interval: 5 });
+    const id = revoke.mock.calls[0]?.[0] ?? "";
     await abortAllDurableObjects();
     expect(await interrupted).toBe("failed");
     vi.restoreAllMocks();

@@ -95,9 +95,9 @@ describe("an ending that a crash interrupts (M6, F10)", () => {
     const answer = await laneStub().fetch(openRequest(sid));
     expect(answer.status).toBe(200);
     // The lane does not answer while the session lives; then everything dies.
-    vi.spyOn(Tunnel.prototype, "endSession").mockImplementation(() => new Promise(() => undefined));
+    const endSession = vi.spyOn(Tunnel.prototype, "endSession").mockImplementation(() => new Promise(() => undefined));
     const interrupted = sessionOf(sid).end("revoked", RECEIPT).catch(() => "gone");
-    await vi.waitFor(() => expect(vi.mocked(Tunnel.prototype.endSession)).toHaveBeenCalled(), { timeout: 2_000, interval: 5 });
+    await vi.waitFor(() => expect(endSession).toHaveBeenCalled(), { timeout: 2_000, interval: 5 });
     await abortAllDurableObjects();
     expect(await interrupted).toBe("gone");
     vi.restoreAllMocks();

@@ -124,11 +124,27 @@ describe("leases", () => {
     expect(machine.lease(fresh(), question({ lastActiveAt: T0 + 99_000 }), T0 + 1_000).lastActiveAt).toBe(T0 + 1_000);
   });
 
-  it("the epoch moves only when the session ends: newer facts push nothing (M5)", () => {
-    const refreshed = machine.refresh(fresh(), { mfa: { value: { methods: ["otp"] }, source: "corp", observedAt: at(T0 + 1) } }, T0 + 1);
-    expect(refreshed.epoch).toBe(1);
-    expect(machine.snapshot(refreshed).facts).toHaveProperty("mfa");
-    expect(machine.end(refreshed, "revoked", RECEIPT, T0 + 2)?.epoch).toBe(2);
+  it("facts that only add move no epoch and push nothing (M5)", () => {
+    const mfa = { value: { methods: ["otp"] }, source: "corp", observedAt: at(T0 + 1) };
+    const { state, narrowed } = machine.refresh(fresh(), { ...fresh().facts, mfa }, T0 + 1);
+    expect([narrowed, state.epoch]).toEqual([false, 1]);
+    expect(machine.snapshot(state).facts).toHaveProperty("mfa");
+    expect(machine.end(state, "revoked", RECEIPT, T0 + 2)?.epoch).toBe(2);
+  });
+
+  it.each([
+    ["a lost group", { groups: { value: [], source: "corp", observedAt: at(T0 + 1) } }],
+    ["groups that are no longer told", {}],
+  ])("M5: %s is a narrowing: the fact is gone, and the epoch is new", (_name, groups) => {
+    const groupsBefore = { groups: { value: ["corp:staff"], source: "corp", observedAt: at(T0) } };
+    const mfa = { value: { methods: ["otp"] }, source: "corp", observedAt: at(T0) };
+    const before = { ...fresh(), facts: { ...fresh().facts, ...groupsBefore, mfa } };
+    const { groups: _gone, ...rest } = fresh().facts;
+    const { state, narrowed } = machine.refresh(before, { ...rest, ...groups }, T0 + 1);
+    expect([narrowed, state.epoch]).toEqual([true, 2]);
+    expect(state.facts["groups"]?.value ?? []).toEqual([]);
+    // A factor that was shown stays shown; its age bounds it.
+    expect(state.facts["mfa"]).toEqual(mfa);
   });
 });
 

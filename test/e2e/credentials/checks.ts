@@ -97,7 +97,7 @@ export class Checker {
       const end = held.expiresAt ?? 0;
       return { before: await this.present(held, held.value, end - 1_000), at: await this.present(held, held.value, end), after: await this.present(held, held.value, end + 1_000) };
     }
-    return this.#watch(await this.fresh(kind, { lifeSeconds: 3 }));
+    return this.#watch(await this.fresh(kind, { lifeSeconds: 6 }));
   }
 
   async #watch(held: Held | undefined): Promise<Readonly<Record<string, string>>> {
@@ -116,7 +116,7 @@ export class Checker {
   /** One session of a few seconds: its launcher cookie, its app cookie and the operator token approved under it end together. */
   async #shortSession(): Promise<Readonly<Record<string, Held>>> {
     const { ground } = this;
-    await ground.ops.apply(`${ground.document}\ndefaults: { session: { max: 5s } }\n`);
+    await ground.ops.apply(`${ground.document}\ndefaults: { session: { max: 10s } }\n`);
     const short = await this.#signInBriefly().catch((cause: unknown) => ({ cause }));
     await ground.ops.apply(ground.document);
     if ("cause" in short) throw short.cause;
@@ -253,7 +253,10 @@ export const CHECKS = {
   },
   "planted before a sign-in": planted,
   "after signing out": (checker, kind) => afterwards(checker, kind, (held) => signOutWith(checker.ground, held, kind)),
-  "after its session was revoked": (checker, kind) => afterwards(checker, kind, (held) => checker.ground.ops.revoke("session", held.sid ?? "")),
+  "after its session was revoked": (checker, kind) => afterwards(checker, kind, async (held) => {
+    const listed = held.sid === undefined ? (await checker.ground.ops.sessions()).find(({ subject }) => subject.id === held.service)?.id : held.sid;
+    await checker.ground.ops.revoke("session", listed ?? "");
+  }),
   "after its user was revoked": async (checker, kind) => {
     const user = kind === "app bearer by the demo provider" ? "bob" : checker.ground.freshPerson();
     if (kind === "login-state cookie") await signInAs(checker.ground, user);

@@ -129,16 +129,28 @@ export const ENROL_PROOF_FAULTS: Readonly<Record<string, Fault>> = {
   "for another key": claim("thumbprint", () => "A".repeat(43)),
 };
 
+/** An answer and how long the edge took for it; making the token is not counted. */
+export interface Tried extends Answered {
+  readonly tookMs: number;
+}
+
+async function timed(answer: () => Promise<Answered>): Promise<Tried> {
+  const begun = performance.now();
+  const answered = await answer();
+  return { ...answered, tookMs: performance.now() - begun };
+}
+
 /** Presents an ID token with a fault to the token endpoint, for an app that its person may open. */
-export async function tryIdToken(ground: Ground, fault: Fault): Promise<Answered> {
+export async function tryIdToken(ground: Ground, fault: Fault): Promise<Tried> {
   const { issuer } = ground;
   const header = { alg: "ES256", kid: String(issuer.publicJwk.kid) };
   const claims = issuer.claimsOf(ground.freshPerson(), "robots");
-  return exchange(ground, await fault({ claims, header, publicJwk: issuer.publicJwk, privateJwk: issuer.privateJwk, sign: (changed, more = {}) => issuer.sign({ ...changed }, { ...more }) }));
+  const token = await fault({ claims, header, publicJwk: issuer.publicJwk, privateJwk: issuer.privateJwk, sign: (changed, more = {}) => issuer.sign({ ...changed }, { ...more }) });
+  return timed(() => exchange(ground, token));
 }
 
 /** Presents a key proof with a fault, with a good token and the key that signs. */
-export async function tryEnrolProof(ground: Ground, token: string, fault: Fault): Promise<Answered> {
+export async function tryEnrolProof(ground: Ground, token: string, fault: Fault): Promise<Tried> {
   const key: ConnectorKey = await generateConnectorKey(crypto.subtle);
   const { kid, x, kty, crv } = key.publicJwk;
   const privateJwk: JWK = { kty, crv, x, d: key.privateJwk.d };
@@ -146,5 +158,6 @@ export async function tryEnrolProof(ground: Ground, token: string, fault: Fault)
   const claims = { iat: now(0), thumbprint: key.thumbprint, token_hash: createHash("sha256").update(token).digest("base64url") };
   const sign: Good["sign"] = async (changed, more = {}) => new CompactSign(bytes(changed)).setProtectedHeader({ ...header, ...more }).sign(await importJWK(privateJwk, "EdDSA"));
   const proof = await fault({ claims, header, publicJwk: { kty, crv, x, alg: "EdDSA" }, privateJwk, sign });
-  return ask({ url: `${ground.launcher}/.postern/connectors/enroll`, method: "POST", headers: [["Content-Type", "application/json"]], body: JSON.stringify({ token, public_key: key.publicJwk, name: "faulty", proof }) });
+  const body = JSON.stringify({ token, public_key: key.publicJwk, name: "faulty", proof });
+  return timed(() => ask({ url: `${ground.launcher}/.postern/connectors/enroll`, method: "POST", headers: [["Content-Type", "application/json"]], body }));
 }

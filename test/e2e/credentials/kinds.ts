@@ -23,6 +23,7 @@ export interface Held {
   readonly present: (value: string, mark: string, now?: number) => Promise<Answered>;
   /** The same, given twice in the one request; absent: its header lines are repeated. */
   readonly presentTwice?: () => Promise<Answered>;
+  /** Its session; absent for a service's, which only the list of sessions tells. */
   readonly sid?: string;
   readonly email?: string;
   readonly service?: string;
@@ -44,8 +45,8 @@ export interface Kind {
   readonly place: "launcher" | "alpha" | "admin" | "elsewhere";
 }
 
-export const bearer = (value: string): HeaderLines => [["Authorization", `Bearer ${value}`]];
-export const basic = (value: string): HeaderLines => [["Authorization", `Basic ${Buffer.from(`anybody:${value}`).toString("base64")}`]];
+const bearer = (value: string): HeaderLines => [["Authorization", `Bearer ${value}`]];
+const basic = (value: string): HeaderLines => [["Authorization", `Basic ${Buffer.from(`anybody:${value}`).toString("base64")}`]];
 const cookie = (name: string) => (value: string): HeaderLines => [["Cookie", `${name}=${value}`]];
 const refused = (code: string): Answered => ({ status: 401, code, headers: {}, text: "" });
 const ACCEPTED: Answered = { status: 200, code: "", headers: {}, text: "" };
@@ -53,7 +54,7 @@ const ACCEPTED: Answered = { status: 200, code: "", headers: {}, text: "" };
 const atAlpha = (ground: Ground, carry: Held["carry"]): Held["present"] => (value, mark) => ask({ url: ground.at("alpha", `/${mark}`), headers: carry(value) });
 const atAdmin = (ground: Ground, carry: Held["carry"]): Held["present"] => (value) => ask({ url: `${ground.launcher}/.postern/api/v1/policy`, headers: carry(value) });
 
-export const formPost = (url: string, fields: Readonly<Record<string, string>> | string, headers: HeaderLines = []): Promise<Answered> =>
+const formPost = (url: string, fields: Readonly<Record<string, string>> | string, headers: HeaderLines = []): Promise<Answered> =>
   ask({ url, method: "POST", headers: [["Content-Type", "application/x-www-form-urlencoded"], ...headers], body: typeof fields === "string" ? fields : new URLSearchParams(fields).toString() });
 
 const emailOf = (user: string): string => `${user}@example.com`;
@@ -91,8 +92,7 @@ const serviceToken = (carryAs: (name: string, id: string) => Held["carry"]): Kin
     const answer = await ground.ops.call("POST", "/services", JSON.stringify({ name: service, expires: wish.lifeSeconds === undefined ? "1d" : `${wish.lifeSeconds}s` }));
     const made = JSON.parse(answer.text) as MadeService;
     const carry = carryAs(service, made.id);
-    const sid = (await ground.ops.sessions()).find(({ subject }) => subject.id === service)?.id;
-    return { value: made.token, service, ...(sid === undefined ? {} : { sid }), expiresAt: Date.parse(made.expires_at), carry, present: atAlpha(ground, carry) };
+    return { value: made.token, service, expiresAt: Date.parse(made.expires_at), carry, present: atAlpha(ground, carry) };
   },
 });
 

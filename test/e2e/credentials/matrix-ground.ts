@@ -62,7 +62,7 @@ export interface Ground extends PeopleEdge {
 }
 
 /** The proof that an enrolment takes: the token's hash under the connector's key. */
-export function enrollProof(token: string, key: ConnectorKey, issuedAt = Date.now()): Promise<string> {
+function enrollProof(token: string, key: ConnectorKey, issuedAt = Date.now()): Promise<string> {
   const claims = { token_hash: toBase64Url(createHash("sha256").update(token).digest()), thumbprint: key.thumbprint, iat: Math.floor(issuedAt / 1000) };
   const { privateJwk, publicJwk, thumbprint } = key;
   return signStrict(ENROLL_PROOF_TYPE, claims, { kid: thumbprint, alg: "EdDSA", use: "admission", privateJwk, publicJwk, createdAt: at(issuedAt) });

@@ -51,11 +51,10 @@ describe("the table of credentials", () => {
 
 describe("an ID token at the token endpoint (RFC 8693)", () => {
   it.each(Object.entries(ID_TOKEN_FAULTS))("%s → refused, quickly", async (_name, fault) => {
-    const begun = performance.now();
     const answer = await tryIdToken(ground, fault);
     expect(`${answer.status} ${answer.code}`).toMatch(/^400 invalid_request(?:\/token_invalid|\/clock_wrong)?$/);
     expect(answer.text).not.toContain("access_token");
-    expect(performance.now() - begun).toBeLessThan(FAST_MS);
+    expect(answer.tookMs).toBeLessThan(FAST_MS);
   });
 
   it("without a fault → a bearer, so that the faults are what is refused", async () => {
@@ -98,10 +97,9 @@ describe("an ID token at the token endpoint (RFC 8693)", () => {
 describe("a proof of key at the enrolment", () => {
   it.each(Object.entries(ENROL_PROOF_FAULTS))("%s → refused, quickly, and the token is not spent", async (_name, fault) => {
     const token = await ground.enrollToken();
-    const begun = performance.now();
     const answer = await tryEnrolProof(ground, token, fault);
     expect(`${answer.status} ${answer.code}`).toBe("400 bad_argument");
-    expect(performance.now() - begun).toBeLessThan(FAST_MS);
+    expect(answer.tookMs).toBeLessThan(FAST_MS);
     expect((await ground.enroll(token)).status).toBe(200);
   });
 
@@ -134,17 +132,12 @@ describe("what is not ours", () => {
 describe("the connectors' door", () => {
   it("somebody who knows a connector's id but not its key is refused at the hello, and displaces nobody", async () => {
     const service = await checker.shared("service token as Bearer");
-    const { status, socket } = await upgrade(`${ground.launcher}/.postern/connect?connector=${ground.connector.id}&lane=0`, service.carry(service.value), ["postern.v1"]);
+    const { status, socket, heard } = await upgrade(`${ground.launcher}/.postern/connect?connector=${ground.connector.id}&lane=0`, service.carry(service.value), ["postern.v1"]);
     expect(status).toBe(101);
-    const heard: { t?: string; code?: string; challenge?: unknown }[] = [];
     const closed = new Promise<void>((over) => socket?.on("close", () => over()));
-    socket?.on("message", (data: Buffer) => {
-      heard.push(JSON.parse(data.toString()) as { t: string });
-      const hello = { t: "hello", v: 1, connector: ground.connector.id, instance: "A".repeat(22), dh: "A".repeat(43), time: Date.now(), versions: [1], software: "none", signature: "A".repeat(86) };
-      if (heard.length === 1) socket.send(JSON.stringify(hello));
-    });
+    socket?.send(JSON.stringify({ t: "hello", v: 1, connector: ground.connector.id, instance: "A".repeat(22), dh: "A".repeat(43), time: Date.now(), versions: [1], software: "none", signature: "A".repeat(86) }));
     await closed;
-    expect(heard.map(({ t }) => t)).toEqual(["challenge", "refuse"]);
+    expect(heard.map((text) => (JSON.parse(text) as { t: string }).t)).toEqual(["challenge", "refuse"]);
     expect(await checker.present(service)).toBe("200 +1");
   });
 });

@@ -59,6 +59,8 @@ export interface Upgraded {
   readonly status: number;
   readonly code: string;
   readonly socket?: WebSocket;
+  /** Every message so far, from the first on: one may come with the handshake's own answer. */
+  readonly heard: readonly string[];
 }
 
 /** A WebSocket handshake; the caller closes what opened. */
@@ -67,13 +69,15 @@ export function upgrade(url: string, headers: HeaderLines, protocols: readonly s
   return new Promise((resolve, reject) => {
     const lines = Object.fromEntries([["Host", target.host], ...headers]) as Record<string, string>;
     const socket = new WebSocket(`ws://127.0.0.1:${target.port}${target.pathname}${target.search}`, [...protocols], { headers: lines, perMessageDeflate: false, handshakeTimeout: ANSWER_TIMEOUT_MS });
-    socket.on("open", () => resolve({ status: 101, code: "", socket }));
+    const heard: string[] = [];
+    socket.on("message", (data: Buffer) => heard.push(data.toString()));
+    socket.on("open", () => resolve({ status: 101, code: "", socket, heard }));
     socket.on("unexpected-response", (call, answer) => {
       let text = "";
       answer.on("data", (chunk: Buffer) => (text += chunk.toString()));
       answer.on("end", () => {
         call.destroy();
-        resolve({ status: answer.statusCode ?? 0, code: codeOf(text) });
+        resolve({ status: answer.statusCode ?? 0, code: codeOf(text), heard });
       });
     });
     socket.on("error", (cause) => reject(cause));

@@ -51,7 +51,7 @@ ${allow("hidden", "{ group: admins }")}
 ${allow("shown", "{ group: admins }")}
 ${allow("named", '{ group: "own:staff" }')}
 ${allow("bytes", "{ group: staff }", `, limits: { max_bytes: ${MAX_BYTES} }`)}
-${allow("short", "{ group: staff }", ", limits: { session: 3s }")}
+${allow("short", "{ group: staff }", ", limits: { session: 5s }")}
 ${allow("denied", "{ group: staff }")}
 ${deny("no-mallory", "denied", '{ user: "own:mallory" }')}
 ${allow("stronger", "{ group: staff, mfa: { max_age: 1h } }")}

@@ -225,7 +225,7 @@ describe("limits", () => {
     const began = Date.now();
     people.set("alice-again", person);
     expect(await outcome("alice-again", "short")).toBe("200 +1");
-    await sleepUntil(began + 3_000);
+    await sleepUntil(began + 5_000);
     const answer = await visit("alice-again", "short", "/after-the-end");
     expect(`${answer.status} ${answer.code}`).toBe("401 step_up_required");
     const { error } = JSON.parse(answer.text) as { error: { login_url: string } };
