@@ -17,6 +17,9 @@ export class ModelConnector {
   readonly #heads = new Map<number, HeadReader>();
   /** Streams that were opened here and not destroyed: request id by number. */
   readonly streams = new Map<number, string>();
+  /** False: apps take their time; `answerAll` lets them answer. */
+  answers = true;
+  readonly #unanswered: number[] = [];
   readonly #inbox: (string | Uint8Array)[] = [];
   readonly #outbox: (string | ArrayBuffer)[] = [];
   readonly #ends = new WeakMap<Instance, object>();
@@ -73,9 +76,20 @@ export class ModelConnector {
     if (read?.type !== "head") return;
     this.#heads.delete(id);
     const head = parseOpenHead(read.json);
-    if (!head.ok || !HEAD.ok) throw new Error("a stream-open that no connector would take");
+    if (!head.ok) throw new Error("a stream-open that no connector would take");
     this.streams.set(id, head.value.req);
-    this.#mux.write(id, HEAD.value);
+    this.#unanswered.push(id);
+    if (this.answers) this.#answerAll();
+  }
+
+  /** Every app that took its time answers now. */
+  answerAll(): void {
+    this.#answerAll();
+    this.#flush();
+  }
+
+  #answerAll(): void {
+    for (const id of this.#unanswered.splice(0)) if (HEAD.ok) this.#mux.write(id, HEAD.value);
   }
 
   #control(text: string): void {

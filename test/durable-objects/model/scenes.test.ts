@@ -3,6 +3,7 @@ import type { Receipt } from "../../../durable-objects/control/rpc.ts";
 import { LEASE_HOLD_MS } from "../../../durable-objects/lease-terms.ts";
 import { BodyFence, FENCED_AFTER_MS } from "../../../durable-objects/tunnel/body-fence.ts";
 import { Freshness } from "../../../durable-objects/tunnel/freshness.ts";
+import { HttpRelay } from "../../../durable-objects/tunnel/http-relay.ts";
 import { REFUSAL_HEADER } from "../../../durable-objects/tunnel/rpc.ts";
 import { ANN, RECEIPT, T0 } from "../samples.ts";
 import { Deployment, inWorld } from "./objects.ts";
@@ -150,6 +151,35 @@ describe("a lane that cannot be told of a new policy, and learns of it by asking
       return real.call(this, stream.ask.app === "crm" && known !== undefined ? { ...stream, policyVersion: known.version } : stream, now);
     });
     expect(await secondStreamReads()).toBe(true);
+  });
+});
+
+describe("an app that answers after its session ended where the lane could not be told (M4)", () => {
+  async function headComes(): Promise<boolean> {
+    const sid = await stage.signedIn();
+    const lane = stage.deployment.lane("berlin");
+    const connector = stage.deployment.connectors.get(lane.name);
+    if (connector === undefined) throw new Error("no connector");
+    connector.answers = false;
+    const { request } = openRequest(9_999, sid, "wiki");
+    let head = false;
+    await stage.world.turn(undefined, () => void stage.world.call(lane, "fetch", [request]).then((answer) => (head = !(answer as Response).headers.has(REFUSAL_HEADER)), () => undefined));
+    await stage.settle();
+    lane.cutOffUntil = stage.world.now + 100_000;
+    const report = await stage.ask<{ unconfirmed: unknown[] }>(stage.deployment.session(sid), "end", ["revoked", RECEIPT], 40_000);
+    expect(report?.unconfirmed).toHaveLength(1);
+    await stage.world.turn(undefined, () => connector.answerAll());
+    await stage.settle();
+    return head;
+  }
+
+  it("has not even its head passed on after the receipt", async () => {
+    expect(await headComes()).toBe(false);
+  });
+
+  it("would, if the head did not wait for a renewal", async () => {
+    vi.spyOn(HttpRelay.prototype, "mayPass").mockResolvedValue(true);
+    expect(await headComes()).toBe(true);
   });
 });
 
