@@ -109,6 +109,12 @@ async function pass(x: Exchange, credential: Credential, standing: Standing, res
   if (passed.kind === "answer") return passed.response;
   const { refusal } = passed;
   switch (refusal.code) {
+    case "no_connector": {
+      // Said only to somebody whom the newest policy lets in: a lane without a connector asked nobody.
+      const newest = await stand(x, (await newestPolicy(x.env, x.now)) ?? standing.policy, credential, true);
+      if (newest.decision.effect === "allow") return refuse(x, "no_connector");
+      return newest.session === undefined ? notSignedIn(x, credential, newest) : denied(x, newest, true);
+    }
     case "stale":
     case "denied":
     case "step_up":
