@@ -16,6 +16,8 @@ const filesOf = (folders: readonly string[]): string[] => folders.map((folder) =
 
 /** Projects of a lower order run first; inside an order they share the machine. */
 const ORDER = { quick: 0, workerd: 1, endToEnd: 2 };
+/** Property tests, on a machine that does something else too. */
+const PURE_TIMEOUT_MS = 30_000;
 /** The first request of a file loads the whole Worker module by module. */
 const IN_WORKERD_TIMEOUT_MS = 30_000;
 const END_TO_END_TIMEOUT_MS = 60_000;
@@ -23,7 +25,7 @@ const END_TO_END_TIMEOUT_MS = 60_000;
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "pure", include: filesOf(PURE), sequence: { groupOrder: ORDER.quick } } },
+      { test: { name: "pure", include: filesOf(PURE), testTimeout: PURE_TIMEOUT_MS, hookTimeout: PURE_TIMEOUT_MS, sequence: { groupOrder: ORDER.quick } } },
       { test: { name: "architecture", include: filesOf(ARCHITECTURE), sequence: { groupOrder: ORDER.quick } } },
       {
         test: {

@@ -86,7 +86,7 @@ function ask(app: App, origin: Origin, check: HealthCheck): Promise<string | und
       {
         head: (status) => {
           exchange.destroy();
-          done(status === check.expect ? undefined : `status_${status}`);
+          done(check.expect.includes(status) ? undefined : `status_${status}`);
         },
         body: () => true,
         end: () => undefined,

@@ -20,7 +20,7 @@ export class Origin {
   readonly agent: OriginAgent;
   healthy = true;
   readonly #target: DialTarget;
-  readonly #pin: string | undefined;
+  readonly #pins: readonly string[];
   readonly #rule: AllowRule;
   readonly #resolve: Resolver;
 
@@ -28,7 +28,7 @@ export class Origin {
     this.upstream = upstream;
     this.#rule = rule;
     this.#resolve = resolve;
-    this.#pin = upstream.scheme === "https" ? app.tls.pin : undefined;
+    this.#pins = upstream.scheme === "https" ? app.tls.pins : [];
     this.#target = {
       endpoint: upstream.endpoint,
       connectMs: app.connectMs,
@@ -49,7 +49,7 @@ export class Origin {
   /** A connected socket, judged and verified. Rejects with DialError. */
   async dial(): Promise<Socket> {
     const socket = await dial(this.#target, this.#rule, this.#resolve);
-    if (this.#pin !== undefined && publicKeyPin(socket as TLSSocket) !== this.#pin) {
+    if (this.#pins.length > 0 && !this.#pins.includes(publicKeyPin(socket as TLSSocket) ?? "")) {
       socket.destroy();
       throw new DialError("tls", "PIN_MISMATCH");
     }

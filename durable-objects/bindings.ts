@@ -41,6 +41,9 @@ export const SIGNER_COUNT = 2;
 /** Audit shards of the edge (denials, sign-ins); each lane has one of its own. */
 export const EDGE_AUDIT_SHARD_COUNT = 4;
 
+export const SIGNER_NAMES: readonly string[] = Array.from({ length: SIGNER_COUNT }, (_, i) => `signer/${i}`);
+export const EDGE_AUDIT_NAMES: readonly string[] = Array.from({ length: EDGE_AUDIT_SHARD_COUNT }, (_, i) => `edge/${i}`);
+
 export const laneName = (site: string, lane: number): string => `${site}/${lane}`;
 export const signerName = (key: string): string => `signer/${bucket(key, SIGNER_COUNT)}`;
 export const edgeAuditName = (key: string): string => `edge/${bucket(key, EDGE_AUDIT_SHARD_COUNT)}`;

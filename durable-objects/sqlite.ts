@@ -62,7 +62,7 @@ export class Database {
       const from = row === undefined ? 0 : Number(row["version"]);
       if (from > this.#migrations.length) throw new Error(`stored schema ${from} is newer than this code`);
       for (const step of this.#migrations.slice(from)) sql.exec(step).toArray();
-      if (row === undefined) sql.exec("INSERT INTO _schema VALUES (?)", this.#migrations.length).toArray();
+      if (row === undefined) sql.exec("INSERT INTO _schema (version) VALUES (?)", this.#migrations.length).toArray();
       else sql.exec("UPDATE _schema SET version = ?", this.#migrations.length).toArray();
     });
     this.#ready = true;

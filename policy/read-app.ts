@@ -61,7 +61,13 @@ export function readProvider(raw: RawProvider, path: readonly PathPart[], report
   };
 }
 
-export function readSite(raw: RawSite): Site {
+/** A key that is read for a later version: silence would be taken for protection. */
+function reportUnused(key: string, instead: string, path: readonly PathPart[], report: Report): void {
+  report({ code: "no_effect", message: `"${key}" has no effect in this version: ${instead}`, fix: "do not rely on it", path, atKey: true, warning: true });
+}
+
+export function readSite(raw: RawSite, path: readonly PathPart[], report: Report): Site {
+  if (raw.trust_key !== undefined) reportUnused("trust_key", "a site's configuration is signed with the edge's own keys only", [...path, "trust_key"], report);
   return {
     id: raw.id as SiteId,
     ...(raw.region === undefined ? {} : { region: raw.region }),
@@ -108,6 +114,7 @@ export function readApp(raw: RawApp, path: readonly PathPart[], report: Report):
     }
   }
   if (raw.tls?.verify === false) report({ code: "tls_unverified", message: "the upstream's certificate is not verified", path: [...path, "tls", "verify"], warning: true });
+  if (raw.tls?.client_cert !== undefined) reportUnused("tls.client_cert", "the connector shows the upstream no certificate", [...path, "tls", "client_cert"], report);
   return {
     id: raw.id as AppId,
     site: raw.site as SiteId,

@@ -25,7 +25,7 @@ const SESSION_IDLE_MS = 8 * HOUR_MS;
 export function readDocument(raw: RawDocument, lineOf: (path: readonly PathPart[]) => number, report: Report): PolicyDocument {
   const providers = (raw.identity?.providers ?? []).map((one, i) => readProvider(one, ["identity", "providers", i], report));
   checkUnique(providers, ["identity", "providers"], "providers", report);
-  const sites = (raw.sites ?? []).map(readSite);
+  const sites = (raw.sites ?? []).map((one, i) => readSite(one, ["sites", i], report));
   checkUnique(sites, ["sites"], "sites", report);
   const apps = (raw.apps ?? []).map((one, i) => readApp(one, ["apps", i], report));
   checkUnique(apps, ["apps"], "apps", report);

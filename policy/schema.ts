@@ -3,6 +3,7 @@
  * editors is generated from it. What names and values mean is references.ts's and read-*.ts's.
  */
 import * as z from "zod/mini";
+import { MAX_LANES_COUNT } from "../core/site-config.ts";
 import { BYTES_PATTERN, parseBytes } from "./quantity.ts";
 import { CRITERIA, CRITERION_NAMES } from "./registry.ts";
 import { duration, label, matching, name, oneOrMore, text } from "./shapes.ts";
@@ -13,7 +14,6 @@ export const MAX_POLICIES = 5_000;
 export const MAX_APPS = 2_000;
 export const MAX_SITES = 500;
 export const MAX_PROVIDERS = 20;
-export const MAX_LANES = 64;
 /** Nesting of any, all, not and use in one policy: bounds recursion. */
 export const MAX_WHEN_DEPTH = 16;
 
@@ -61,7 +61,7 @@ const provider = z.strictObject({
 const site = z.strictObject({
   id: label,
   region: z.optional(z.enum(["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"])),
-  lanes: z.optional(z.int().check(z.gte(1), z.lte(MAX_LANES))),
+  lanes: z.optional(z.int().check(z.gte(1), z.lte(MAX_LANES_COUNT))),
   trust_key: z.optional(matching(/^[A-Za-z0-9_-]{43}$/, "the base64url of a 32-byte public key")),
 });
 

@@ -214,22 +214,5 @@ export const visibleApps = z.object({
   apps: many(z.object({ id: text, name: text, host: text, tags: many(text), stepUp: z.boolean(), url: z.optional(text) })),
 });
 
-/** POST /.postern/device/begin (RFC 8628 §3.2). */
-export const deviceBegun = z.object({
-  device_code: text,
-  user_code: text,
-  verification_uri: text,
-  verification_uri_complete: text,
-  expires_in: count,
-  interval: count,
-});
-
-/** POST /.postern/token: the token, or RFC 6749's refusal. */
-export const deviceToken = z.object({ access_token: text, token_type: text, expires_in: count });
-export const oauthRefusal = z.object({ error: text });
-
-/** POST /.postern/logout with a token. */
-export const signedOut = z.object({ signed_out: z.boolean() });
-
 /** GET /.postern/ready. */
 export const readiness = z.object({ ready: z.boolean(), policy_version: count });

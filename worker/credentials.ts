@@ -2,7 +2,8 @@
  * Which credential a request presents, and to what. At most one counts: a token that is ours, or
  * the host's own cookie. Not whether it is valid: session-cache.ts asks the session.
  */
-import { ADMIN_APP, parseSessionId } from "../core/ids.ts";
+import { bearerAudience, hostAudience } from "../core/audience.ts";
+import { ADMIN_APP, type AppId, parseSessionId } from "../core/ids.ts";
 import { parseAuthorization, parseSessionToken } from "../identity/session-token.ts";
 import { cookieOf, SESSION_COOKIE } from "./cookies.ts";
 import type { Env } from "./env.ts";
@@ -19,8 +20,8 @@ export type Credential =
       readonly stripAuthorization: boolean;
     };
 
-/** `audience`: the host that a cookie must be for; `bearerAudience`: what an app or operator token must be for. */
-export function readCredential(request: Request, env: Env, audience: string, bearerAudience: string): Credential {
+/** `host`: what a cookie must be for; `app`: what a bearer must be for, undefined where none is taken. */
+export function readCredential(request: Request, env: Env, host: string, app: AppId | undefined): Credential {
   const { headers } = request;
   const authorization = parseAuthorization({
     authorization: headers.get("authorization"),
@@ -36,22 +37,21 @@ export function readCredential(request: Request, env: Env, audience: string, bea
       if (sid === undefined) return { kind: "malformed" };
       // A client id that is not the token's own must be the service's name, which the session knows.
       const service = clientId === undefined || clientId === token.id ? {} : { service: clientId };
-      return { kind: "presented", presented: { sid, secret: token.secret, audience: bearerAudience, ...service }, cookie: false, stripAuthorization };
+      return { kind: "presented", presented: { sid, secret: token.secret, audience: bearerAudience(app), ...service }, cookie: false, stripAuthorization };
     }
     case "session": {
       const { sid, secret } = authorization.token;
       // An operator token opens the administration and no app; an app bearer opens its app and nothing else.
-      const forAdmin = bearerAudience === ADMIN_APP;
+      const forAdmin = app === ADMIN_APP;
       if ((authorization.as === "operator") !== forAdmin) return { kind: "malformed" };
-      const wanted = forAdmin ? "operator" : `app:${bearerAudience}`;
-      return { kind: "presented", presented: { sid, secret, audience: wanted }, cookie: false, stripAuthorization: true };
+      return { kind: "presented", presented: { sid, secret, audience: bearerAudience(app) }, cookie: false, stripAuthorization: true };
     }
     case "none":
     case "foreign": {
       const value = cookieOf(request, SESSION_COOKIE);
       const token = value === undefined ? undefined : parseSessionToken(value);
       if (token === undefined) return { kind: "none" };
-      return { kind: "presented", presented: { ...token, audience: `host:${audience}` }, cookie: true, stripAuthorization: false };
+      return { kind: "presented", presented: { ...token, audience: hostAudience(host) }, cookie: true, stripAuthorization: false };
     }
     default:
       authorization satisfies never;

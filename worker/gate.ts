@@ -11,7 +11,8 @@ import type { CompiledPolicy } from "../policy/compile.ts";
 import { decide } from "../policy/decide.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { App } from "../policy/document.ts";
-import { ANONYMOUS, type Ask, type Facts } from "../policy/facts.ts";
+import type { Ask, Facts } from "../policy/facts.ts";
+import { sessionFacts } from "../policy/session-facts.ts";
 import { canonicalise } from "./canonical.ts";
 import { readCredential, type Credential } from "./credentials.ts";
 import { preflight, readable } from "./cors.ts";
@@ -54,13 +55,13 @@ export async function gate(x: Exchange): Promise<Response> {
 async function answer(x: Exchange, credential: Credential, first: Standing): Promise<Response> {
   // A cookie of a sign-in that is over is nobody's: a public path stays public (P20). A token that is not valid is an error.
   const worthless = credential.kind === "presented" && first.session === undefined;
-  if (worthless && (!credential.cookie || first.decision.effect !== "allow")) return notSignedIn(x, credential, first);
+  if (worthless && (!credential.cookie || first.decision.effect !== "allow")) return notSignedIn(x, credential);
   if (first.decision.effect === "allow") return pass(x, worthless ? { kind: "none" } : credential, first);
-  if (first.session === undefined) return notSignedIn(x, credential, first);
+  if (first.session === undefined) return notSignedIn(x, credential);
   // A denial is confirmed with what the session and control know now, before it is shown (M7).
   const policy = (await newestPolicy(x.env, x.now)) ?? first.policy;
   const newest = await stand(x, policy, credential, true);
-  if (newest.session === undefined) return notSignedIn(x, credential, newest);
+  if (newest.session === undefined) return notSignedIn(x, credential);
   return newest.decision.effect === "allow" ? pass(x, credential, newest) : denied(x, newest, true);
 }
 
@@ -81,13 +82,7 @@ export async function stand(x: Exchange, policy: CompiledPolicy, credential: Cre
 }
 
 export function factsOf(x: Exchange, session: SessionSnapshot | undefined): Facts {
-  if (session === undefined) return { subject: ANONYMOUS, known: x.connection };
-  return {
-    subject: session.subject,
-    known: { ...session.facts, ...x.connection },
-    // A service's token has an end of its own; `session:` limits are a person's (P13, P19).
-    ...(session.subject.kind === "user" ? { session: { startedAt: at(session.startedAt), lastActiveAt: at(Math.max(session.lastActiveAt, x.now)) } } : {}),
-  };
+  return sessionFacts(session === undefined ? undefined : { ...session, lastActiveAt: Math.max(session.lastActiveAt, x.now) }, x.connection);
 }
 
 /** What a lane finds wrong with the request itself, by the detail of its refusal. */
@@ -113,7 +108,7 @@ async function pass(x: Exchange, credential: Credential, standing: Standing, res
       // Said only to somebody whom the newest policy lets in: a lane without a connector asked nobody.
       const newest = await stand(x, (await newestPolicy(x.env, x.now)) ?? standing.policy, credential, true);
       if (newest.decision.effect === "allow") return refuse(x, "no_connector");
-      return newest.session === undefined ? notSignedIn(x, credential, newest) : denied(x, newest, true);
+      return newest.session === undefined ? notSignedIn(x, credential) : denied(x, newest, true);
     }
     case "stale":
     case "denied":
@@ -133,7 +128,7 @@ async function answerAgain(x: Exchange, credential: Credential, before: Standing
   const reread: Exchange = { ...x, policy, url: url.value };
   const newest = await stand(reread, policy, credential, true);
   if (newest.decision.effect === "allow") return lane.body === undefined ? refuse(reread, "unavailable") : pass(reread, credential, newest, lane.body);
-  return newest.session === undefined ? notSignedIn(reread, credential, newest) : denied(reread, newest, !lane.recorded);
+  return newest.session === undefined ? notSignedIn(reread, credential) : denied(reread, newest, !lane.recorded);
 }
 
 /** `record`: a lane that denied has put it on record already. */
@@ -167,10 +162,10 @@ function stepUpAddress(x: Exchange, decision: Decision): string {
   return `${signInAddress(x, target)}${maxAge}${step?.mfa === false ? "" : "&mfa=1"}`;
 }
 
-function notSignedIn(x: Exchange, credential: Credential, standing: Standing): Promise<Response> | Response {
+function notSignedIn(x: Exchange, credential: Credential): Promise<Response> | Response {
   countAnonymousDenial(x);
   if (credential.kind === "presented" && !credential.cookie) return refuse(x, "token_invalid");
-  return toSignIn(x, standing.app);
+  return toSignIn(x);
 }
 
 /** P22: the app's own origin or one that it names; without Origin only a credential that no browser sends by itself. */

@@ -1,5 +1,5 @@
 /** The identity providers of the live document with their secrets resolved, and the io to reach them. */
-import { at, lasting } from "../core/time.ts";
+import { at } from "../core/time.ts";
 import type { CompiledPolicy } from "../policy/compile.ts";
 import type { Provider } from "../policy/document.ts";
 import { newProviderCache, type ProviderCache } from "../identity/provider-cache.ts";
@@ -33,6 +33,3 @@ function withSecret(provider: Provider, env: Env): ProviderSettings | undefined 
   if (clientSecret !== undefined && secret === undefined) return undefined;
   return { ...rest, ...(secret === undefined ? {} : { clientSecret: secret }) };
 }
-
-/** How long a sign-in attempt may take. */
-export const ATTEMPT_LIFE = lasting(600_000);

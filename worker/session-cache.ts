@@ -3,6 +3,7 @@
  * whether bytes flow is decided by a lane under its own lease, and a denial is confirmed at the
  * session before it is shown.
  */
+import type { Audience } from "../core/audience.ts";
 import { toBase64Url } from "../core/bytes.ts";
 import type { SessionId } from "../core/ids.ts";
 import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
@@ -18,8 +19,8 @@ const MAX_CACHED_COUNT = 5_000;
 export interface Presented {
   readonly sid: SessionId;
   readonly secret: Uint8Array;
-  /** What the secret must be for: a host, "postern:admin", an app. */
-  readonly audience: string;
+  /** What the secret must be for. */
+  readonly audience: Audience;
   /** The service that the credential claims to be, where it names one. */
   readonly service?: string;
 }

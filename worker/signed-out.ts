@@ -5,28 +5,25 @@
  */
 import { toBase64Url } from "../core/bytes.ts";
 import { hashHostNonce, newHostNonce } from "../identity/one-time-code.ts";
-import type { App } from "../policy/document.ts";
 import { BOUNCE_COOKIE, cookieOf, dropCookie, NONCE_COOKIE, setCookie } from "./cookies.ts";
 import { type Exchange, isNavigation, originOf } from "./exchange.ts";
+import { ATTEMPT_LIFE } from "./lifetimes.ts";
 import { formNotSentPage } from "./pages/form-not-sent.ts";
 import { tooManyBouncesPage } from "./pages/too-many-bounces.ts";
+import { random } from "./random.ts";
 import { page, redirect, refuse } from "./respond.ts";
 
 /** The third bounce of one address within this long stops with an explanation. */
 const BOUNCE_WINDOW_MS = 30_000;
 const MAX_BOUNCES_COUNT = 3;
-/** A sign-in attempt's life; the nonce is for one. */
-const NONCE_LIFE_SECONDS = 600;
-
-export const random = (length: number): Uint8Array<ArrayBuffer> => crypto.getRandomValues(new Uint8Array(length));
 
 /** `/.postern/sign-in` of this host: sets the nonce and goes on to the launcher. For links on pages. */
 export function signInAddress(x: Exchange, target: string): string {
   return `${originOf(x.url)}/.postern/sign-in?to=${encodeURIComponent(target)}`;
 }
 
-/** `app` is used for nothing that could show: it keeps the signature honest about what is not looked at. */
-export async function toSignIn(x: Exchange, _app: App | undefined): Promise<Response> {
+/** Takes no app on purpose: the answer must be the same whether one is there or not. */
+export async function toSignIn(x: Exchange): Promise<Response> {
   const target = x.method === "GET" || x.method === "HEAD" ? x.url.path + x.url.query : "/";
   if (!isNavigation(x.request)) return refuse(x, "sign_in_required", { signInUrl: signInAddress(x, target) });
   if (x.method !== "GET" && x.method !== "HEAD") {
@@ -49,7 +46,8 @@ export async function beginSignIn(x: Exchange, target: string, demand: string): 
   const { nonce, nonceHash } = held !== undefined && heldHash !== undefined ? { nonce: held, nonceHash: heldHash } : await newHostNonce(random);
   const to = encodeURIComponent(originOf(x.url) + target);
   const location = `${x.launcher}/.postern/login?to=${to}&n=${toBase64Url(nonceHash)}${demand}`;
-  const cookies = [setCookie(NONCE_COOKIE, nonce, NONCE_LIFE_SECONDS)];
+  // The nonce is for one attempt, so it lives as long as one.
+  const cookies = [setCookie(NONCE_COOKIE, nonce, ATTEMPT_LIFE / 1000)];
   if (bounce !== undefined && demand === "") cookies.push(setCookie(BOUNCE_COOKIE, bounce, BOUNCE_WINDOW_MS / 1000));
   return redirect(x, location, cookies);
 }

@@ -4,7 +4,7 @@
  */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
-import { deviceBegun, deviceToken, oauthRefusal, signedOut } from "../../protocol/admin-api-shapes.ts";
+import { deviceBegun, deviceToken, oauthRefusal, signedOut } from "../../protocol/device-flow-shapes.ts";
 import { declare, does, type Runner } from "../command.ts";
 import type { EdgeRoute } from "../edge-route.ts";
 import { edgeClient } from "../edge-client.ts";

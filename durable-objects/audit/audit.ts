@@ -45,14 +45,14 @@ export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
         const full = { ...event, seq, writer, n: number };
         const hash = hashOf(previous, full, sha256);
         this.#db.run(
-          "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+          "INSERT INTO events (seq, writer, n, id, at, kind, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
           seq, writer, number, event.id, event.at, event.kind, JSON.stringify(event.data), hash,
         );
         previous = hash;
       }
       if (firstNumber !== 0) {
         this.#db.run(
-          "INSERT INTO writers VALUES (?, ?, 0) ON CONFLICT (writer) DO UPDATE SET last = max(last, excluded.last), closed = 0",
+          "INSERT INTO writers (writer, last, closed) VALUES (?, ?, 0) ON CONFLICT (writer) DO UPDATE SET last = max(last, excluded.last), closed = 0",
           writer, firstNumber + events.length - 1,
         );
       }
@@ -65,7 +65,7 @@ export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
       const known = this.#db.one<{ last: number }>("SELECT last FROM writers WHERE writer = ?", writer)?.last ?? 0;
       // A writer that says it wrote more than is here stays open, so that the gap shows.
       this.#db.run(
-        "INSERT INTO writers VALUES (?, ?, ?) ON CONFLICT (writer) DO UPDATE SET closed = excluded.closed",
+        "INSERT INTO writers (writer, last, closed) VALUES (?, ?, ?) ON CONFLICT (writer) DO UPDATE SET closed = excluded.closed",
         writer, known, lastNumber <= known ? 1 : 0,
       );
     });

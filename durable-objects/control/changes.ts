@@ -54,7 +54,7 @@ export class Changes {
   async begin(change: { kind: Receipt["kind"]; target: string; by: string; version: number }): Promise<Receipt> {
     const id = `rcpt_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}` as ReceiptId;
     const now = Date.now();
-    this.#db.run("INSERT INTO receipts VALUES (?, ?, ?, ?, ?, ?, NULL)", id, change.kind, change.target, change.version, now, change.by);
+    this.#db.run("INSERT INTO receipts (id, kind, target, version, at, by, report) VALUES (?, ?, ?, ?, ?, ?, NULL)", id, change.kind, change.target, change.version, now, change.by);
     await this.#ctx.storage.setAlarm(now + RESUME_MS);
     return this.#run({ id, ...change, at: now, report: null });
   }

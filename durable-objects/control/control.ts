@@ -8,13 +8,14 @@ import type { PublicJwk } from "../../identity/keys.ts";
 import { createHash } from "node:crypto";
 import { DurableObject } from "cloudflare:workers";
 import { toBase64Url } from "../../core/bytes.ts";
-import type { ConnectorId, SessionId, SiteId } from "../../core/ids.ts";
+import type { AppId, ConnectorId, SessionId, SiteId } from "../../core/ids.ts";
 import { parseSessionId, parseUserId } from "../../core/ids.ts";
+import { at } from "../../core/time.ts";
 import { SETUP_SERVICE } from "../../policy/compile.ts";
 import { canonicalDocument, type PolicyDocument } from "../../policy/document.ts";
 import { recordNow } from "../audit/record.ts";
 import type { AuditKind } from "../audit/rpc.ts";
-import { CONTROL_AUDIT_NAME, type ObjectEnv, SIGNER_COUNT } from "../bindings.ts";
+import { CONTROL_AUDIT_NAME, type ObjectEnv, SIGNER_NAMES } from "../bindings.ts";
 import { addReports, type CutReport } from "../cut-report.ts";
 import { Database } from "../sqlite.ts";
 import { ATTEMPT_SKEW_MS, type SignIn } from "../user/rpc.ts";
@@ -26,6 +27,7 @@ import type {
   ConnectorRecord,
   ControlRpc,
   PersonRecord,
+  PolicyLease,
   PolicySnapshot,
   Receipt,
   Refused,
@@ -61,9 +63,10 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return { version: current.version, digest: current.digest, document: JSON.parse(current.document) as PolicyDocument };
   }
 
-  async leasePolicy(lane: { site: SiteId; lane: number }, known: number): Promise<PolicySnapshot | undefined> {
+  async leasePolicy(lane: { site: SiteId; lane: number }, known: number): Promise<PolicyLease> {
     this.#lanes.grant(lane, Date.now());
-    return this.policy(known);
+    const newer = await this.policy(known);
+    return { ...(newer === undefined ? {} : { newer }), barred: registry.barredConnectors(this.#db, lane.site) };
   }
 
   async policyText(): Promise<{ version: number; digest: string; text: string } | undefined> {
@@ -117,7 +120,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return expected === undefined || expected === live ? undefined : { ok: false, code: "version_conflict", detail: `version ${live} is live` };
   }
 
-  async revoke(request: { kind: RevokeKind; id: string; by: string }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id" | "bad_argument">> {
+  async revoke(request: { kind: RevokeKind; id: string; by: string }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id">> {
     const target = this.#resolve(request.kind, request.id);
     if (target === undefined) return { ok: false, code: "unknown_id", detail: `no ${request.kind} ${request.id.slice(0, 80)}` };
     const receipt = await this.#changes.begin({ kind: request.kind, target, by: request.by, version: this.#current()?.version ?? 0 });
@@ -236,10 +239,10 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
         return this.env.USER.getByName(`service:${row.target}`).revoke(row.id);
       }
       case "app":
-        return this.#lanes.push((stub) => stub.endApp(row.target as never));
+        return this.#lanes.push((stub) => stub.endApp(row.target as AppId));
       case "connector": {
         registry.revokeConnector(this.#db, row.target, Date.now());
-        return this.#lanes.push((stub) => stub.endConnector(row.target as ConnectorId, row.id));
+        return this.#lanes.push((stub) => stub.endConnector(row.target as ConnectorId));
       }
       case "device":
       case "grant":
@@ -295,7 +298,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
       owner: `service:${name}`,
       subject: { kind: "service", id: name },
       display: { sub: `service:${name}`, name },
-      facts: { service: { value: name, source: "postern", observedAt: now as never } },
+      facts: { service: { value: name, source: "postern", observedAt: at(now) } },
       attemptStartedAt: now + ATTEMPT_SKEW_MS,
       endsAt: token.expiresAt,
       idleMs: token.expiresAt - now,
@@ -309,7 +312,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   #insertVersion(request: { document: PolicyDocument; text: string; namesOperator: boolean }, by: string, now: number): number {
     const version = (this.#current()?.version ?? 0) + 1;
     this.#db.run(
-      "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO versions (version, digest, text, document, at, by, names_operator) VALUES (?, ?, ?, ?, ?, ?, ?)",
       version, digestOf(request.document), request.text, JSON.stringify(request.document), now, by, request.namesOperator ? 1 : 0,
     );
     return version;
@@ -329,7 +332,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   }
 
   #signers(): ReturnType<ObjectEnv["SIGNER"]["getByName"]>[] {
-    return Array.from({ length: SIGNER_COUNT }, (_, i) => this.env.SIGNER.getByName(`signer/${i}`));
+    return SIGNER_NAMES.map((name) => this.env.SIGNER.getByName(name));
   }
 
   async #keySet(): Promise<string> {

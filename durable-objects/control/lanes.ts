@@ -27,7 +27,7 @@ export class Lanes {
   /** Stored before it is answered: a change from here on finds this lane (M1). */
   grant(lane: Lane, now: number): void {
     this.#db.run(
-      "INSERT INTO lanes VALUES (?, ?, ?) ON CONFLICT (site, lane) DO UPDATE SET lease_until = excluded.lease_until",
+      "INSERT INTO lanes (site, lane, lease_until) VALUES (?, ?, ?) ON CONFLICT (site, lane) DO UPDATE SET lease_until = excluded.lease_until",
       lane.site, lane.lane, now + LEASE_WAIT_MS,
     );
   }
@@ -36,7 +36,7 @@ export class Lanes {
     return this.#db.all<Lane>("SELECT site, lane FROM lanes ORDER BY site, lane");
   }
 
-  /** Tells every known lane, all at once; one whose lease is over is told once and not waited for. */
+  /** Tells every known lane, all at once; one whose lease is over is tried once, and named if it does not answer. */
   async push(call: (stub: Stub<TunnelRpc>, lane: Lane) => Promise<CutReport>): Promise<CutReport> {
     const rows = this.#db.all<Lane & { lease_until: number }>("SELECT site, lane, lease_until FROM lanes");
     const startedAt = Date.now();
@@ -54,12 +54,8 @@ export class Lanes {
       const answer = await within(PUSH_ATTEMPT_MS, call(this.#env.TUNNEL.getByName(laneName(site, number)), { site, lane: number }));
       const now = Date.now();
       if (answer !== undefined) return { ...answer, slowestMs: now - startedAt };
-      if (now >= leaseUntil) {
-        // Nothing the lane knows stands any more; what it holds passes no byte (M4).
-        return now - startedAt > PUSH_ATTEMPT_MS || leaseUntil > startedAt
-          ? { ...NOTHING_CUT, slowestMs: now - startedAt, unconfirmed: [{ site, lane: number, leaseEndsAt: leaseUntil }] }
-          : NOTHING_CUT;
-      }
+      // What the lane holds passes no byte any more (M4), and its next lease brings the change: until then nobody confirmed it.
+      if (now >= leaseUntil) return { ...NOTHING_CUT, slowestMs: now - startedAt, unconfirmed: [{ site, lane: number, leaseEndsAt: leaseUntil }] };
       await new Promise((resolve) => setTimeout(resolve, PUSH_RETRY_MS));
     }
   }

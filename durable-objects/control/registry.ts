@@ -44,7 +44,7 @@ export function addService(
   db: Database,
   one: { name: string; tokenId: string; sid: SessionId; createdAt: number; expiresAt: number },
 ): void {
-  db.run("INSERT INTO services VALUES (?, ?, ?, ?, ?, NULL)", one.tokenId, one.name, one.sid, one.createdAt, one.expiresAt);
+  db.run("INSERT INTO services (token_id, name, sid, created_at, expires_at, revoked_at) VALUES (?, ?, ?, ?, ?, NULL)", one.tokenId, one.name, one.sid, one.createdAt, one.expiresAt);
 }
 
 /** A token that could not be made takes no place. */
@@ -67,7 +67,7 @@ export function revokeService(db: Database, name: string, now: number): void {
 }
 
 export function addEnrollToken(db: Database, one: { site: SiteId; hash: string; expiresAt: number }): void {
-  db.run("INSERT INTO enroll_tokens VALUES (?, ?, ?, NULL)", one.hash, one.site, one.expiresAt);
+  db.run("INSERT INTO enroll_tokens (hash, site, expires_at, used_at) VALUES (?, ?, ?, NULL)", one.hash, one.site, one.expiresAt);
 }
 
 /** Spends the token and enrols, in one transaction. Undefined for a token that is unknown, spent or over. */
@@ -84,7 +84,7 @@ export function redeemEnrollToken(
     if (token === undefined || token.used_at !== null || now >= token.expires_at) return undefined;
     db.run("UPDATE enroll_tokens SET used_at = ? WHERE hash = ?", now, request.tokenHash);
     db.run(
-      "INSERT INTO connectors VALUES (?, ?, ?, ?, ?, ?, NULL)",
+      "INSERT INTO connectors (id, site, name, public_key, thumbprint, enrolled_at, revoked_at) VALUES (?, ?, ?, ?, ?, ?, NULL)",
       id, token.site, request.name, JSON.stringify(request.publicKey), request.thumbprint, now,
     );
     return connector(db, id);
@@ -114,9 +114,18 @@ export function revokeConnector(db: Database, id: string, now: number): void {
   db.run("UPDATE connectors SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", now, id);
 }
 
+/** Bounds what a lease carries; a connector that was revoked before these is not known to any lane any more. */
+const MAX_BARRED_COUNT = 1_000;
+
+export function barredConnectors(db: Database, site: SiteId): readonly ConnectorId[] {
+  return db
+    .all<{ id: ConnectorId }>("SELECT id FROM connectors WHERE site = ? AND revoked_at IS NOT NULL ORDER BY revoked_at DESC LIMIT ?", site, MAX_BARRED_COUNT)
+    .map((row) => row.id);
+}
+
 export function notePerson(db: Database, one: PersonRecord): void {
   db.run(
-    `INSERT INTO people VALUES (?, ?, ?, ?, ?, ?)
+    `INSERT INTO people (id, issuer, sub, email, name, last_sign_in_at) VALUES (?, ?, ?, ?, ?, ?)
      ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, last_sign_in_at = excluded.last_sign_in_at`,
     one.id, one.issuer, one.sub, one.email ?? null, one.name ?? null, one.lastSignInAt,
   );

@@ -13,6 +13,14 @@ export interface PolicySnapshot {
   readonly document: PolicyDocument;
 }
 
+/** What a lane trusts until it asks again: what it did not hear by push, it hears so. */
+export interface PolicyLease {
+  /** Absent: the version that the lane knows is the newest. */
+  readonly newer?: PolicySnapshot;
+  /** Revoked connectors of its site. */
+  readonly barred: readonly ConnectorId[];
+}
+
 export type RevokeKind = "session" | "user" | "device" | "connector" | "app" | "grant" | "service";
 
 export interface Receipt {
@@ -66,7 +74,7 @@ export interface ControlRpc {
   /** The live policy, or undefined when `known` is still it. */
   policy(known?: number): Promise<PolicySnapshot | undefined>;
   /** A tunnel asks whether its version is still the newest; counts as a lease (M8). */
-  leasePolicy(lane: { site: SiteId; lane: number }, known: number): Promise<PolicySnapshot | undefined>;
+  leasePolicy(lane: { site: SiteId; lane: number }, known: number): Promise<PolicyLease>;
   policyText(): Promise<{ version: number; digest: string; text: string } | undefined>;
   /** One past or live version, for making a recorded decision again. */
   version(version: number): Promise<PolicySnapshot | undefined>;
@@ -85,7 +93,7 @@ export interface ControlRpc {
     by: string;
     namesOperator: boolean;
   }): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"version_conflict">>;
-  revoke(request: { kind: RevokeKind; id: string; by: string }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id" | "bad_argument">>;
+  revoke(request: { kind: RevokeKind; id: string; by: string }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id">>;
   receipt(id: string): Promise<Receipt | undefined>;
 
   createService(request: {

@@ -93,13 +93,18 @@ export function endedBecause(state: SessionState, now: number): EndReason | unde
 
 export const isLive = (state: SessionState, now: number): boolean => endedBecause(state, now) === undefined;
 
+/** The ID token stays in the session: it is a hint for signing out and no business of lanes and edges. */
+function withoutIdToken({ idToken: _secret, ...shown }: Display): Display {
+  return shown;
+}
+
 export function snapshot(state: SessionState): SessionSnapshot {
   return {
     v: 1,
     sid: state.sid,
     epoch: state.epoch,
     subject: state.subject,
-    display: state.display,
+    display: withoutIdToken(state.display),
     facts: state.facts,
     startedAt: state.startedAt,
     lastActiveAt: state.lastActiveAt,
@@ -148,7 +153,7 @@ export function redeemCode(state: SessionState, shown: ShownCode, now: number): 
 const sameLane = (a: { site: string; lane: number }, b: { site: string; lane: number }): boolean =>
   a.site === b.site && a.lane === b.lane;
 
-/** Records who may trust this session; called again by `extend` once the answer is about to leave (M9). */
+/** Records who may trust this session; called again once the answer is about to leave (M9). */
 export function lease(state: SessionState, question: LeaseQuestion, now: number): SessionState {
   const { site, lane, nonce, holds: kind } = question;
   const until = now + LEASE_WAIT_MS;

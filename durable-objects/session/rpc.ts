@@ -62,7 +62,8 @@ export interface SessionRpc {
     record: CodeRecord,
   ): Promise<boolean>;
   redeemCode(shown: ShownCode, credential: NewCredential): Promise<boolean>;
-  addCredential(proof: { audience: string; hash: string }, credential: NewCredential): Promise<boolean>;
+  /** The ID token of the sign-in, for signing out at the provider. */
+  signOutHint(proof: { audience: string; hash: string }): Promise<string | undefined>;
   /** A newer proof of the same subject (step-up): only widens, so nothing is pushed (M5). */
   refresh(facts: { readonly [name: string]: Fact }, credential: NewCredential, idToken?: string): Promise<boolean>;
   lease(question: LeaseQuestion): Promise<LeaseAnswer>;

@@ -60,14 +60,10 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     return redeemed.fits && next !== undefined;
   }
 
-  async addCredential(proof: { audience: string; hash: string }, credential: NewCredential): Promise<boolean> {
+  async signOutHint(proof: { audience: string; hash: string }): Promise<string | undefined> {
     const now = Date.now();
     const state = this.#state();
-    if (state === undefined || !machine.isLive(state, now) || !machine.holds(state, proof.audience, proof.hash, now)) return false;
-    const next = machine.addCredential(state, credential, now);
-    if (next === undefined) return false;
-    this.#store(next);
-    return true;
+    return state !== undefined && machine.holds(state, proof.audience, proof.hash, now) ? state.display.idToken : undefined;
   }
 
   async refresh(facts: { readonly [name: string]: Fact }, credential: NewCredential, idToken?: string): Promise<boolean> {
@@ -154,7 +150,7 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     return {
       id: state.sid,
       subject: state.subject,
-      display: { ...state.display, idToken: "" },
+      display: machine.snapshot(state).display,
       startedAt: state.startedAt,
       expiresAt: state.endsAt,
       ...(ended === undefined ? {} : { ended }),
@@ -203,7 +199,7 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
 
   async #tellLanes(): Promise<CutReport> {
     const ending = this.#state()?.ending;
-    if (ending === undefined) return this.#state()?.ending?.report ?? this.#lastReport();
+    if (ending === undefined) return this.#lastReport();
     const lanes = new Map(ending.waiting.map((one) => [laneName(one.site, one.lane), one]));
     await Promise.all([...lanes.entries()].map(([name, one]) => this.#tellLane(name, one)));
     const state = this.#state();
@@ -213,7 +209,8 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
       this.#store(rest);
       this.ctx.storage.kv.put("report", report);
       await this.ctx.storage.setAlarm(Date.now() + TOMBSTONE_MS);
-      await this.env.USER.getByName(state.owner).forget(state.sid).catch(() => undefined);
+      // A user who revokes has taken it off the list already; nobody is called upward before the answer (M10).
+      if (ending.revocation === "self") this.ctx.waitUntil(this.env.USER.getByName(state.owner).forget(state.sid).catch(() => undefined));
     }
     return report;
   }

@@ -8,7 +8,8 @@ import { at } from "../../core/time.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
 import { decide } from "../../policy/decide.ts";
 import type { Decision } from "../../policy/decision.ts";
-import { ANONYMOUS, type Ask, type Fact, type Facts } from "../../policy/facts.ts";
+import type { Ask, Fact, Facts } from "../../policy/facts.ts";
+import { sessionFacts } from "../../policy/session-facts.ts";
 import { decisionEvent } from "../audit/decision-event.ts";
 import { recordNow } from "../audit/record.ts";
 import { laneName, type ObjectEnv, signerName } from "../bindings.ts";
@@ -185,12 +186,5 @@ export class Admissions {
 
 /** What a decision on a stream looks at: the lease's facts, and those of the stream's own connection (P17). */
 export function factsOf(lease: HeldLease | undefined, connection: { readonly [name: string]: Fact }): Facts {
-  if (lease === undefined) return { subject: ANONYMOUS, known: connection };
-  const { snapshot } = lease;
-  return {
-    subject: snapshot.subject,
-    known: { ...snapshot.facts, ...connection },
-    // A service's token has an end of its own; `session:` limits are a person's (P13, P19).
-    ...(snapshot.subject.kind === "user" ? { session: { startedAt: at(snapshot.startedAt), lastActiveAt: at(lease.lastActiveAt) } } : {}),
-  };
+  return sessionFacts(lease === undefined ? undefined : { ...lease.snapshot, lastActiveAt: lease.lastActiveAt }, connection);
 }

@@ -6,7 +6,7 @@ import { createHmac } from "node:crypto";
 import { fromBase64Url } from "../../core/bytes.ts";
 import type { ConnectorId, SessionId } from "../../core/ids.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
-import { encodeControl, readConnectorMessage } from "../../protocol/control.ts";
+import { type ConnectorMessage, encodeControl, readConnectorMessage } from "../../protocol/control.ts";
 import { CUT_ACK_MS } from "../../protocol/deadlines.ts";
 import { frameOpenHead, type OpenHead, openHeadJson } from "../../protocol/head.ts";
 import { MAX_CUT_IDS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
@@ -200,12 +200,28 @@ export class ConnectorLink {
       case "too_large":
         return { code: CLOSE_CODES.too_large.code, reason: "control too large" };
       case "message":
-        if (read.message.t === "cut_ack") this.#cuts.get(read.message.id)?.(true);
-        else if (read.message.t === "draining") this.draining = true;
+        this.#take(read.message);
         return undefined;
       default:
         read satisfies never;
         return undefined;
+    }
+  }
+
+  #take(message: ConnectorMessage): void {
+    switch (message.t) {
+      case "cut_ack":
+        return this.#cuts.get(message.id)?.(true);
+      case "draining":
+        this.draining = true;
+        return;
+      // Nobody reads health and counts yet; a second hello says nothing.
+      case "health":
+      case "count":
+      case "hello":
+        return;
+      default:
+        message satisfies never;
     }
   }
 

@@ -8,7 +8,7 @@ import { CLOSE_CODES, closeReason, sendableCloseCode } from "../../protocol/clos
 import { encodeControl } from "../../protocol/control.ts";
 import { HANDSHAKE_MS, KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
 import { SUBPROTOCOL } from "../../protocol/hello.ts";
-import { CONTROL_NAME, type ObjectEnv, signerName } from "../bindings.ts";
+import { CONTROL_NAME, laneName, type ObjectEnv, signerName } from "../bindings.ts";
 import { readAttachment } from "./attachments.ts";
 import { ConnectorLink } from "./connector-link.ts";
 import { beginHandshake, type Handshake, refuseText, verifyHandshake } from "./handshake.ts";
@@ -139,7 +139,7 @@ export class ConnectorLinks {
   /** A newer policy may have changed what the site's connectors dial. */
   async configure(policy: CompiledPolicy, lane: { readonly site: ConnectContext["site"]; readonly lane: number }): Promise<void> {
     if (this.#links.size === 0) return;
-    const signer = this.#env.SIGNER.getByName(signerName(`${lane.site}/${lane.lane}`));
+    const signer = this.#env.SIGNER.getByName(signerName(laneName(lane.site, lane.lane)));
     const config = await signer.signSiteConfig({ site: lane.site, version: policy.version, config: siteConfig(policy.document, lane.site) });
     for (const link of this.#links.values()) link.configure(config);
   }

@@ -10,7 +10,7 @@ import type { CutReason, LiveStream } from "./live-stream.ts";
 
 /** What a relay asks of its lane. */
 export interface Lane {
-  /** May a byte of this stream pass now? Three comparisons (M4). */
+  /** May a byte of this stream pass now? A few comparisons (M4). */
   passes(stream: LiveStream, now: number): boolean;
   /** Renews what ran out and decides again; false when the stream was cut. */
   renew(stream: LiveStream): Promise<boolean>;

@@ -1,6 +1,6 @@
 /**
  * What a lane may trust of each session, and for how long (M1, M4, M9). Pure but for the
- * question it is handed as a function. Not the streams: stream-table.ts holds those.
+ * question it is handed as a function. Not the streams: live-stream.ts holds those.
  */
 import type { AppId, SessionId } from "../../core/ids.ts";
 import { LEASE_HOLD_MS } from "../lease-terms.ts";

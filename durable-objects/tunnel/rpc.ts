@@ -1,6 +1,6 @@
 /** Tunnel: the calls it answers, and what the worker hands it with a request. Types only. */
 import type { PublicJwk } from "../../identity/keys.ts";
-import type { AppId, ConnectorId, ReceiptId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
+import type { AppId, ConnectorId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
 import type { Ask, Fact } from "../../policy/facts.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { PolicySnapshot } from "../control/rpc.ts";
@@ -92,7 +92,7 @@ export interface TunnelRpc {
   /** What the lane knows of the session is void from this epoch on; its streams are decided again before their next byte. */
   newFacts(sid: SessionId, epoch: number): Promise<void>;
   endApp(app: AppId): Promise<CutReport>;
-  endConnector(connector: ConnectorId, revocation: ReceiptId): Promise<CutReport>;
+  endConnector(connector: ConnectorId): Promise<CutReport>;
   streams(sid: SessionId): Promise<{ readonly streams: readonly StreamReport[]; readonly lastActiveAt: number }>;
   status(): Promise<LaneStatus | undefined>;
 }

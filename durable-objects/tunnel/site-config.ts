@@ -17,10 +17,10 @@ function appConfig(app: App): Json {
     tls: {
       server_name: tls.serverName,
       ca: tls.ca,
-      pin: tls.pin[0]?.replace(/^sha256\//, ""),
+      pin: tls.pin.length === 0 ? undefined : tls.pin.map((one) => one.replace(/^sha256\//, "")),
       verify: tls.verify,
     },
     timeouts: { connect: timeouts.connect, first_byte: timeouts.firstByte, idle: timeouts.idle },
-    ...(health === undefined ? {} : { health: { path: health.path, every: health.every, expect: health.expect[0] } }),
+    ...(health === undefined ? {} : { health: { path: health.path, every: health.every, expect: [...health.expect] } }),
   };
 }

@@ -4,7 +4,7 @@
  * cuts. Follow a request: fetch → #open → admission.ts → open-stream.ts → a relay.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { AppId, ConnectorId, ReceiptId, SessionId, SiteId } from "../../core/ids.ts";
+import type { AppId, ConnectorId, SessionId, SiteId } from "../../core/ids.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { KEEP_ALIVE_PING, KEEP_ALIVE_PONG } from "../../protocol/control.ts";
 import { AuditWriter } from "../audit/record.ts";
@@ -55,9 +55,16 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     const { kv } = ctx.storage;
     this.#lane = kv.get(LANE) as LaneId | undefined;
     const nonce = crypto.randomUUID();
-    const policy = new PolicyHold(kv, async (known) =>
-      this.#lane === undefined ? undefined : env.CONTROL.getByName(CONTROL_NAME).leasePolicy(this.#lane, known),
-    );
+    const policy = new PolicyHold(kv, async (known) => {
+      if (this.#lane === undefined) return undefined;
+      const { newer, barred } = await env.CONTROL.getByName(CONTROL_NAME).leasePolicy(this.#lane, known);
+      // A revocation that this lane was not reached with (M8).
+      for (const connector of barred) {
+        links.bar(connector);
+        if (links.ofConnector(connector).length > 0) ctx.waitUntil(this.endConnector(connector));
+      }
+      return newer;
+    });
     const writer = new AuditWriter(() => env.AUDIT.getByName(laneAuditName(this.#name)), nonce, (work) => ctx.waitUntil(work));
     const links = new ConnectorLinks(
       env,
@@ -187,6 +194,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     const key = `${sid}:${epoch}`;
     const told = this.#endings.get(key) ?? this.#endSession(sid, epoch, reason);
     this.#endings.set(key, told);
+    told.catch(() => this.#endings.delete(key));
     const oldest = this.#endings.keys().next().value;
     if (this.#endings.size > MAX_ENDINGS_COUNT && oldest !== undefined) this.#endings.delete(oldest);
     return told;
@@ -215,7 +223,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     return this.#cut({ streams, why: "revoked", sessions: [], forbids: () => true });
   }
 
-  async endConnector(connector: ConnectorId, _revocation: ReceiptId): Promise<CutReport> {
+  async endConnector(connector: ConnectorId): Promise<CutReport> {
     const { links } = this.#parts;
     links.bar(connector);
     const ended = links.ofConnector(connector);

@@ -25,6 +25,8 @@ describe("https upstreams are verified (P24)", () => {
     ["an unknown authority is refused", { server_name: "app.internal" }, { error: "upstream_tls" }],
     ["another name is refused", { ca: ours.cert }, { error: "upstream_tls" }],
     ["the right pin passes", { ca: ours.cert, server_name: "app.internal", pin }, { status: 200 }],
+    ["one right pin of several passes", { ca: ours.cert, server_name: "app.internal", pin: [otherPin, pin] }, { status: 200 }],
+    ["several wrong pins are refused", { ca: ours.cert, server_name: "app.internal", pin: [otherPin, pinOf(selfSigned("y", new Date(), new Date()).cert)] }, { error: "upstream_tls", detail: "PIN_MISMATCH" }],
     ["a wrong pin is refused", { ca: ours.cert, server_name: "app.internal", pin: otherPin }, { error: "upstream_tls", detail: "PIN_MISMATCH" }],
     ["only verify: false turns it off", { verify: false }, { status: 200 }],
     ["and even then a pin holds", { verify: false, pin: otherPin }, { error: "upstream_tls" }],

@@ -9,6 +9,14 @@ describe("the site's configuration", () => {
     expect(app).toMatchObject({ connectMs: 5_000, firstByteMs: 60_000, idleMs: undefined, host: "forwarded", upstreams: [{ scheme: "http", endpoint: { host: "10.0.0.5", port: 80 } }] });
   });
 
+  it.each<[string, Json, readonly number[]]>([
+    ["one status", 204, [204]],
+    ["several", [200, 204], [200, 204]],
+  ])("a health check expects %s (P25)", (_title, written, statuses) => {
+    const app = must(readSiteConfig({ apps: [{ id: "wiki", upstreams: ["http://10.0.0.5"], health: { path: "/", every: 5_000, expect: written } }] })).apps.get(WIKI);
+    expect(app?.health?.expect).toEqual(statuses);
+  });
+
   it.each<[string, Json]>([
     ["a path in the upstream", { upstreams: ["http://10.0.0.5/admin"] }],
     ["credentials in the upstream", { upstreams: ["http://u:p@10.0.0.5"] }],
@@ -22,6 +30,9 @@ describe("the site's configuration", () => {
     ["a literal host with a line break", { upstreams: ["http://10.0.0.5"], host: { literal: "a\r\nX: y" } }],
     ["a health path with a line break", { upstreams: ["http://10.0.0.5"], health: { path: "/a\r\n", every: 5_000 } }],
     ["verify of another type", { upstreams: ["http://10.0.0.5"], tls: { verify: "false" } }],
+    ["an empty list of pins, which would pin nothing", { upstreams: ["https://10.0.0.5"], tls: { pin: [] } }],
+    ["a pin among several that is none", { upstreams: ["https://10.0.0.5"], tls: { pin: [`${"A".repeat(43)}=`, "x"] } }],
+    ["no status that a health check expects", { upstreams: ["http://10.0.0.5"], health: { path: "/", every: 5_000, expect: [] } }],
     ["a timeout of nothing", { upstreams: ["http://10.0.0.5"], timeouts: { connect: 0 } }],
   ])("leaves out an app with %s, and keeps the others", (_title, spoilt) => {
     const read = must(readSiteConfig({ apps: [{ id: "pay", ...(spoilt as object) }, { id: "wiki", upstreams: ["http://10.0.0.5"] }] }));

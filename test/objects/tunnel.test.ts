@@ -1,9 +1,10 @@
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
+import { Tunnel } from "../../durable-objects/tunnel/tunnel.ts";
 import { generateConnectorKey } from "../../identity/connector-proof.ts";
-import { laneOf, laneStub, objects, openRequest, sessionOf, setUp, signedIn, wipe } from "./deployment.ts";
+import { laneOf, laneStub, objects, openRequest, sessionOf, setUp, signedIn, stubs, wipe } from "./deployment.ts";
 import { connected, type Enrolled, enrolled, TestConnector, type Wrong } from "./test-connector.ts";
 
 beforeEach(() => setUp());
@@ -147,6 +148,22 @@ describe("a cut (M2)", () => {
     connector.leave();
     expect((await ending).unconfirmed).toHaveLength(1);
     await answer.body?.cancel().catch(() => undefined);
+  });
+});
+
+describe("a revoked connector that its lane was not told of (M8)", () => {
+  it("is in the receipt as unconfirmed, and gone with the lane's next lease", async () => {
+    const who = await enrolled();
+    const connector = await connected(who);
+    const untold = vi.spyOn(Tunnel.prototype, "endConnector").mockRejectedValue(new Error("out of reach"));
+    await runInDurableObject(stubs.CONTROL.getByName("control"), (_control, state) => void state.storage.sql.exec("UPDATE lanes SET lease_until = 0"));
+    const revoked = await objects.CONTROL.getByName("control").revoke({ kind: "connector", id: who.id, by: "test" });
+    expect(revoked).toMatchObject({ ok: true, receipt: { complete: false, report: { unconfirmed: [{ site: "berlin", lane: 0 }] } } });
+    untold.mockRestore();
+    await evictDurableObject(laneStub());
+    const answer = await laneStub().fetch(openRequest(await signedIn()));
+    expect(JSON.parse(answer.headers.get(REFUSAL_HEADER) ?? "{}")).toMatchObject({ code: "no_connector" });
+    expect(await connector.closed).toBe(CLOSE_CODES.connector_revoked.code);
   });
 });
 

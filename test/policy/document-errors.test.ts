@@ -174,6 +174,7 @@ describe("apps", () => {
     ["P23: a line break in a value", app(`${up}, headers: { request: { set: { X-A: "a\\r\\nX-B: b" } } }`), ["header_value @\"a\\r\\nX-B: b\""]],
     ["P23: an unknown variable", app(`${up}, headers: { request: { set: { X-A: "\${user.mail}" } } }`), ['header_value @"${user.mail}" [did you mean "user.email"?]']],
     ["P23: known variables", app(`${up}, headers: { request: { set: { X-A: "\${user.email} \${user.sub} \${user.groups}" } } }`), []],
+    ["a key that is read and not used: tls.client_cert", app('upstream: "https://10.0.0.5", tls: { client_cert: { secret: CERT } }'), ["warning: no_effect @client_cert [do not rely on it]"]],
     ["P24: verify: false warns", app('upstream: "https://10.0.0.5", tls: { verify: false }'), ["warning: tls_unverified @false"]],
     ["P24: insecure_paths with http.paths", base(`apps:\n  - { id: wiki, site: berlin, ${up}, insecure_paths: encoded_slash }\npolicies: [{ id: a, effect: deny, apps: wiki, when: { group: x }, http: { paths: [/x] } }]\n`), ["insecure_paths @[ [remove insecure_paths from the app, or write except: [wiki]]"]],
     ["P24: insecure_paths without http.paths", base(`apps:\n  - { id: wiki, site: berlin, ${up}, insecure_paths: encoded_slash }\npolicies: [{ id: a, effect: deny, apps: wiki, when: { group: x }, http: { methods: [GET] } }]\n`), []],

@@ -3,6 +3,7 @@
  * at the launcher and approves, it fetches an operator token of at most 8 hours. What the token may
  * do is decided like everything else; it ends with the person's session.
  */
+import { OPERATOR_AUDIENCE } from "../../core/audience.ts";
 import { fromBase64Url, toBase64Url } from "../../core/bytes.ts";
 import { at } from "../../core/time.ts";
 import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
@@ -12,18 +13,15 @@ import { readBoundedText } from "../bounded-body.ts";
 import { addressOf } from "../connection-facts.ts";
 import { readCredential } from "../credentials.ts";
 import { type Exchange, originOf } from "../exchange.ts";
+import { DEVICE_LIFE_MS, OPERATOR_TOKEN_MS } from "../lifetimes.ts";
 import { deviceCodePage } from "../pages/device-code.ts";
+import { random } from "../random.ts";
 import { recordAct } from "../record.ts";
 import { json, page, redirect, refuse } from "../respond.ts";
 import { type Presented, sessionStub, verifiedSession } from "../session-cache.ts";
-import { random } from "../signed-out.ts";
 
 export const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
-/** A request waits this long for a person (RFC 8628 §3.2). */
-const DEVICE_LIFE_MS = 600_000;
 const POLL_SECONDS = 3;
-/** The longest life of an operator token (CONTRACT "Administration"). */
-const OPERATOR_TOKEN_MS = 8 * 3_600_000;
 const MAX_FORM_BYTES = 4 * 1024;
 const MAX_PROGRAM_CHARS = 80;
 /** The host that a device's one-time code is bound to; no DNS name. */
@@ -111,14 +109,14 @@ export async function pollDevice(x: Exchange, form: URLSearchParams): Promise<Re
   const secret = newSecret(random);
   const redeemed = await sessionStub(x.env, code.sid)?.redeemCode(
     { codeHash: await hashSecret(code.secret), host: DEVICE_HOST, nonceHash },
-    { kind: "operator", audience: "operator", hash: toBase64Url(await hashSecret(secret)), expiresAt: x.now + OPERATOR_TOKEN_MS },
+    { kind: "operator", audience: OPERATOR_AUDIENCE, hash: toBase64Url(await hashSecret(secret)), expiresAt: x.now + OPERATOR_TOKEN_MS },
   );
   if (redeemed !== true) return oauthError("expired_token");
   return json(x, { access_token: formatOperatorToken({ sid: code.sid, secret }), token_type: "Bearer", expires_in: OPERATOR_TOKEN_MS / 1000 });
 }
 
 async function launcherSession(x: Exchange): Promise<{ presented: Presented; name: string } | undefined> {
-  const credential = readCredential(x.request, x.env, x.url.host, "");
+  const credential = readCredential(x.request, x.env, x.url.host, undefined);
   if (credential.kind !== "presented" || !credential.cookie) return undefined;
   const session = await verifiedSession(x.env, credential.presented, x.now, true);
   if (session === undefined) return undefined;

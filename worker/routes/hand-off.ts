@@ -2,6 +2,7 @@
  * Crossing from the launcher to a host of the domain: a one-time code for that host and that
  * browser becomes a cookie there (M19). The same for every host, whether an app is there or not.
  */
+import { hostAudience } from "../../core/audience.ts";
 import { fromBase64Url, toBase64Url } from "../../core/bytes.ts";
 import { at } from "../../core/time.ts";
 import { createOneTimeCode, hashHostNonce, parseOneTimeCode } from "../../identity/one-time-code.ts";
@@ -10,9 +11,10 @@ import { formatSessionToken, hashSecret, newSecret } from "../../identity/sessio
 import { canonicalHost } from "../canonical.ts";
 import { cookieOf, NONCE_COOKIE, SESSION_COOKIE, setCookie } from "../cookies.ts";
 import { type Exchange, originOf } from "../exchange.ts";
+import { random } from "../random.ts";
 import { redirect, refuse } from "../respond.ts";
 import { type Presented, sessionStub } from "../session-cache.ts";
-import { beginSignIn, lostCookie, random, signInAddress } from "../signed-out.ts";
+import { beginSignIn, lostCookie, signInAddress } from "../signed-out.ts";
 
 /** Where a browser may be sent: the launcher, any host under the domain, an app's own host name. */
 export function safeTarget(x: Exchange, target: string | null): string {
@@ -66,7 +68,7 @@ export async function redeem(x: Exchange): Promise<Response> {
   const life = x.policy?.document.defaults.session.max ?? 0;
   const redeemed = await sessionStub(x.env, code.sid)?.redeemCode(shown, {
     kind: "cookie",
-    audience: `host:${x.url.host}`,
+    audience: hostAudience(x.url.host),
     hash: toBase64Url(await hashSecret(secret)),
     expiresAt: x.now + life,
   });

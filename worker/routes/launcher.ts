@@ -61,7 +61,7 @@ export async function launcher(x: Exchange): Promise<Response> {
 export async function me(x: Exchange): Promise<Response> {
   const app = x.policy?.appByHost(x.url.host);
   const atLauncher = x.url.host === x.policy?.document.domain;
-  const credential = readCredential(x.request, x.env, x.url.host, atLauncher ? ADMIN_APP : (app?.id ?? ""));
+  const credential = readCredential(x.request, x.env, x.url.host, atLauncher ? ADMIN_APP : app?.id);
   const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, true) : undefined;
   if (session === undefined) return refuse(x, "sign_in_required");
   const { display, subject, facts } = session;

@@ -2,6 +2,7 @@
  * Signing in at the launcher: the way to the provider and back (OpenID Connect code flow with
  * PKCE), and the session that comes of it. Crossing to an app's host is hand-off.ts.
  */
+import { hostAudience } from "../../core/audience.ts";
 import { toBase64Url } from "../../core/bytes.ts";
 import type { ErrorCode } from "../../core/errors.ts";
 import { after, at } from "../../core/time.ts";
@@ -10,20 +11,24 @@ import type { SignIn } from "../../durable-objects/user/rpc.ts";
 import { discover } from "../../identity/oidc-discovery.ts";
 import { beginLogin, finishLogin, type LoginDemand, type LoginState, type SignedIn } from "../../identity/oidc-login.ts";
 import type { OidcProblem, OidcProblemCode } from "../../identity/problems.ts";
-import { importSealKey, loginCookieName, sealLoginState, unsealLoginState } from "../../identity/sealed-cookie.ts";
+import { loginCookieName, sealLoginState, unsealLoginState } from "../../identity/sealed-cookie.ts";
 import { formatSessionToken, hashSecret, newSecret } from "../../identity/session-token.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
 import { cookieOf, SESSION_COOKIE, setCookie } from "../cookies.ts";
 import { readCredential } from "../credentials.ts";
 import { type Exchange } from "../exchange.ts";
+import { ATTEMPT_LIFE } from "../lifetimes.ts";
 import { chooserPage } from "../pages/chooser.ts";
 import { continuePage } from "../pages/continue.ts";
 import { newestPolicy } from "../policy-cache.ts";
-import { ATTEMPT_LIFE, oidcIo, providerSettings } from "../providers.ts";
+import { oidcIo, providerSettings } from "../providers.ts";
+import { random } from "../random.ts";
 import { recordAct } from "../record.ts";
 import { page, redirect, refuse } from "../respond.ts";
+import { sealKey } from "../seal-key.ts";
 import { sessionStub, verifiedSession } from "../session-cache.ts";
-import { lostCookie, random } from "../signed-out.ts";
+import { SIGN_IN_REFUSALS } from "../sign-in-refusals.ts";
+import { lostCookie } from "../signed-out.ts";
 import { handOff, safeTarget } from "./hand-off.ts";
 import { endOwnSession } from "./sign-out.ts";
 
@@ -39,7 +44,7 @@ export async function login(x: Exchange): Promise<Response> {
   const nonceHash = query.get("n") ?? "";
   const demand = readDemand(query);
   if (demand === undefined) {
-    const credential = readCredential(x.request, x.env, x.url.host, "");
+    const credential = readCredential(x.request, x.env, x.url.host, undefined);
     // Only a browser's session is handed on: a program's token becomes no cookie.
     if (credential.kind === "presented" && credential.cookie) {
       const session = await verifiedSession(x.env, credential.presented, x.now, true);
@@ -97,7 +102,7 @@ async function begin(x: Exchange, policy: CompiledPolicy, id: string, attempt: A
     carry: { n: attempt.nonceHash, flow },
   });
   const name = loginCookieName(loginState.state);
-  const sealed = await sealLoginState(loginState, after(at(x.now), ATTEMPT_LIFE), await sealKey(x), random);
+  const sealed = await sealLoginState(loginState, after(at(x.now), ATTEMPT_LIFE), await sealKey(x.env), random);
   if (name === undefined || !sealed.ok) return refuse(x, "internal");
   const cookies: [string, string][] = [["set-cookie", setCookie(name, sealed.value, ATTEMPT_LIFE / 1000)]];
   if (attempt.flow !== undefined) return redirect(x, authorizationUrl, [setCookie(name, sealed.value, ATTEMPT_LIFE / 1000)]);
@@ -116,7 +121,7 @@ export async function callback(x: Exchange): Promise<Response> {
     return refuse(x, lostCookie(x), { signInUrl: `${x.launcher}/` });
   }
   if (sealed === USED) return refuse(x, "callback_replayed");
-  const attempt = await unsealLoginState(sealed, at(x.now), await sealKey(x));
+  const attempt = await unsealLoginState(sealed, at(x.now), await sealKey(x.env));
   if (!attempt.ok) return refuse(x, attempt.error === "expired" ? "login_expired" : "callback_other_browser", { signInUrl: `${x.launcher}/` });
   const provider = providerSettings(policy, x.env, attempt.value.provider);
   if (provider === undefined) return refuse(x, "provider_misconfigured");
@@ -136,11 +141,11 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
   const secret = newSecret(random);
   const credential = {
     kind: "cookie" as const,
-    audience: `host:${x.url.host}`,
+    audience: hostAudience(x.url.host),
     hash: toBase64Url(await hashSecret(secret)),
     expiresAt: x.now + max,
   };
-  const before = readCredential(x.request, x.env, x.url.host, "");
+  const before = readCredential(x.request, x.env, x.url.host, undefined);
   const held = before.kind === "presented" && before.cookie ? await verifiedSession(x.env, before.presented, x.now, true) : undefined;
   let sid = held?.subject.id === identity.userId ? held.sid : undefined;
   if (sid !== undefined) {
@@ -166,7 +171,7 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
       credential,
     };
     const signedIn = await x.env.USER.getByName(identity.userId).signIn(signIn);
-    if (!signedIn.ok) return refuse(x, "revoked", { signInUrl: `${x.launcher}/` });
+    if (!signedIn.ok) return refuse(x, SIGN_IN_REFUSALS[signedIn.code], { signInUrl: `${x.launcher}/` });
     sid = signedIn.sid;
   }
   await Promise.all([
@@ -209,14 +214,3 @@ function explain(x: Exchange, problem: OidcProblem, returnTo: string): Response 
   const signInUrl = `${x.launcher}/.postern/login?to=${encodeURIComponent(returnTo)}`;
   return refuse(x, CODES[problem.code], { detail: `Identity provider: ${problem.provider}.${skew}${said}`, signInUrl });
 }
-
-const sealKeys = new WeakMap<object, CryptoKey>();
-
-async function sealKey(x: Exchange): Promise<CryptoKey> {
-  const cached = sealKeys.get(x.env.CONTROL);
-  if (cached !== undefined) return cached;
-  const key = await importSealKey(await x.env.CONTROL.getByName(CONTROL_NAME).sealKey());
-  sealKeys.set(x.env.CONTROL, key);
-  return key;
-}
-

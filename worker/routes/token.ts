@@ -2,6 +2,7 @@
  * POST /.postern/token (RFC 8693): an ID token of a provider becomes a bearer for one app, at most
  * an hour. A session like any other: revoked with its user, decided like any request.
  */
+import { appAudience } from "../../core/audience.ts";
 import { toBase64Url } from "../../core/bytes.ts";
 import { at } from "../../core/time.ts";
 import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
@@ -15,9 +16,10 @@ import { canonicalHost } from "../canonical.ts";
 import type { Exchange } from "../exchange.ts";
 import { newestPolicy } from "../policy-cache.ts";
 import { oidcIo, providerSettings } from "../providers.ts";
+import { random } from "../random.ts";
 import { recordAct } from "../record.ts";
 import { json, refuse } from "../respond.ts";
-import { random } from "../signed-out.ts";
+import { SIGN_IN_REFUSALS } from "../sign-in-refusals.ts";
 import { DEVICE_GRANT, pollDevice } from "./device.ts";
 
 const MAX_FORM_BYTES = 80 * 1024;
@@ -55,9 +57,9 @@ export async function token(x: Exchange): Promise<Response> {
     attemptStartedAt: identity.facts["user"]?.observedAt ?? 0,
     endsAt: expiresAt,
     idleMs: expiresAt - x.now,
-    credential: { kind: "app_bearer", audience: `app:${app.id}`, hash: toBase64Url(await hashSecret(secret)), expiresAt },
+    credential: { kind: "app_bearer", audience: appAudience(app.id), hash: toBase64Url(await hashSecret(secret)), expiresAt },
   });
-  if (!signedIn.ok) return json(x, { error: "invalid_request", error_description: "revoked" }, 400);
+  if (!signedIn.ok) return json(x, { error: "invalid_request", error_description: SIGN_IN_REFUSALS[signedIn.code] }, 400);
   await recordAct(x, "sign_in", signedIn.sid, { user: identity.userId, provider: identity.provider, sid: signedIn.sid, by: "token exchange", app: app.id });
   await x.env.CONTROL.getByName(CONTROL_NAME).noteSignIn({
     id: identity.userId,

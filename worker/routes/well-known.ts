@@ -14,7 +14,7 @@ export async function keys(x: Exchange): Promise<Response> {
   return json(x, { keys: all }, 200, { "cache-control": `public, max-age=${KEYS_MAX_AGE_SECONDS}` });
 }
 
-/** GET /.postern/ready: 200 when control answers and a policy is live. */
+/** GET /.postern/ready: 200 when control answers; `policy_version` is 0 while no document is live. */
 export async function ready(x: Exchange): Promise<Response> {
   await x.env.CONTROL.getByName(CONTROL_NAME).setupOpen();
   return json(x, { ready: true, policy_version: x.policy?.version ?? 0 });

@@ -13,14 +13,13 @@ import { formatServiceToken, hashSecret, newCredentialId, newSecret } from "../.
 import type { AppliedAnswer, PolicyTextAnswer, SetUpAnswer, VersionsAnswer } from "../../../protocol/admin-api.ts";
 import { readBoundedText } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
+import { OPERATOR_TOKEN_MS } from "../../lifetimes.ts";
+import { random } from "../../random.ts";
 import { json, refuse } from "../../respond.ts";
-import { random } from "../../signed-out.ts";
 import { asOperator, roleOf } from "./operator.ts";
 import { receiptJson } from "./revocation.ts";
 import { liveCases } from "./sessions.ts";
 
-/** `postern setup` hands out an operator token for this long. */
-const SETUP_TOKEN_MS = 8 * 3_600_000;
 /** Bytes that a setup key must have at least: 32 random bytes as text. */
 const MIN_SETUP_KEY_CHARS = 43;
 
@@ -61,7 +60,7 @@ export async function setup(x: Exchange): Promise<Response> {
   if (read instanceof Response) return read;
   const secret = newSecret(random);
   const tokenId = newCredentialId(random);
-  const expiresAt = x.now + SETUP_TOKEN_MS;
+  const expiresAt = x.now + OPERATOR_TOKEN_MS;
   const done = await control.setup({
     document: read.document,
     text: read.text,

@@ -7,13 +7,12 @@ import { formatServiceToken, hashSecret, newCredentialId, newSecret } from "../.
 import type { ServicesAnswer, ServiceTokenAnswer } from "../../../protocol/admin-api.ts";
 import { readBoundedJson } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
+import { MAX_SERVICE_TOKEN_MS } from "../../lifetimes.ts";
+import { random } from "../../random.ts";
 import { json, refuse } from "../../respond.ts";
-import { random } from "../../signed-out.ts";
 import { asOperator } from "./operator.ts";
 
 const MAX_BODY_BYTES = 4 * 1024;
-/** The longest life of a service token: two years. */
-const MAX_LIFE_MS = 730 * 86_400_000;
 
 /** POST /.postern/api/v1/services {name, expires} */
 export async function create(x: Exchange): Promise<Response> {
@@ -22,7 +21,7 @@ export async function create(x: Exchange): Promise<Response> {
   const body = await readBoundedJson(x.request, MAX_BODY_BYTES);
   const name = typeof body?.["name"] === "string" && !body["name"].includes(":") ? parseServiceId(body["name"]) : undefined;
   const life = typeof body?.["expires"] === "string" ? parseDuration(body["expires"]) : undefined;
-  if (name === undefined || life === undefined || life > MAX_LIFE_MS) {
+  if (name === undefined || life === undefined || life > MAX_SERVICE_TOKEN_MS) {
     return refuse(x, "bad_argument", { detail: 'The body must be {"name": lower-case letters, digits, "-", "_", "expires": "90d" or the like, at most 730d}.' });
   }
   const secret = newSecret(random);

@@ -6,8 +6,8 @@ import { formatEnrolmentToken, newCredentialId, newSecret } from "../../../ident
 import type { ConnectorsAnswer, EdgeStatusAnswer, EnrollTokenAnswer } from "../../../protocol/admin-api.ts";
 import { readBoundedJson } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
+import { random } from "../../random.ts";
 import { json, refuse } from "../../respond.ts";
-import { random } from "../../signed-out.ts";
 import { asOperator } from "./operator.ts";
 
 const MAX_BODY_BYTES = 4 * 1024;
