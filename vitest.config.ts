@@ -11,6 +11,7 @@ const IN_WORKERD = ["objects", "worker"];
 /** Processes, sockets and a browser: one file at a time. */
 const END_TO_END = ["e2e"];
 const ARCHITECTURE = ["architecture"];
+const PROPERTY_SEED = "test/property-seed.ts";
 
 const filesOf = (folders: readonly string[]): string[] => folders.map((folder) => `test/${folder}/**/*.test.ts`);
 
@@ -25,13 +26,14 @@ const END_TO_END_TIMEOUT_MS = 60_000;
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "pure", include: filesOf(PURE), testTimeout: PURE_TIMEOUT_MS, hookTimeout: PURE_TIMEOUT_MS, sequence: { groupOrder: ORDER.quick } } },
+      { test: { name: "pure", include: filesOf(PURE), setupFiles: PROPERTY_SEED, testTimeout: PURE_TIMEOUT_MS, hookTimeout: PURE_TIMEOUT_MS, sequence: { groupOrder: ORDER.quick } } },
       { test: { name: "architecture", include: filesOf(ARCHITECTURE), sequence: { groupOrder: ORDER.quick } } },
       {
         test: {
           name: "node",
           include: ["test/**/*.test.ts"],
           exclude: filesOf([...PURE, ...IN_WORKERD, ...END_TO_END, ...ARCHITECTURE]),
+          setupFiles: PROPERTY_SEED,
           testTimeout: 20_000,
           hookTimeout: 20_000,
           sequence: { groupOrder: ORDER.quick },

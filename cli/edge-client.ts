@@ -6,12 +6,12 @@ import type * as z from "zod/mini";
 import { ERRORS, parseErrorCode } from "../core/errors.ts";
 import { formatProblem } from "../policy/problems.ts";
 import { refusal } from "../protocol/admin-api-shapes.ts";
+import { READY_PATH } from "../protocol/paths.ts";
+import { TRUNCATED_HEADER } from "../protocol/truncated.ts";
 import type { EdgeRoute } from "./edge-route.ts";
 import { Failure } from "./failure.ts";
 import { exchange, type HttpAnswer } from "./http.ts";
 import { printable } from "./printable.ts";
-
-export const API = "/.postern/api/v1";
 
 /** Reading is quick or it is broken. */
 const READ_MS = 30_000;
@@ -22,6 +22,8 @@ export interface Answer<T> {
   readonly value: T;
   /** As the edge sent it, for --json. */
   readonly json: unknown;
+  /** What is missing from a list that is not whole, as the edge counts it. */
+  readonly truncated?: string;
 }
 
 export interface Sent {
@@ -58,7 +60,8 @@ function readAnswer<S extends z.ZodMiniType>(answer: HttpAnswer, shape: S, route
   if (!read.success) {
     throw new Failure("odd_answer", `the answer of ${route.origin.origin} is not what this version understands`, "the URL may be another site, or edge and command line are of different versions", ["check the URL; update the clone that you run this from, or deploy the edge anew"]);
   }
-  return { value: read.data, json };
+  const truncated = answer.headers[TRUNCATED_HEADER];
+  return { value: read.data, json, ...(typeof truncated === "string" ? { truncated: printable(truncated) } : {}) };
 }
 
 function parsed(text: string): unknown {
@@ -72,7 +75,7 @@ function parsed(text: string): unknown {
 function refused(status: number, json: unknown, route: EdgeRoute, file: string | undefined): Failure {
   const read = refusal.safeParse(json);
   if (!read.success) {
-    return new Failure("not_postern", `${route.origin.origin} answered ${status}, not as a Postern edge does`, "a proxy answered, or the URL is another site", [`curl -sS ${route.origin.origin}/.postern/ready`]);
+    return new Failure("not_postern", `${route.origin.origin} answered ${status}, not as a Postern edge does`, "a proxy answered, or the URL is another site", [`curl -sS ${route.origin.origin}${READY_PATH}`]);
   }
   const { code, message, fix, request_id: requestId, login_url: loginUrl, problems, tests } = read.data.error;
   const known = parseErrorCode(code);

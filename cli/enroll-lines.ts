@@ -3,6 +3,7 @@
  * shell itself, so that it is in nobody's list of processes. Every value is quoted or refused.
  */
 import type { PolicyDocument } from "../policy/document.ts";
+import { CONNECTOR_PROGRAM_PATH } from "../protocol/paths.ts";
 import { quotePowerShell, quoteSh } from "./shell-quote.ts";
 
 export interface EnrollPlan {
@@ -16,7 +17,7 @@ export interface EnrollPlan {
 
 /** Three one-line commands: fetch the connector from the edge, enrol it. Throws Failure for a value that cannot be quoted. */
 export function enrollLines({ edge, site, token, endpoints }: EnrollPlan): { readonly linux: string; readonly windows: string; readonly docker: string } {
-  const program = `${edge}/.postern/connector.mjs`;
+  const program = `${edge}${CONNECTOR_PROGRAM_PATH}`;
   const words = (quote: typeof quoteSh): string => {
     const allow = endpoints.length === 0 ? "--allow-site-config" : endpoints.map((one) => `--allow ${quote(one, "upstream")}`).join(" ");
     return `enroll ${quote(edge, "edge's URL")} --token-file - ${allow}`;

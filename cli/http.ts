@@ -5,6 +5,7 @@
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
 import { Agent as TlsAgent, request as tlsRequest } from "node:https";
 import { isLocalhostName } from "../core/localhost.ts";
+import { READY_PATH } from "../protocol/paths.ts";
 import type { EdgeRoute } from "./edge-route.ts";
 import { errorCode, Failure } from "./failure.ts";
 
@@ -80,7 +81,7 @@ export function diagnose(error: unknown, { origin }: EdgeRoute): Failure {
   const code = errorCode(error) ?? (error instanceof Error ? error.name : "unknown");
   const where = origin.origin;
   if (code === "ABORT_ERR" || code === "AbortError" || code === "TimeoutError" || code === "ETIMEDOUT") {
-    return new Failure("edge_timeout", `${where} did not answer in time`, "the network drops what is sent, or the edge is overloaded; a change that was asked for may still complete", [`curl -sS ${where}/.postern/ready`]);
+    return new Failure("edge_timeout", `${where} did not answer in time`, "the network drops what is sent, or the edge is overloaded; a change that was asked for may still complete", [`curl -sS ${where}${READY_PATH}`]);
   }
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
     return new Failure("edge_name", `there is no address for ${origin.hostname}`, `the name does not resolve (${code})`, ["check --edge or POSTERN_EDGE, and that the DNS name exists"]);

@@ -1,5 +1,8 @@
 /** All commands, in the order in which --help lists them. What is not here does not exist. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Command } from "commander";
+import { z } from "zod";
 import type { Runner } from "./command.ts";
 import { addApply } from "./commands/apply.ts";
 import { addApps } from "./commands/apps.ts";
@@ -33,6 +36,9 @@ Exit: 0 done, 1 refused or failed, 2 wrong usage.
 Secrets come from files or standard input, never from the command line.
 `;
 
+const Package = z.looseObject({ version: z.string() });
+const ownVersion = (): string => Package.parse(JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8"))).version;
+
 /** The program; it neither prints failures nor ends the process. */
 export function makeProgram(runner: Runner, print: (text: string) => void): Command {
   const program = new Command("postern");
@@ -40,7 +46,7 @@ export function makeProgram(runner: Runner, print: (text: string) => void): Comm
     command.exitOverride().configureOutput({ writeOut: print, writeErr: () => undefined }).helpCommand(false).showSuggestionAfterError();
     for (const child of command.commands) quiet(child);
   };
-  program.description("operates a Postern edge: its policy, its sessions, its connectors").helpOption("-h, --help", "show this help").addHelpText("after", AFTER);
+  program.description("operates a Postern edge: its policy, its sessions, its connectors").helpOption("-h, --help", "show this help").version(ownVersion(), "--version", "show the version").addHelpText("after", AFTER);
   for (const add of ADD) add(program, runner);
   quiet(program);
   return program;

@@ -2,6 +2,7 @@
  * Turns a failed connection to the edge into what, why and the next step. Each cause that an
  * operator meets in practice has a code of its own. Not for failures of origins.
  */
+import { READY_PATH } from "../protocol/paths.ts";
 import { ProxyRefused } from "./edge-dial.ts";
 import { Failure, errorCode } from "./failure.ts";
 
@@ -56,7 +57,7 @@ export function diagnose(error: unknown, edge: URL, proxied: boolean): Failure {
       "check the edge URL and DNS; behind a proxy set HTTPS_PROXY");
   }
   return new Failure("unreachable", `${proxied ? "the proxy or the edge" : "the edge"} ${host} cannot be reached (${code})`,
-    "outbound port 443 may be closed, or the other end is down", `check: curl -sS ${edge.origin}/.postern/ready`);
+    "outbound port 443 may be closed, or the other end is down", `check: curl -sS ${edge.origin}${READY_PATH}`);
 }
 
 function diagnoseProxy(status: number, host: string): Failure {
@@ -78,7 +79,7 @@ function diagnoseUpgrade(error: UpgradeRefused, host: string): Failure {
     return new Failure("version", "the edge does not speak this connector's protocol version (426)", "the edge serves the two newest versions", "update the connector");
   }
   return new Failure("edge_refused", `the edge refused the connection (${error.status})`, "the connector is unknown there, or was revoked",
-    "see `postern logs`; to enrol anew: postern enroll-token SITE, then postern-connector enroll");
+    "`postern connectors` says whether it was revoked; to enrol anew: postern enroll-token SITE, then postern-connector enroll");
 }
 
 /** A failure if this machine's clock and the edge's differ by more than the tolerance; undefined otherwise. */

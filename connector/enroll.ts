@@ -9,12 +9,13 @@ import { join } from "node:path";
 import { createHash } from "node:crypto";
 import { toBase64Url } from "../core/bytes.ts";
 import { parseConnectorId, parseSiteId } from "../core/ids.ts";
+import { MAX_LANES_COUNT } from "../core/site-config.ts";
 import { at } from "../core/time.ts";
 import { generateConnectorKey } from "../identity/connector-proof.ts";
 import type { ConnectorKey } from "../identity/connector-proof.ts";
-import { MAX_LANES_COUNT } from "./lanes.ts";
 import { ENROLL_PROOF_TYPE } from "../identity/enroll-proof.ts";
 import { signStrict } from "../identity/strict-jws.ts";
+import { ENROLL_PATH, READY_PATH } from "../protocol/paths.ts";
 import type { AllowRule } from "./allow-list.ts";
 import { formatEndpoint } from "./allow-list.ts";
 import { diagnose, diagnoseClock } from "./diagnose.ts";
@@ -36,7 +37,6 @@ export interface EnrollRequest {
   readonly ca: string | undefined;
 }
 
-const ENROLL_PATH = "/.postern/connectors/enroll";
 /** Bounds the answer of whatever answers at the URL. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 const ENROLL_MS = 20_000;
@@ -111,7 +111,7 @@ function refusal(status: number, record: Readonly<Record<string, unknown>>, date
   if (clock !== undefined) return clock;
   const error = typeof record["error"] === "object" && record["error"] !== null ? (record["error"] as Readonly<Record<string, unknown>>) : undefined;
   if (error === undefined) {
-    return new Failure("not_postern", `the URL answered ${status}, not as a Postern edge does`, "a proxy answered, or the URL is another site", "check the URL: curl -sS URL/.postern/ready");
+    return new Failure("not_postern", `the URL answered ${status}, not as a Postern edge does`, "a proxy answered, or the URL is another site", `check the URL: curl -sS URL${READY_PATH}`);
   }
   const text = (value: unknown): string => printable(typeof value === "string" ? value : "");
   const fix = Array.isArray(error["fix"]) ? text(error["fix"][0]) : text(error["fix"]);

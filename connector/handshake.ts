@@ -92,7 +92,7 @@ async function nextAfterKeys(port: ControlPort, keys: PinnedKeys): Promise<EdgeM
 }
 
 function refused(code: string, message: string): Failure {
-  return new Failure(code, "the edge refused the hello", message.replace(/[^\x20-\x7e]/g, "?"), "see `postern logs`; to enrol anew: postern enroll-token SITE");
+  return new Failure(code, "the edge refused the hello", message.replace(/[^\x20-\x7e]/g, "?"), "`postern connectors` says whether it was revoked; to enrol anew: postern enroll-token SITE");
 }
 
 function outOfOrder(what: string): Failure {

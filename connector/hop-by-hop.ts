@@ -2,13 +2,10 @@
  * Removes from a raw header list what belongs to one connection only (RFC 9110 §7.6.1), keeping
  * order, case and duplicates of the rest. Not a validator: node:http refuses CR, LF and NUL.
  */
+import { HOP_BY_HOP } from "../protocol/header-names.ts";
 
 /** A raw header list as node:http gives and takes it, in pairs. */
 export type HeaderPairs = readonly (readonly [name: string, value: string])[];
-
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  "connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
-]);
 
 /**
  * What a Connection header may not name away: framing, routing and whatever says who asks. A

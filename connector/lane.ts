@@ -8,6 +8,7 @@ import { HANDSHAKE_MS } from "../protocol/deadlines.ts";
 import { failuresAfter, reconnectDelay } from "../protocol/backoff.ts";
 import { CLOSE_CODES, closeName, retryAfterClose } from "../protocol/close-codes.ts";
 import type { Retry } from "../protocol/close-codes.ts";
+import { CONNECT_PATH } from "../protocol/paths.ts";
 import { AdmissionStore } from "./admission-store.ts";
 import type { AppDirectory } from "./app-directory.ts";
 import { UpgradeRefused, diagnose, diagnoseClock } from "./diagnose.ts";
@@ -68,7 +69,7 @@ export class Lane {
       const next = failuresAfter(failures, welcomedMs, retry);
       if (next === undefined) {
         this.#set("stopped");
-        throw failure ?? new Failure("stopped", "the edge ended this connector's tunnel for good", "it said not to come back", "see `postern logs`");
+        throw failure ?? new Failure("stopped", "the edge ended this connector's tunnel for good", "it said not to come back", "see `postern connectors` and `postern edge-status`");
       }
       failures = next;
       this.#set("waiting");
@@ -152,7 +153,7 @@ export class Lane {
 
   async #connect(): Promise<Tunnel> {
     const { lane, identity, route, apps, log, metrics } = this.#parts;
-    const socket = await openEdgeSocket(route, `/.postern/connect?connector=${identity.state.connector}&lane=${lane}`);
+    const socket = await openEdgeSocket(route, `${CONNECT_PATH}?connector=${identity.state.connector}&lane=${lane}`);
     const timer = setTimeout(() => socket.close(CLOSE_CODES.handshake_timeout.code, CLOSE_CODES.handshake_timeout.meaning), HANDSHAKE_MS);
     const inbox = new SocketInbox(socket);
     try {
@@ -189,7 +190,7 @@ export class Lane {
       const retry = retryAfterClose(error.closeCode);
       if (retry === "never") return { retry, failure: closedForGood(error.closeCode) };
       const name = closeName(error.closeCode) ?? "closed";
-      return { retry, failure: new Failure(name, `the edge closed the tunnel during the handshake (${error.closeCode})`, CLOSE_CODES[closeName(error.closeCode) ?? "internal"].meaning, "the connector tries again by itself; see `postern logs`") };
+      return { retry, failure: new Failure(name, `the edge closed the tunnel during the handshake (${error.closeCode})`, CLOSE_CODES[closeName(error.closeCode) ?? "internal"].meaning, "the connector tries again by itself; see `postern edge-status`") };
     }
     if (error instanceof UpgradeRefused) {
       const clock = error.fromEdge && error.date !== undefined ? diagnoseClock(error.date, now()) : undefined;
@@ -214,7 +215,7 @@ function closedForGood(code: number): Failure {
     case "version_unsupported":
       return new Failure("version", "the edge does not speak this connector's protocol version", "the edge serves the two newest versions", "update the connector");
     default:
-      return new Failure("refused", `the edge ended the tunnel for good (${code})`, CLOSE_CODES[closeName(code) ?? "not_allowed"].meaning, "see `postern logs`");
+      return new Failure("refused", `the edge ended the tunnel for good (${code})`, CLOSE_CODES[closeName(code) ?? "not_allowed"].meaning, "see `postern connectors` and `postern edge-status`");
   }
 }
 

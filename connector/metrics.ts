@@ -7,6 +7,8 @@ export interface Metrics {
   count(name: CounterName, labels?: Labels, by?: number): void;
   /** Sets a gauge. */
   gauge(name: GaugeName, value: number, labels?: Labels): void;
+  /** Calls `report` before each text, for what is cheaper to ask than to count; the answer stops it. */
+  onScrape(report: () => void): () => void;
   /** The whole of it as Prometheus text. */
   text(): string;
 }
@@ -17,7 +19,7 @@ const HELP = {
   postern_connector_streams_total: "Streams opened by the edge, by app and kind.",
   postern_connector_streams_refused_total: "Streams refused by the connector, by reason.",
   postern_connector_upstream_errors_total: "Failures of origins, by code.",
-  postern_connector_bytes_total: "Body bytes, by direction (in: towards the app).",
+  postern_connector_bytes_total: "Payload bytes of streams, heads included, by direction (in: towards the app).",
   postern_connector_cuts_total: "Cuts carried out for revocations.",
   postern_connector_connects_total: "Connections to the edge, by outcome.",
   postern_connector_lane_up: "1 if the lane is welcomed by the edge.",
@@ -34,6 +36,7 @@ type GaugeName = Exclude<MetricName, CounterName>;
 const LABEL_SETS_PER_METRIC = 500;
 
 export function createMetrics(): Metrics {
+  const reports = new Set<() => void>();
   const series = new Map<MetricName, Map<string, number>>();
   const at = (name: MetricName): Map<string, number> => {
     const found = series.get(name);
@@ -51,7 +54,12 @@ export function createMetrics(): Metrics {
   return {
     count: (name, labels = {}, by = 1) => put(name, labels, (old) => old + by),
     gauge: (name, value, labels = {}) => put(name, labels, () => value),
+    onScrape: (report) => {
+      reports.add(report);
+      return () => void reports.delete(report);
+    },
     text: () => {
+      for (const report of reports) report();
       put("postern_connector_resident_bytes", {}, () => process.memoryUsage.rss());
       let out = "";
       for (const [name, values] of series) {

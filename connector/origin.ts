@@ -3,7 +3,8 @@
  * health check passes. Made anew when the app's configuration changes.
  */
 import { createHash } from "node:crypto";
-import { getCACertificates } from "node:tls";
+// As a whole: an older Node, which has no getCACertificates, could not even load a file that names it.
+import tls from "node:tls";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import type { Socket } from "node:net";
 import { isIP } from "node:net";
@@ -64,7 +65,7 @@ export class Origin {
 function tlsOptions(app: App): ConnectionOptions {
   const { server_name, ca, verify } = app.tls;
   return {
-    ca: ca ?? [...getCACertificates("bundled"), ...getCACertificates("system"), ...getCACertificates("extra")],
+    ca: ca ?? [...tls.getCACertificates("bundled"), ...tls.getCACertificates("system"), ...tls.getCACertificates("extra")],
     rejectUnauthorized: verify !== false,
     ...(server_name !== undefined && isIP(server_name) === 0 && { servername: server_name }),
   };

@@ -3,14 +3,15 @@
  * NODE_EXTRA_CA_CERTS and --ca, together. Verification cannot be turned off.
  */
 import { readFileSync } from "node:fs";
-import { getCACertificates } from "node:tls";
+// As a whole: an older Node, which has no getCACertificates, could not even load a file that names it.
+import tls from "node:tls";
 import { Failure } from "./failure.ts";
 
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /** PEM certificates for tls.connect's `ca`. An unreadable --ca file is a failure, not fewer CAs. */
 export function trustedAuthorities(caFile: string | undefined): string[] {
-  const trusted = [...getCACertificates("bundled"), ...getCACertificates("system"), ...getCACertificates("extra")];
+  const trusted = [...tls.getCACertificates("bundled"), ...tls.getCACertificates("system"), ...tls.getCACertificates("extra")];
   if (caFile === undefined) return trusted;
   let text: string;
   try {

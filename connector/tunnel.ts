@@ -49,6 +49,9 @@ export class Tunnel implements StreamOwner, InboxReader {
   /** Streams done on this side and not on the edge's, with the moment; swept now and then. */
   readonly #halfClosed = new Map<TunnelStream, number>();
   readonly #keepAlive: NodeJS.Timeout;
+  readonly #stopReporting: () => void;
+  /** What of the mux's byte counters the metrics have. */
+  readonly #reported = { in: 0, out: 0 };
   #flushing = false;
   #heardAt = performance.now();
   #unknown = 0;
@@ -63,6 +66,7 @@ export class Tunnel implements StreamOwner, InboxReader {
     this.#parts = parts;
     this.#mux = new Mux({ role: "connector", now: () => performance.now() });
     this.#keepAlive = setInterval(() => this.#checkLife(), KEEP_ALIVE_MS);
+    this.#stopReporting = parts.metrics.onScrape(() => this.#reportBytes());
     this.left = new Promise((done) => (this.#leave = done));
     parts.socket.on("pong", () => this.#heard());
     parts.socket.on("ping", () => this.#heard());
@@ -272,6 +276,14 @@ export class Tunnel implements StreamOwner, InboxReader {
     for (const stream of waiting) stream.onWritable();
   }
 
+  #reportBytes(): void {
+    const { bytesIn, bytesOut } = this.#mux.counters;
+    this.#parts.metrics.count("postern_connector_bytes_total", { direction: "in" }, bytesIn - this.#reported.in);
+    this.#parts.metrics.count("postern_connector_bytes_total", { direction: "out" }, bytesOut - this.#reported.out);
+    this.#reported.in = bytesIn;
+    this.#reported.out = bytesOut;
+  }
+
   #send(text: string): void {
     if (this.#parts.socket.readyState === this.#parts.socket.OPEN) this.#parts.socket.send(text);
   }
@@ -305,6 +317,8 @@ export class Tunnel implements StreamOwner, InboxReader {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#keepAlive);
+    this.#stopReporting();
+    this.#reportBytes();
     this.#destroyStreams();
     this.#leave();
   }

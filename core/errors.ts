@@ -92,7 +92,7 @@ const registry = {
   // The way to the app.
   no_connector: entry(503, "operator", "The app is out of reach",
     "No connector of the app's site is connected at the moment. You are allowed in; the way there is down.",
-    [RETRY_SOON, "An operator can see the site's connectors with `postern status` and start one with `postern-connector run`."], 10),
+    [RETRY_SOON, "An operator: `postern edge-status` shows the site's connectors; `postern-connector run` starts one."], 10),
   upstream_refused: entry(502, "operator", "The app did not accept the connection",
     "The connector reached the app's machine, but nothing accepted the connection.",
     ["An operator should check that the app is running and that its port is the one in `upstream`."]),

@@ -1,6 +1,7 @@
 /**
- * Branded identifiers and their parsers. The parser of each kind is its only cast, so a
- * string from outside becomes an id only by passing here. Not for secrets.
+ * Branded identifiers and their parsers. A string from outside becomes an id by its parser
+ * here; the cast elsewhere is for ids that we make, that we stored, and that a document's schema
+ * has checked. Not for secrets.
  */
 declare const brand: unique symbol;
 type Id<Kind extends string> = string & { readonly [brand]: Kind };

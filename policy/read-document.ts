@@ -9,7 +9,7 @@ import { readApp, readProvider, readSite } from "./read-app.ts";
 import { checkPolicy, readPolicy } from "./read-policy.ts";
 import type { ConditionNames, Extent } from "./read-when.ts";
 import { findCycle, readWhen } from "./read-when.ts";
-import { checkReferences, checkUnique, checkUsed } from "./references.ts";
+import { checkReferences, checkIssuers, checkUnique, checkUsed } from "./references.ts";
 import type { RawDocument, RawTest } from "./schema.ts";
 import { toList, toMs } from "./shapes.ts";
 import { readFriendlyFacts } from "./tests-facts.ts";
@@ -25,6 +25,7 @@ const SESSION_IDLE_MS = 8 * HOUR_MS;
 export function readDocument(raw: RawDocument, lineOf: (path: readonly PathPart[]) => number, report: Report): PolicyDocument {
   const providers = (raw.identity?.providers ?? []).map((one, i) => readProvider(one, ["identity", "providers", i], report));
   checkUnique(providers, ["identity", "providers"], "providers", report);
+  checkIssuers(providers, report);
   const sites = (raw.sites ?? []).map((one, i) => readSite(one, ["sites", i], report));
   checkUnique(sites, ["sites"], "sites", report);
   const apps = (raw.apps ?? []).map((one, i) => readApp(one, ["apps", i], report));

@@ -20,6 +20,14 @@ export function checkUnique(items: readonly { readonly id: string }[], path: rea
   }
 }
 
+/** Reports an issuer that stands twice: its people would be one person under two sets of rules (class E). */
+export function checkIssuers(providers: readonly { readonly issuer: string }[], report: Report): void {
+  for (const [i, { issuer }] of providers.entries()) {
+    const first = providers.findIndex((one) => one.issuer === issuer);
+    if (first < i) report({ code: "duplicate_issuer", message: `two providers have the issuer ${issuer}`, fix: "keep one of them", path: ["identity", "providers", i, "issuer"] });
+  }
+}
+
 /** Reports lists and conditions that nothing uses (P16). */
 export function checkUsed(names: readonly string[], used: ReadonlySet<string>, section: "lists" | "conditions", report: Report): void {
   for (const name of names) {

@@ -19,7 +19,8 @@ export const MAX_WHEN_DEPTH = 16;
 
 const list = <T extends z.ZodMiniType>(item: T, most: number) => z.array(item).check(z.maxLength(most));
 
-const secret = z.strictObject({ secret: matching(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "the name of a secret, never its value") });
+/** Not one of Postern's own: a document may not send the setup key to a provider of its choice. */
+const secret = z.strictObject({ secret: matching(/^(?!POSTERN_)[A-Za-z_][A-Za-z0-9_]{0,127}$/, "the name of a secret, never its value, and none that begins with POSTERN_") });
 const hostname = matching(
   /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/,
   "a lower-case host name",

@@ -7,7 +7,7 @@ import * as shapes from "./admin-api-shapes.ts";
 
 export interface AdminRoute {
   readonly method: "get" | "post";
-  /** Under ADMIN_API_PATH; `{id}` is a parameter. */
+  /** Under ADMIN_API of paths.ts; `{id}` is a parameter. */
   readonly path: string;
   readonly summary: string;
   /** What the bearer must be: the setup key, or an operator's or service's token with at least this role. */
@@ -17,8 +17,6 @@ export interface AdminRoute {
   readonly status: 200 | 201;
   readonly answer: z.ZodMiniType;
 }
-
-export const ADMIN_API_PATH = "/.postern/api/v1";
 
 export const ADMIN_ROUTES: readonly AdminRoute[] = [
   { method: "post", path: "/setup", summary: "Bring the first document live; refused for ever once an operator is named", needs: "setup key", question: "document", status: 200, answer: shapes.setUp },

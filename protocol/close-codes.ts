@@ -32,12 +32,10 @@ export const CLOSE_CODES = {
   connector_revoked: { code: 4410, meaning: "connector revoked", toward: "tunnel", retry: "never" },
   handshake_refused: { code: 4411, meaning: "handshake refused", toward: "tunnel", retry: "later" },
   too_large: { code: 4413, meaning: "message too large", toward: "tunnel", retry: "later" },
-  held_too_long: { code: 4423, meaning: "held for a decision too long", toward: "client", retry: "later" },
   version_unsupported: { code: 4426, meaning: "no common protocol version", toward: "tunnel", retry: "never" },
   flood: { code: 4429, meaning: "too many frames without purpose", toward: "both", retry: "later" },
   upstream_lost: { code: 4502, meaning: "the app's connection was lost", toward: "client", retry: "later" },
   draining: { code: 4503, meaning: "restarting, reconnect", toward: "both", retry: "now" },
-  lease_lost: { code: 4504, meaning: "the decision could not be renewed", toward: "client", retry: "later" },
 } as const satisfies Record<string, CloseCode>;
 
 export type CloseName = keyof typeof CLOSE_CODES;

@@ -9,11 +9,11 @@ export const HANDSHAKE_MS = 10_000;
 export const HEAD_MS = 10_000;
 /** An answer's body without a byte, unless the app says otherwise: long polls are quiet for minutes; vanished clients are noticed only so (M15). Tunnel object. */
 export const BODY_IDLE_MS = 600_000;
-/** Reset or half-closed on one side to gone on both. Bounds streams that one side never finishes. Both ends. */
+/** Reset or half-closed on one side to gone on both. Bounds streams that one side never finishes. Connector. */
 export const HALF_CLOSED_MS = 300_000;
 /** Cut sent to cut acknowledged; after it the socket is closed, which destroys what it carried (M2). Tunnel object. */
 export const CUT_ACK_MS = 5_000;
-/** Drain announced to socket closed: what lives may finish. Both ends. */
+/** Drain announced to socket closed: what lives may finish. Connector. */
 export const DRAIN_MS = 30_000;
 
 /** The connector sends "ping" this often; proxies on the way drop sockets that are quiet for about 100 s. */

@@ -63,7 +63,7 @@ export const MAX_QUEUED_CONTROL_COUNT = 32_768;
 
 /** JSON of a stream head. Bounds endless heads. HeadReader on both ends. */
 export const MAX_HEAD_BYTES = 192 * 1024;
-/** Names and values of all headers of a head, as UTF-16 units. Bounds header memory; the edge's own cap is the same. head.ts. */
+/** Names and values of all headers of a head, as UTF-16 units. Bounds header memory. head.ts; the edge asks it of a request as it came, whole lines counted. */
 export const MAX_HEADERS_BYTES = 128 * 1024;
 /** Headers of a head. Bounds header floods. head.ts. */
 export const MAX_HEADERS_COUNT = 256;

@@ -1,8 +1,9 @@
 /** Writes docs/openapi.json (OpenAPI 3.1) from the admin API's routes and shapes. Run after either changed. */
 import { writeFileSync } from "node:fs";
 import * as z from "zod/mini";
-import { ADMIN_API_PATH, ADMIN_ROUTES, type AdminRoute } from "../protocol/admin-api-routes.ts";
+import { ADMIN_ROUTES, type AdminRoute } from "../protocol/admin-api-routes.ts";
 import * as shapes from "../protocol/admin-api-shapes.ts";
+import { ADMIN_API } from "../protocol/paths.ts";
 
 /** What the API itself asks and answers; the module also has the shapes of a few other routes. */
 const { REVOKE_KINDS: _kinds, me: _me, visibleApps: _apps, readiness: _ready, ...SHAPES } = shapes;
@@ -60,7 +61,7 @@ function operationOf(route: AdminRoute): object {
 export function openapiText(): string {
   const paths: Record<string, Record<string, object>> = {};
   for (const route of ADMIN_ROUTES) {
-    const path = `${ADMIN_API_PATH}${route.path}`;
+    const path = `${ADMIN_API}${route.path}`;
     paths[path] = { ...paths[path], [route.method]: operationOf(route) };
   }
   const document = {

@@ -9,7 +9,7 @@ import { hostOf, parseDocument, type PolicyDocument, type Problem } from "../pol
 import { StartError } from "./start-error.ts";
 
 /** Host names under this one stand for parts that npm start runs. */
-const DEMO_SUFFIX = ".demo.localhost";
+export const DEMO_SUFFIX = ".demo.localhost";
 const LOCAL_DOMAIN = "postern.localhost";
 /** The service that stands for this machine's command line, when the document names it. */
 export const LOCAL_OPERATOR = "local-operator";
@@ -17,10 +17,12 @@ const SAMPLE_PARTS = ["hello", "echo", "clock", "tcp-echo"] as const;
 export type SamplePart = (typeof SAMPLE_PARTS)[number];
 export type DemoPart = SamplePart | "idp";
 
+export const isDemoPart = (name: string): name is DemoPart => name === "idp" || SAMPLE_PARTS.some((sample) => sample === name);
+
 export interface LocalDocument {
   readonly domain: string;
   readonly sites: readonly string[];
-  readonly apps: readonly { readonly id: string; readonly host: string }[];
+  readonly apps: readonly { readonly id: string; readonly host: string; readonly protocol: "http" | "tcp" }[];
   readonly providers: readonly { readonly id: string; readonly issuer: string; readonly clientId: string; readonly secretName?: string }[];
   /** Names of all secrets that the document refers to. */
   readonly secretNames: readonly string[];
@@ -48,8 +50,9 @@ const demoPartOf = (value: unknown): DemoPart | undefined => {
   return part;
 };
 
-/** tcp URLs have no authority grammar of their own in WHATWG URL, so the address is replaced as text. */
-const withPort = (value: string, part: DemoPart, port: number): string => value.replace(new RegExp(`${part}${DEMO_SUFFIX.replaceAll(".", "\\.")}(:[0-9]+)?`), `127.0.0.1:${port}`);
+/** Puts the address of a part in the place of its name. tcp URLs have no authority grammar of their own in WHATWG URL, so the address is replaced as text. */
+export const withPort = (value: string, part: DemoPart, port: number | undefined): string =>
+  port === undefined ? value : value.replace(new RegExp(`(?<![a-z0-9-])${part}${DEMO_SUFFIX.replaceAll(".", "\\.")}(:[0-9]+)?`, "g"), `127.0.0.1:${port}`);
 
 function secretNames(document: Document): string[] {
   const names = new Set<string>();
@@ -92,7 +95,7 @@ export function localDocument(source: string, name: string): LocalDocument {
   return {
     domain: document.domain,
     sites: document.sites.map((site) => site.id),
-    apps: document.apps.map((app) => ({ id: app.id, host: hostOf(app, document) })),
+    apps: document.apps.map((app) => ({ id: app.id, host: hostOf(app, document), protocol: app.protocol })),
     providers: document.providers.map((provider) => ({
       id: provider.id,
       issuer: provider.issuer,

@@ -3,16 +3,17 @@
  * enrolment token. The same calls that `postern setup` and `postern apply` make; no side door.
  */
 import { z } from "zod";
+import { ADMIN_API } from "../protocol/paths.ts";
 import { type LoopbackAnswer, loopbackFetch } from "./loopback-http.ts";
 import { StartError } from "./start-error.ts";
 
 const Refusal = z.object({ error: z.looseObject({ code: z.string(), message: z.string(), fix: z.array(z.string()).default([]) }) });
+const Applied = z.looseObject({ version: z.number() });
+const Live = z.looseObject({ version: z.number(), text: z.string() });
 const Token = z.looseObject({ token: z.string().min(1) });
 
 /** Time between two looks at something that is not ready yet. */
 const POLL_MS = 50;
-
-const API = "/.postern/api/v1";
 
 const parsed = (text: string): unknown => {
   try {
@@ -22,12 +23,15 @@ const parsed = (text: string): unknown => {
   }
 };
 
+/** The edge does not take the token. */
+export class TokenRefusedError extends StartError {}
+
 /** The refusal as the edge words it. Error texts of the edge hold no secret (promise 10). */
 function refused(what: string, answer: LoopbackAnswer): StartError {
   const refusal = Refusal.safeParse(parsed(answer.text));
   if (!refusal.success) return new StartError(`the edge answered ${answer.status} to ${what}`, "read edge.log in the state folder");
   const { code, message, fix } = refusal.data.error;
-  return new StartError(`the edge refused ${what}: ${message} (${code})`, fix.join("; ") || "correct the document and start again");
+  return new (answer.status === 401 ? TokenRefusedError : StartError)(`the edge refused ${what}: ${message} (${code})`, fix.join("; ") || "correct the document and start again");
 }
 
 function token(what: string, answer: LoopbackAnswer): string {
@@ -40,8 +44,10 @@ export interface EdgeApi {
   readonly launcher: string;
   /** The first document, with the setup key; resolves with an operator's token. */
   readonly setup: (key: string, document: string) => Promise<string>;
-  /** Makes a document the live policy. */
-  readonly apply: (operatorToken: string, document: string) => Promise<void>;
+  /** The live document; undefined when it is not shown to this token. */
+  readonly live: (operatorToken: string) => Promise<{ readonly version: number; readonly text: string } | undefined>;
+  /** Makes a document the live policy; resolves with its version. */
+  readonly apply: (operatorToken: string, document: string) => Promise<number>;
   /** Makes a service; resolves with its token. */
   readonly createService: (operatorToken: string, name: string, expires: string) => Promise<string>;
   /** A one-time token that enrols a connector at a site. */
@@ -54,7 +60,7 @@ const bearer = (secret: string): Record<string, string> => ({ authorization: `Be
 
 /** The API of the edge whose launcher is at this origin. */
 export function edgeApi(launcher: string): EdgeApi {
-  const post = (path: string, headers: Record<string, string>, body: string): Promise<LoopbackAnswer> => loopbackFetch(`${launcher}${API}${path}`, { method: "POST", headers, body }).catch((cause: unknown) => {
+  const post = (path: string, headers: Record<string, string>, body: string): Promise<LoopbackAnswer> => loopbackFetch(`${launcher}${ADMIN_API}${path}`, { method: "POST", headers, body }).catch((cause: unknown) => {
       throw new StartError(`the edge does not answer: ${cause instanceof Error ? cause.message : "no reason given"}`, "read edge.log in the state folder");
     });
   return {
@@ -62,7 +68,14 @@ export function edgeApi(launcher: string): EdgeApi {
     setup: async (key, document) => token("the setup", await post("/setup", { ...bearer(key), ...YAML }, document)),
     apply: async (operatorToken, document) => {
       const answer = await post("/policy", { ...bearer(operatorToken), ...YAML }, document);
-      if (answer.status < 200 || answer.status > 299) throw refused("the changed document", answer);
+      const body = Applied.safeParse(parsed(answer.text));
+      if (answer.status < 200 || answer.status > 299 || !body.success) throw refused("the changed document", answer);
+      return body.data.version;
+    },
+    live: async (operatorToken) => {
+      const answer = await loopbackFetch(`${launcher}${ADMIN_API}/policy`, { headers: { ...bearer(operatorToken), accept: "application/json" } }).catch(() => undefined);
+      const body = Live.safeParse(answer?.status === 200 ? parsed(answer.text) : undefined);
+      return body.success ? body.data : undefined;
     },
     createService: async (operatorToken, name, expires) => token(`the service ${name}`, await post("/services", { ...bearer(operatorToken), ...JSON_TYPE }, JSON.stringify({ name, expires }))),
     enrollToken: async (operatorToken, site) => token(`a connector for ${site}`, await post("/enroll-tokens", { ...bearer(operatorToken), ...JSON_TYPE }, JSON.stringify({ site }))),

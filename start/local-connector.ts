@@ -31,7 +31,8 @@ export interface LocalConnector {
 export interface ConnectorOptions {
   readonly processes: Processes;
   readonly api: EdgeApi;
-  readonly operatorToken: string;
+  /** Enrols a connector that is not yet; without one it cannot be. */
+  readonly operatorToken: string | undefined;
   readonly site: string;
   readonly stateDirectory: string;
 }
@@ -43,10 +44,16 @@ async function enrolledId(options: ConnectorOptions): Promise<string | undefined
   return record.success && record.data.edge === options.api.launcher ? record.data.connector : undefined;
 }
 
+/** Whether the connector can be started: it is enrolled, or a token is there to do it with. */
+export async function canStart(options: ConnectorOptions): Promise<boolean> {
+  return options.operatorToken !== undefined || (await enrolledId(options)) !== undefined;
+}
+
 async function enroll(options: ConnectorOptions): Promise<string> {
   const { api, processes, site, stateDirectory } = options;
   const known = await enrolledId(options);
   if (known !== undefined) return known;
+  if (options.operatorToken === undefined) throw new StartError(`the connector of site ${site} is not enrolled`, "enrolling it needs an operator token");
   const token = await api.enrollToken(options.operatorToken, site);
   const again = existsSync(join(stateDirectory, "connector.json")) ? ["--replace"] : [];
   const child = processes.start({

@@ -64,6 +64,7 @@ async function main(): Promise<number> {
   if (stack === undefined) return 0;
   const edgeEnded = watch(stack, () => isEnding);
   process.stdout.write(`${options.json ? jsonReport(stack) : humanReport(stack)}\n`);
+  for (const notice of stack.notices) say(notice);
   await Promise.race([end, edgeEnded]);
   if (!isEnding) say(`the edge ended by itself; its last words are in ${stack.edge().logFile}`);
   await stack.stop();

@@ -6,7 +6,7 @@ import type { Stack } from "./stack.ts";
 export function jsonReport(stack: Stack): string {
   return JSON.stringify({
     launcher: stack.launcher,
-    apps: stack.apps,
+    apps: stack.apps.map(({ id, url }) => ({ id, url })),
     issuer: stack.issuer,
     users: stack.users,
     redirectUris: stack.redirectUris,
@@ -37,7 +37,7 @@ export function humanReport(stack: Stack): string {
     `Postern is running at ${stack.launcher}`,
     "",
     "Apps",
-    ...stack.apps.map(({ id, url }) => `  ${id.padEnd(12)} ${url}`),
+    ...stack.apps.map(({ id, url, protocol }) => (protocol === "tcp" ? `  ${id} (TCP; no way in yet)` : `  ${id.padEnd(12)} ${url}`)),
     ...(stack.users.length > 0 ? demoGuide(stack) : []),
     "",
     "For the command line in another terminal",

@@ -5,11 +5,13 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { READY_PATH } from "../protocol/paths.ts";
 import { startDemoParts } from "./demo-parts.ts";
 import { DEMO_PASSWORD, DEMO_USERS } from "./demo-users.ts";
 import { type LocalDocument, localDocument } from "./document.ts";
 import { edgeApi, untilReady } from "./edge-api.ts";
-import { type LocalConnector, startConnector } from "./local-connector.ts";
+import { documentPath, keptDemoDocument, writeDocument } from "./kept-document.ts";
+import { canStart, type LocalConnector, startConnector } from "./local-connector.ts";
 import { bringLive } from "./local-setup.ts";
 import { type Child, createProcesses, type Processes } from "./processes.ts";
 import { StartError } from "./start-error.ts";
@@ -44,13 +46,15 @@ export interface StackOptions {
 export interface Stack {
   readonly launcher: string;
   readonly port: number;
-  readonly apps: readonly { readonly id: string; readonly url: string }[];
+  readonly apps: readonly { readonly id: string; readonly url: string; readonly protocol: "http" | "tcp" }[];
   /** Issuer of the first provider, with its real address. */
   readonly issuer: string;
   readonly users: readonly { readonly name: string; readonly password: string }[];
   readonly redirectUris: readonly string[];
   readonly connectors: readonly LocalConnector[];
   readonly tokenFile: string;
+  /** What a person should know about this start: a changed document, a missing token. */
+  readonly notices: readonly string[];
   /** The document that is live, as it was applied. */
   readonly documentFile: string;
   readonly factsHeader?: string;
@@ -67,7 +71,9 @@ export interface Stack {
 /** An origin without the default port. */
 const origin = (host: string, port: number): string => `http://${host}${port === 80 ? "" : `:${port}`}`;
 
-async function loadDocument(options: StackOptions): Promise<LocalDocument> {
+async function loadDocument(options: StackOptions, state: string): Promise<LocalDocument> {
+  const kept = options.documentFile === undefined ? await keptDemoDocument(state) : undefined;
+  if (kept !== undefined) return kept;
   const file = options.documentFile ?? join(import.meta.dirname, "demo.yaml");
   const text = await readFile(file, "utf8").catch(() => undefined);
   if (text === undefined) throw new StartError(`${file} cannot be read`, "give the path of a policy document: --config FILE", 2);
@@ -92,7 +98,7 @@ async function documentSecrets(document: LocalDocument, options: StackOptions, s
 /** Starts everything and resolves once all of it answers; on failure ends what it had started and rejects with StartError. */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const state = await privateFolder(resolve(options.stateDirectory));
-  const document = await loadDocument(options);
+  const document = await loadDocument(options, state);
   const release = await lockFolder(state);
   const processes = createProcesses(await privateFolder(join(state, "logs")));
   let stopping: Promise<void> | undefined;
@@ -147,7 +153,7 @@ async function assemble(options: StackOptions, { state, document, processes, sto
   const { port } = edge;
   await writePrivate(portFile, `${port}\n`);
   const launcher = origin(document.domain, port);
-  const ready = (): Promise<void> => untilReady(`${launcher}/.postern/ready`, "the edge", EDGE_READY_TIMEOUT_MS, edge.child.ended);
+  const ready = (): Promise<void> => untilReady(`${launcher}${READY_PATH}`, "the edge", EDGE_READY_TIMEOUT_MS, edge.child.ended);
 
   progress("starting the parts that the document names");
   const ports = await startDemoParts({ processes, document, stateDirectory: state, launcher, secrets });
@@ -155,27 +161,31 @@ async function assemble(options: StackOptions, { state, document, processes, sto
 
   progress("bringing the document live");
   const text = document.render(ports);
-  const documentFile = join(state, "postern.yaml");
-  await writePrivate(documentFile, text);
+  const documentFile = documentPath(state);
+  const notices: string[] = [];
+  await writeDocument(state, options.documentFile === undefined ? "demo" : "config", text, ports, (line) => notices.push(line));
   const api = edgeApi(launcher);
-  const operator = await bringLive({ api, stateDirectory: state, setupKey, text, namesLocalOperator: document.namesLocalOperator });
+  const operator = await bringLive({ api, stateDirectory: state, setupKey, text, documentFile, namesLocalOperator: document.namesLocalOperator, isDemo: ports.idp !== undefined });
+  notices.push(...operator.notices);
 
   progress("starting the connectors");
-  const sites = options.withoutConnectors === true ? [] : document.sites;
-  const connectors = await Promise.all(
-    sites.map((site) => startConnector({ processes, api, operatorToken: operator.token, site, stateDirectory: join(state, "connectors", site) })),
-  );
+  const wanted = (options.withoutConnectors === true ? [] : document.sites).map((site) => ({ processes, api, operatorToken: operator.token, site, stateDirectory: join(state, "connectors", site) }));
+  const startable = await Promise.all(wanted.map(canStart));
+  const left = wanted.filter((_one, index) => startable[index] !== true).map((one) => one.site);
+  if (left.length > 0) notices.push(`no connector runs for ${left.join(", ")}: enrolling one needs an operator token`);
+  const connectors = await Promise.all(wanted.filter((_one, index) => startable[index] === true).map(startConnector));
 
   const isDemo = ports.idp !== undefined;
   return {
     launcher,
     port,
-    apps: document.apps.map((app) => ({ id: app.id, url: origin(app.host, port) })),
+    apps: document.apps.map((app) => ({ id: app.id, url: origin(app.host, port), protocol: app.protocol })),
     issuer: isDemo ? `http://127.0.0.1:${ports.idp}` : (document.providers[0]?.issuer ?? ""),
     users: isDemo ? DEMO_USERS.map((user) => ({ name: user.name, password: DEMO_PASSWORD })) : [],
     redirectUris: [`${launcher}/.postern/callback`],
     connectors,
     tokenFile: operator.tokenFile,
+    notices,
     documentFile,
     ...(factsHeader === undefined ? {} : { factsHeader }),
     processes,

@@ -37,6 +37,11 @@ export async function readPrivateJson(path: string): Promise<unknown> {
   }
 }
 
+/** The text of a file as it is; undefined when absent. */
+export async function readWhole(path: string): Promise<string | undefined> {
+  return readFile(path, "utf8").catch(() => undefined);
+}
+
 /** The text of a file without its final newline; undefined when absent. */
 export async function readText(path: string): Promise<string | undefined> {
   return readFile(path, "utf8").then((text) => text.trimEnd(), () => undefined);

@@ -4,6 +4,7 @@
  * is the gate's.
  */
 import { Hono } from "hono/tiny";
+import { ADMIN_API, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, TOKEN_PATH } from "../protocol/paths.ts";
 import { canonicalise, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
 import type { Env } from "./env.ts";
@@ -33,7 +34,6 @@ type Place = "launcher" | "app";
 
 /** What begins so is ours at every host; no app is ever asked for it. */
 const OURS = "/.postern/";
-const API = "/.postern/api/v1";
 
 /** Routes see the canonical path under the kind of host, never a path of their own reading. */
 const routes = new Hono<Bindings>({
@@ -45,42 +45,42 @@ const routes = new Hono<Bindings>({
 })
   // Anybody, at every host
   .get("/:place/.postern/jwks.json", (c) => keys(c.env.exchange))
-  .get("/:place/.postern/ready", (c) => ready(c.env.exchange))
+  .get(`/:place${READY_PATH}`, (c) => ready(c.env.exchange))
   // People, at the launcher
   .get("/launcher/", (c) => launcher(c.env.exchange))
   .get("/launcher/.postern/login", (c) => login(c.env.exchange))
   .get("/launcher/.postern/callback", (c) => callback(c.env.exchange))
   .get("/launcher/.postern/signed-out", (c) => signedOut(c.env.exchange))
-  .post("/launcher/.postern/device/begin", (c) => beginDevice(c.env.exchange))
+  .post(`/launcher${DEVICE_BEGIN_PATH}`, (c) => beginDevice(c.env.exchange))
   .post("/launcher/.postern/device", (c) => decideDevice(c.env.exchange))
   .get("/launcher/.postern/device", (c) => devicePage(c.env.exchange))
-  .post("/launcher/.postern/token", (c) => token(c.env.exchange))
+  .post(`/launcher${TOKEN_PATH}`, (c) => token(c.env.exchange))
   // People, at every host
-  .get("/:place/.postern/me", (c) => me(c.env.exchange))
-  .get("/:place/.postern/logout", (c) => askSignOut(c.env.exchange))
-  .post("/:place/.postern/logout", (c) => signOut(c.env.exchange))
+  .get(`/:place${ME_PATH}`, (c) => me(c.env.exchange))
+  .get(`/:place${LOGOUT_PATH}`, (c) => askSignOut(c.env.exchange))
+  .post(`/:place${LOGOUT_PATH}`, (c) => signOut(c.env.exchange))
   // Crossing to an app's host
   .get("/app/.postern/sign-in", (c) => signIn(c.env.exchange))
   .get("/app/.postern/continue", (c) => redeem(c.env.exchange))
   // Connectors
-  .get("/launcher/.postern/connector.mjs", (c) => connectorFile(c.env.exchange))
-  .get("/launcher/.postern/connector.mjs.sha256", (c) => connectorFile(c.env.exchange))
-  .post("/launcher/.postern/connectors/enroll", (c) => connectors.enroll(c.env.exchange))
-  .get("/launcher/.postern/connect", (c) => connectors.connect(c.env.exchange))
+  .get(`/launcher${CONNECTOR_PROGRAM_PATH}`, (c) => connectorFile(c.env.exchange))
+  .get(`/launcher${CONNECTOR_PROGRAM_PATH}.sha256`, (c) => connectorFile(c.env.exchange))
+  .post(`/launcher${ENROLL_PATH}`, (c) => connectors.enroll(c.env.exchange))
+  .get(`/launcher${CONNECT_PATH}`, (c) => connectors.connect(c.env.exchange))
   // Operators
-  .post(`/launcher${API}/setup`, (c) => policy.setup(c.env.exchange))
-  .post(`/launcher${API}/policy`, (c) => policy.apply(c.env.exchange))
-  .get(`/launcher${API}/policy`, (c) => policy.read(c.env.exchange))
-  .get(`/launcher${API}/policy/history`, (c) => policy.history(c.env.exchange))
-  .post(`/launcher${API}/revoke`, (c) => revocation.revoke(c.env.exchange))
-  .get(`/launcher${API}/receipts/:id`, (c) => revocation.receipt(c.env.exchange, c.req.param("id")))
-  .post(`/launcher${API}/services`, (c) => services.create(c.env.exchange))
-  .get(`/launcher${API}/services`, (c) => services.list(c.env.exchange))
-  .post(`/launcher${API}/enroll-tokens`, (c) => sites.createEnrollToken(c.env.exchange))
-  .get(`/launcher${API}/connectors`, (c) => sites.connectors(c.env.exchange))
-  .get(`/launcher${API}/edge-status`, (c) => sites.edgeStatus(c.env.exchange))
-  .get(`/launcher${API}/sessions`, (c) => sessions.sessions(c.env.exchange))
-  .get(`/launcher${API}/explain/:id`, (c) => explain.explainRequest(c.env.exchange, c.req.param("id")));
+  .post(`/launcher${ADMIN_API}/setup`, (c) => policy.setup(c.env.exchange))
+  .post(`/launcher${ADMIN_API}/policy`, (c) => policy.apply(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/policy`, (c) => policy.read(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/policy/history`, (c) => policy.history(c.env.exchange))
+  .post(`/launcher${ADMIN_API}/revoke`, (c) => revocation.revoke(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/receipts/:id`, (c) => revocation.receipt(c.env.exchange, c.req.param("id")))
+  .post(`/launcher${ADMIN_API}/services`, (c) => services.create(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/services`, (c) => services.list(c.env.exchange))
+  .post(`/launcher${ADMIN_API}/enroll-tokens`, (c) => sites.createEnrollToken(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/connectors`, (c) => sites.connectors(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/edge-status`, (c) => sites.edgeStatus(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/sessions`, (c) => sessions.sessions(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/explain/:id`, (c) => explain.explainRequest(c.env.exchange, c.req.param("id")));
 
 /** Nothing of ours answers at the launcher or under `/.postern/` but what the table names. */
 routes.notFound((c) => blank(c.env.exchange));

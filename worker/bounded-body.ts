@@ -1,4 +1,10 @@
-/** Reads a request's body up to a cap, before anything is known of who sent it (class K, row 83). */
+/** Bodies of requests to our own routes: read up to a cap and a deadline (class K, row 83). */
+import { concat } from "../core/bytes.ts";
+
+/** A body that took longer is not waited for: whoever sent it may have lost every right meanwhile. */
+const BODY_DEADLINE_MS = 15_000;
+
+/** The body's bytes; undefined when it is too large, too slow, broken off or absent. */
 export async function readBounded(request: Request, maxBytes: number): Promise<Uint8Array | undefined> {
   const declared = Number(request.headers.get("content-length") ?? "0");
   if (declared > maxBytes || request.body === null) {
@@ -6,25 +12,27 @@ export async function readBounded(request: Request, maxBytes: number): Promise<U
     return undefined;
   }
   const reader = (request.body as ReadableStream<Uint8Array>).getReader();
+  let refused = false;
+  const refuse = (): void => {
+    refused = true;
+    reader.cancel().catch(() => undefined);
+  };
+  const timer = setTimeout(refuse, BODY_DEADLINE_MS);
   const parts: Uint8Array[] = [];
   let total = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    total += value.length;
-    if (total > maxBytes) {
-      await reader.cancel();
-      return undefined;
+  try {
+    for (let read = await reader.read(); !read.done && !refused; read = await reader.read()) {
+      total += read.value.length;
+      if (total > maxBytes) refuse();
+      else parts.push(read.value);
     }
-    parts.push(value);
+  } catch {
+    // The client broke off: half a body is none.
+    return undefined;
+  } finally {
+    clearTimeout(timer);
   }
-  const out = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return refused ? undefined : concat(parts);
 }
 
 /** The body as UTF-8 text; undefined when it is too large, absent or not UTF-8. */

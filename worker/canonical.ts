@@ -71,11 +71,11 @@ function canonicalPath(raw: string, relaxed: readonly InsecurePath[]): Result<st
     if (code < 0x20 || code === 0x7f) return refuse("an escaped control character");
     if (decoded === "\\") return refuse("an escaped backslash");
     if (decoded === "/" && !relaxed.includes("encoded_slash")) return refuse("an escaped slash");
-    // An escaped "%" before two more digits is a second escape to whoever decodes twice.
-    if (decoded === "%" && /^(?:2[ef5]|5c|00|3b)/i.test(raw.slice(i + 3, i + 5))) return refuse("a double escape");
     path += UNRESERVED.test(decoded) ? decoded : `%${hex.toUpperCase()}`;
     i += 2;
   }
+  // On the finished path: what was written with more escapes reads the same to whoever decodes twice.
+  if (/%25(?:2[EF5]|5C|00|3B)/i.test(path)) return refuse("a double escape");
   const segments = path.split("/").slice(1);
   for (const [index, segment] of segments.entries()) {
     const name = segment.split(/;|%3B/)[0] ?? "";
@@ -115,9 +115,10 @@ export function readFraming(method: string, headers: Headers): Result<Framing, C
   return ok({ websocket: false, body: chunked === null ? "none" : "stream" });
 }
 
-/** Names and values of all headers. Bounds header memory along the way (class K). */
-export const MAX_HEADER_BYTES = 128 * 1024;
-
+/**
+ * What all headers of a request take as lines: names, values, and 4 for ": " and the line's end.
+ * Never less than what MAX_HEADERS_BYTES of protocol/limits.ts counts, which is its bound here too.
+ */
 export function headerBytes(headers: Headers): number {
   let bytes = 0;
   for (const [name, value] of headers) bytes += name.length + value.length + 4;

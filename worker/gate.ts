@@ -6,6 +6,7 @@ import type { ErrorCode } from "../core/errors.ts";
 import type { AppId } from "../core/ids.ts";
 import { at } from "../core/time.ts";
 import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
+import type { Refusal } from "../durable-objects/tunnel/rpc.ts";
 import { advise } from "../policy/advice.ts";
 import type { CompiledPolicy } from "../policy/compile.ts";
 import { decide } from "../policy/decide.ts";
@@ -66,7 +67,7 @@ async function answer(x: Exchange, credential: Credential, first: Standing): Pro
 }
 
 /** Everything a decision looks at, and the decision. `fresh` asks the session instead of this isolate's cache. */
-export async function stand(x: Exchange, policy: CompiledPolicy, credential: Credential, fresh: boolean): Promise<Standing> {
+export async function stand(x: Exchange, policy: CompiledPolicy, credential: Credential, fresh: boolean, lastActiveAt?: number): Promise<Standing> {
   const app = policy.appByHost(x.url.host);
   const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, fresh) : undefined;
   const ask: Ask = {
@@ -75,14 +76,18 @@ export async function stand(x: Exchange, policy: CompiledPolicy, credential: Cre
     method: x.method,
     path: x.url.path,
   };
-  const facts = factsOf(x, session);
+  const facts = factsOf(x, session, lastActiveAt);
   const decision = decide(policy, ask, facts, at(x.now));
   const isPublic = session !== undefined && decision.effect === "allow" && decide(policy, ask, factsOf(x, undefined), at(x.now)).effect === "allow";
   return { policy, app, ask, facts, session, decision, isPublic };
 }
 
-export function factsOf(x: Exchange, session: SessionSnapshot | undefined): Facts {
-  return sessionFacts(session === undefined ? undefined : { ...session, lastActiveAt: Math.max(session.lastActiveAt, x.now) }, x.connection);
+/**
+ * The edge does not know when the user last did something: it never finds a session idle by
+ * itself. A lane that does says since when, and then that counts (P19).
+ */
+export function factsOf(x: Exchange, session: SessionSnapshot | undefined, lastActiveAt = Math.max(session?.lastActiveAt ?? 0, x.now)): Facts {
+  return sessionFacts(session === undefined ? undefined : { ...session, lastActiveAt }, x.connection);
 }
 
 /** What a lane finds wrong with the request itself, by the detail of its refusal. */
@@ -114,19 +119,19 @@ async function pass(x: Exchange, credential: Credential, standing: Standing, res
     case "denied":
     case "step_up":
     case "revoked":
-      return answerAgain(x, credential, standing, { recorded: refusal.code !== "stale", ...(resent === undefined && body.again ? { body } : {}) });
+      return answerAgain(x, credential, standing, { recorded: refusal.code !== "stale", refusal, ...(resent === undefined && body.again ? { body } : {}) });
     default:
       return refuse(x, (refusal.code === "upstream_protocol" ? REQUEST_FAULTS[refusal.detail ?? ""] : undefined) ?? refusal.code);
   }
 }
 
 /** The lane knew better than this isolate: ask whoever knows best, read the request by that, and go once more or say why not. */
-async function answerAgain(x: Exchange, credential: Credential, before: Standing, lane: { recorded: boolean; body?: BodyToSend }): Promise<Response> {
+async function answerAgain(x: Exchange, credential: Credential, before: Standing, lane: { recorded: boolean; refusal: Refusal; body?: BodyToSend }): Promise<Response> {
   const policy = (await newestPolicy(x.env, x.now)) ?? before.policy;
   const url = canonicalise(x.request.url, policy.appByHost(x.url.host)?.insecurePaths ?? []);
   if (!url.ok) return refuse(x, url.error.code);
   const reread: Exchange = { ...x, policy, url: url.value };
-  const newest = await stand(reread, policy, credential, true);
+  const newest = await stand(reread, policy, credential, true, lane.refusal.lastActiveAt);
   if (newest.decision.effect === "allow") return lane.body === undefined ? refuse(reread, "unavailable") : pass(reread, credential, newest, lane.body);
   return newest.session === undefined ? notSignedIn(reread, credential) : denied(reread, newest, !lane.recorded);
 }

@@ -29,7 +29,21 @@ export function providerSettings(policy: CompiledPolicy, env: Env, id: string): 
 
 function withSecret(provider: Provider, env: Env): ProviderSettings | undefined {
   const { clientSecret, ...rest } = provider;
-  const secret = clientSecret === undefined ? undefined : secretOf(env, clientSecret.secret);
+  const secret = clientSecret === undefined ? undefined : boundSecret(secretOf(env, clientSecret.secret), provider.issuer);
   if (clientSecret !== undefined && secret === undefined) return undefined;
   return { ...rest, ...(secret === undefined ? {} : { clientSecret: secret }) };
+}
+
+/**
+ * A secret may say which issuer it is for: `{"issuer": …, "secret": …}` as its value. Then no
+ * document can send it anywhere else; a plain value goes wherever the document names it.
+ */
+function boundSecret(value: string | undefined, issuer: string): string | undefined {
+  if (value === undefined || !value.startsWith("{")) return value;
+  try {
+    const bound = JSON.parse(value) as { readonly issuer?: unknown; readonly secret?: unknown };
+    return bound.issuer === issuer && typeof bound.secret === "string" ? bound.secret : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -5,7 +5,8 @@
 import type { App } from "../policy/document.ts";
 import { bucket, laneName } from "../durable-objects/bindings.ts";
 import { OPEN_HEADER, type OpenContext, type Refusal, REFUSAL_HEADER } from "../durable-objects/tunnel/rpc.ts";
-import { MAX_HEADER_BYTES, headerBytes } from "./canonical.ts";
+import { MAX_HEADERS_BYTES } from "../protocol/limits.ts";
+import { headerBytes } from "./canonical.ts";
 import { tooManyCookies } from "./cookies.ts";
 import { addressOf } from "./connection-facts.ts";
 import { type Exchange, originOf } from "./exchange.ts";
@@ -106,4 +107,4 @@ function speakerOf(session: SessionSnapshot): Speaker {
   };
 }
 
-export const headersTooLarge = (request: Request): boolean => headerBytes(request.headers) > MAX_HEADER_BYTES || tooManyCookies(request);
+export const headersTooLarge = (request: Request): boolean => headerBytes(request.headers) > MAX_HEADERS_BYTES || tooManyCookies(request);

@@ -28,8 +28,12 @@ interface Tally {
   since: number;
 }
 
-/** How often counted anonymous denials are written, and after how many at the latest. */
-const TALLY_MS = 30_000;
+/**
+ * How long counted anonymous denials wait, and how many at most. Best effort: what an isolate
+ * holds when it is ended before that is lost. Shorter than the time that the runtime lets work
+ * outlast an answer (30 s).
+ */
+const TALLY_MS = 10_000;
 const TALLY_COUNT = 1_000;
 /** Bounds sources told apart in one tally; the rest count together. */
 const TALLY_SOURCES_COUNT = 256;
@@ -39,14 +43,27 @@ const tallies = new WeakMap<object, Tally>();
 /** Counts a request of nobody in particular that was refused. */
 export function countAnonymousDenial(x: Exchange): void {
   let tally = tallies.get(x.env.AUDIT);
-  if (tally === undefined) tallies.set(x.env.AUDIT, (tally = { counts: new Map(), total: 0, since: x.now }));
+  if (tally === undefined) tally = begin(x);
   const ip = addressOf(x.connection) || "unknown";
   const source = tally.counts.has(ip) || tally.counts.size < TALLY_SOURCES_COUNT ? ip : "others";
   tally.counts.set(source, (tally.counts.get(source) ?? 0) + 1);
   tally.total++;
-  if (tally.total < TALLY_COUNT && x.now - tally.since < TALLY_MS) return;
+  if (tally.total >= TALLY_COUNT || x.now - tally.since >= TALLY_MS) x.later(write(x, tally));
+}
+
+/** The request that begins a tally also ends it, so that the last denials of a burst are written without another request. */
+function begin(x: Exchange): Tally {
+  const tally: Tally = { counts: new Map(), total: 0, since: x.now };
+  tallies.set(x.env.AUDIT, tally);
+  x.later(new Promise<void>((wake) => setTimeout(wake, TALLY_MS)).then(() => write(x, tally)));
+  return tally;
+}
+
+/** Writes a tally once; the sample is the request that writes it. */
+async function write(x: Exchange, tally: Tally): Promise<void> {
+  if (tallies.get(x.env.AUDIT) !== tally) return;
   tallies.delete(x.env.AUDIT);
   const data = { total: tally.total, since: tally.since, sources: Object.fromEntries(tally.counts), sample: { host: x.url.host, path: x.url.path.slice(0, 256) } };
   const id = `a_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`;
-  x.later(recordNow(x.env, "anonymous", { id, at: x.now, kind: "anonymous_denials", data }));
+  await recordNow(x.env, "anonymous", { id, at: Date.now(), kind: "anonymous_denials", data });
 }

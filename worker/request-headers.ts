@@ -86,7 +86,7 @@ export function forwardedHeaders(headers: Headers, as: ForwardedAs): HeaderField
 function fill(template: string, user: Speaker | undefined): string | undefined {
   let missing = false;
   const text = template.replace(/\$\{user\.(email|sub|groups)\}/g, (_, key: string) => {
-    const value = key === "email" ? user?.email : key === "sub" ? user?.sub : user?.groups.join(",");
+    const value = key === "email" ? user?.email : key === "sub" ? user?.sub : user?.groups.map((group) => group.replace(/[%,]/g, encodeURIComponent)).join(",");
     if (value === undefined) missing = true;
     return value ?? "";
   });

@@ -8,7 +8,7 @@ import { blankPage } from "./pages/blank.ts";
 import { errorPage } from "./pages/error.ts";
 import { pageHeaders, type PageHeaderOptions } from "./pages/headers.ts";
 import type { Advice } from "./pages/layout.ts";
-import { type Exchange, isNavigation } from "./exchange.ts";
+import { type Exchange, isNavigation, originOf } from "./exchange.ts";
 
 export const REQUEST_ID_HEADER = "Postern-Request-Id";
 
@@ -70,7 +70,7 @@ export function refuse(x: Exchange, code: ErrorCode, words: RefusalWords = {}): 
       fix: words.fix,
       signInUrl: words.signInUrl,
       launcherUrl: words.launcherUrl ?? (x.policy === undefined ? undefined : `${x.launcher}/`),
-      retryUrl: words.retryUrl,
+      retryUrl: words.retryUrl ?? (code === "no_connector" && x.method === "GET" ? originOf(x.url) + x.url.path + x.url.query : undefined),
     });
     return page(x, html, entry.status, {}, Object.entries(headers));
   }

@@ -33,12 +33,12 @@ interface Cached {
 const caches = new WeakMap<object, Map<string, Cached>>();
 
 /** The session if the credential opens it for this audience. `fresh` asks the session itself. Throws when it cannot be asked. */
-export async function verifiedSession(env: Env, presented: Presented, now: number, fresh = false): Promise<SessionSnapshot | undefined> {
-  const snapshot = await lookUp(env, presented, now, fresh);
+export async function verifiedSession(env: Env, presented: Presented, now: number, fresh = false, active = false): Promise<SessionSnapshot | undefined> {
+  const snapshot = await lookUp(env, presented, now, fresh, active);
   return presented.service === undefined || snapshot?.subject.id === presented.service ? snapshot : undefined;
 }
 
-async function lookUp(env: Env, presented: Presented, now: number, fresh: boolean): Promise<SessionSnapshot | undefined> {
+async function lookUp(env: Env, presented: Presented, now: number, fresh: boolean, active: boolean): Promise<SessionSnapshot | undefined> {
   let cache = caches.get(env.SESSION);
   if (cache === undefined) caches.set(env.SESSION, (cache = new Map()));
   const hash = toBase64Url(await hashSecret(presented.secret));
@@ -47,7 +47,7 @@ async function lookUp(env: Env, presented: Presented, now: number, fresh: boolea
   // Its end is exact, whatever an alarm does: from then on the session itself is asked.
   if (!fresh && cached !== undefined && now - cached.at < SESSION_CACHE_MS && now < cached.snapshot.endsAt) return cached.snapshot;
   const session = sessionStub(env, presented.sid);
-  const snapshot = session === undefined ? undefined : await session.verify(presented.audience, hash);
+  const snapshot = session === undefined ? undefined : await session.verify(presented.audience, hash, active);
   cache.delete(key);
   if (snapshot === undefined) return undefined;
   cache.set(key, { snapshot, at: now });

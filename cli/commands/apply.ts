@@ -2,9 +2,9 @@
 import type { Command } from "commander";
 import { applied } from "../../protocol/admin-api-shapes.ts";
 import type { AppliedAnswer } from "../../protocol/admin-api.ts";
+import { ADMIN_API } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
 import { readText, warn } from "../document-file.ts";
-import { API } from "../edge-client.ts";
 import { usageFailure } from "../failure.ts";
 import { operatorClient, show } from "../invocation.ts";
 import { printable } from "../printable.ts";
@@ -24,9 +24,10 @@ export function addApply(program: Command, runner: Runner): void {
     const query = new URLSearchParams({ ...(expectVersion === undefined ? {} : { expect_version: expectVersion }), ...(allowLockout === true ? { allow_lockout: "1" } : {}) });
     const document = await readText(file, invocation.io);
     const client = await operatorClient(invocation);
-    const answer = await client.post(`${API}/policy${query.size === 0 ? "" : `?${query.toString()}`}`, { type: "application/yaml", body: document, file }, applied);
+    const answer = await client.post(`${ADMIN_API}/policy${query.size === 0 ? "" : `?${query.toString()}`}`, { type: "application/yaml", body: document, file }, applied);
     const { version, previous, warnings, receipt, denied_by_unknown_facts: denied } = answer.value;
     warn(warnings.map(({ fix, ...one }) => ({ ...one, ...(fix === undefined ? {} : { fix }), file })), invocation.io);
+    if (answer.truncated !== undefined) invocation.io.err(`warning: the document was not tried on every live session; missing: ${answer.truncated}\n`);
     if (denied.cases > 0) invocation.io.err(unknownWarning(denied));
     show(invocation, answer.json, () => `policy version ${version} is live (before: ${previous})\n${receiptText(receipt)}`);
     return receiptExit(receipt);

@@ -21,6 +21,7 @@ interface Options {
   readonly maxTime: string;
 }
 
+const NEWLINE = 0x0a;
 const DEFAULT_SECONDS = "300";
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)$/;
 /** Headers that carry the credential or the host: ours to set. */
@@ -62,10 +63,12 @@ async function perform(invocation: Invocation, route: EdgeRoute, asked: Paramete
   const head = Object.entries(answer.headers).flatMap(([name, value]) => [value ?? []].flat().map((one) => `${name}: ${one}\n`));
   if (include && !json) io.out(`${status}\n${head.join("")}\n`);
   const parts: Buffer[] = [];
+  let ending: number | undefined;
   try {
     for await (const part of answer as AsyncIterable<Buffer>) {
       if (json) parts.push(part);
       else io.out(part);
+      ending = part.at(-1) ?? ending;
     }
   } catch (error) {
     // A broken transfer is a failure, never a short success (DESIGN §3, promise 7).
@@ -73,6 +76,8 @@ async function perform(invocation: Invocation, route: EdgeRoute, asked: Paramete
   }
   if (json) io.out(`${JSON.stringify({ status, headers: answer.headers, body: Buffer.concat(parts).toString("utf8") })}\n`);
   if (status < 400) return 0;
+  // The error starts a line of its own, also after a body that does not end one.
+  if (!json && ending !== undefined && ending !== NEWLINE) io.err("\n");
   const id = answer.headers["postern-request-id"];
   io.err(`error: ${route.origin.host} answered ${status}\n${typeof id === "string" ? `fix: postern explain ${id}\n` : ""}`);
   return 1;

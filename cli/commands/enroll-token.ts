@@ -3,9 +3,10 @@ import type { Command } from "commander";
 import { parseSiteId } from "../../core/ids.ts";
 import { enrollToken, policyText } from "../../protocol/admin-api-shapes.ts";
 import type { EnrollQuestion } from "../../protocol/admin-api.ts";
+import { ADMIN_API } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
 import { localDocument } from "../document-file.ts";
-import { API, type EdgeClient, sentJson } from "../edge-client.ts";
+import { type EdgeClient, sentJson } from "../edge-client.ts";
 import { enrollLines, upstreamEndpoints } from "../enroll-lines.ts";
 import { usageFailure } from "../failure.ts";
 import { operatorClient, show } from "../invocation.ts";
@@ -19,7 +20,7 @@ export function addEnrollToken(program: Command, runner: Runner): void {
     const client = await operatorClient(invocation);
     const endpoints = invocation.json ? [] : await endpointsOf(client, site);
     const kept = out === undefined ? undefined : reserveSecretFile(out, "token");
-    const answer = await client.post(`${API}/enroll-tokens`, sentJson({ site } satisfies EnrollQuestion), enrollToken).catch((error: unknown) => {
+    const answer = await client.post(`${ADMIN_API}/enroll-tokens`, sentJson({ site } satisfies EnrollQuestion), enrollToken).catch((error: unknown) => {
       kept?.discard();
       throw error;
     });
@@ -43,7 +44,7 @@ export function addEnrollToken(program: Command, runner: Runner): void {
 
 /** host:port of every upstream of the site in the live document. */
 async function endpointsOf(client: EdgeClient, site: string): Promise<string[]> {
-  const { text, version } = (await client.get(`${API}/policy`, policyText)).value;
+  const { text, version } = (await client.get(`${ADMIN_API}/policy`, policyText)).value;
   const { document } = localDocument(text, "the live document", version);
   return upstreamEndpoints(document, site);
 }

@@ -11,9 +11,9 @@ import { formatPath } from "../../policy/problems.ts";
 import { factsOf } from "../../policy/tests-facts.ts";
 import { readYaml } from "../../policy/yaml-text.ts";
 import { explainedRequest, policyText } from "../../protocol/admin-api-shapes.ts";
+import { ADMIN_API } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
 import { type LocalDocument, localDocument, parseInstant, readText } from "../document-file.ts";
-import { API } from "../edge-client.ts";
 import { explanationText } from "../explanation-text.ts";
 import { Failure, usageFailure } from "../failure.ts";
 import { type Invocation, operatorClient, show } from "../invocation.ts";
@@ -42,7 +42,7 @@ export function addExplain(program: Command, runner: Runner): void {
     if (id === undefined) return explainFacts(options, invocation);
     const odd = HYPOTHETICAL.find((one) => options[one] !== undefined);
     if (odd !== undefined) throw usageFailure(`--${odd} means nothing with an id`, "a recorded decision is explained with its own facts");
-    const { value, json } = await (await operatorClient(invocation)).get(`${API}/explain/${encodeURIComponent(id)}`, explainedRequest);
+    const { value, json } = await (await operatorClient(invocation)).get(`${ADMIN_API}/explain/${encodeURIComponent(id)}`, explainedRequest);
     const { ask, subject } = value;
     show(invocation, json, () =>
       `${printable(value.at)}: ${subject.kind} ${printable(subject.id)} asked ${printable(ask.app)} for ${printable(`${ask.method} ${ask.path}`)}; recorded ${printable(value.recorded_effect)}\n${explanationText(value)}`,
@@ -82,7 +82,7 @@ async function explainFacts(options: Options, invocation: Invocation): Promise<n
 /** The local document, or the live one with its version. */
 async function documentOf(file: string | undefined, invocation: Invocation): Promise<LocalDocument> {
   if (file !== undefined) return localDocument(await readText(file, invocation.io), file);
-  const { text, version } = (await (await operatorClient(invocation)).get(`${API}/policy`, policyText)).value;
+  const { text, version } = (await (await operatorClient(invocation)).get(`${ADMIN_API}/policy`, policyText)).value;
   return localDocument(text, "the live document", version);
 }
 

@@ -77,7 +77,7 @@ export function addInit(program: Command, runner: Runner): void {
         ...answer.needs,
         `At the identity provider: register the redirect address ${redirect}`,
         "",
-        "next, in this clone:",
+        `next, in this clone (${PACKAGE}):`,
         ...commands.map((one) => `  ${one}`),
         "",
       ].join("\n"),
@@ -97,16 +97,18 @@ function checked(document: string): LocalDocument {
 }
 
 function nextCommands({ wranglerFile, keyFile, file, domain }: { readonly wranglerFile: string; readonly keyFile: string; readonly file: string; readonly domain: string }): string[] {
-  const here = (path: string): string => {
-    const near = relative(process.cwd(), path);
-    return near.startsWith("..") ? path : near;
-  };
   const quoted = (path: string): string => (/^[A-Za-z0-9._/-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`);
-  const [config, key, document] = [wranglerFile, keyFile, file].map((one) => quoted(here(one)));
+  const [config, key, document] = [wranglerFile, keyFile, file].map(quoted);
   return [
+    "npx wrangler login",
     `npx wrangler deploy -c ${config}`,
     `npx wrangler secret put POSTERN_SETUP_KEY -c ${config} < ${key}`,
     `npx wrangler secret put ${CLIENT_SECRET_NAME} -c ${config}`,
-    `npx postern setup --edge https://${domain} --key-file ${key} --token-file operator-token ${document}`,
+    `npx postern check ${document}`,
+    `npx postern setup ${document} --edge https://${domain} --key-file ${key} --token-file ${quoted(join(dirname(file), "setup-token"))}`,
+    `export POSTERN_EDGE=https://${domain}`,
+    `export POSTERN_TOKEN_FILE=${quoted(join(dirname(file), "operator-token"))}`,
+    "npx postern login",
+    "npx postern whoami",
   ];
 }

@@ -2,10 +2,12 @@
  * `postern login` and `logout`: a person lets this command line in with a browser anywhere (RFC
  * 8628). The token goes into a file for the owner only; it ends with the person's session.
  */
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { deviceBegun, deviceToken, oauthRefusal, signedOut } from "../../protocol/device-flow-shapes.ts";
+import { DEVICE_BEGIN_PATH, LOGOUT_PATH, READY_PATH, TOKEN_PATH } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
+import { parseServiceToken } from "../../identity/session-token.ts";
 import type { EdgeRoute } from "../edge-route.ts";
 import { edgeClient } from "../edge-client.ts";
 import { errorCode, Failure, usageFailure } from "../failure.ts";
@@ -24,7 +26,9 @@ export function addLogin(program: Command, runner: Runner): void {
     const { tokenFile, io, secrets } = invocation;
     if (tokenFile === undefined || tokenFile === "-") throw usageFailure("--token-file is missing", "the token is kept in a file", "--token-file FILE, or set POSTERN_TOKEN_FILE");
     const route = edgeRoute(invocation);
-    const begun = deviceBegun.parse(await form(route, "/.postern/device/begin", { client_id: PROGRAM }).then((answer) => answer.json));
+    // Before anybody is asked for anything: a token that was approved must find its place.
+    tryPlace(tokenFile);
+    const begun = deviceBegun.parse(await form(route, DEVICE_BEGIN_PATH, { client_id: PROGRAM }).then((answer) => answer.json));
     secrets.add(begun.device_code);
     io.err(`Open ${printable(begun.verification_uri_complete)}\nand check that it shows the code ${printable(begun.user_code)}\n`);
     const granted = await untilDecided(route, begun, io.now);
@@ -39,8 +43,13 @@ export function addLogin(program: Command, runner: Runner): void {
 export function addLogout(program: Command, runner: Runner): void {
   const logout = declare(program, "logout", "end the sign-in of --token-file, everywhere, and remove the file");
   does(logout, runner, async (_args, _options, invocation) => {
-    const client = edgeClient(edgeRoute(invocation), await token(invocation));
-    const { json } = await client.post("/.postern/logout", { type: "application/json", body: "{}" }, signedOut);
+    const route = edgeRoute(invocation);
+    const secret = await token(invocation);
+    if (parseServiceToken(secret) !== undefined) {
+      throw usageFailure("this token is a service's, not a person's sign-in", "logout ends a sign-in of postern login; nothing was ended and the file is as it was", "postern revoke service NAME ends every token of a service", "postern logout --token-file FILE, with the file of your own sign-in");
+    }
+    const client = edgeClient(route, secret);
+    const { json } = await client.post(LOGOUT_PATH, { type: "application/json", body: "{}" }, signedOut);
     if (invocation.tokenFile !== undefined && invocation.tokenFile !== "-") rmSync(invocation.tokenFile, { force: true });
     show(invocation, json, () => "signed out; every connection of that sign-in is closed\n");
     return 0;
@@ -51,7 +60,7 @@ async function untilDecided(route: EdgeRoute, begun: ReturnType<typeof deviceBeg
   const deadline = now() + begun.expires_in * 1000;
   while (now() < deadline) {
     await new Promise((wake) => setTimeout(wake, begun.interval * 1000));
-    const answer = await form(route, "/.postern/token", { grant_type: DEVICE_GRANT, device_code: begun.device_code });
+    const answer = await form(route, TOKEN_PATH, { grant_type: DEVICE_GRANT, device_code: begun.device_code });
     const granted = deviceToken.safeParse(answer.json);
     if (granted.success) return granted.data;
     const refused = oauthRefusal.safeParse(answer.json);
@@ -69,7 +78,23 @@ async function form(route: EdgeRoute, path: string, fields: Readonly<Record<stri
   try {
     return { json: JSON.parse(answer.text) as unknown };
   } catch {
-    throw new Failure("not_postern", `${route.origin.origin} answered ${answer.status}, not as a Postern edge does`, "a proxy answered, or the URL is another site", [`curl -sS ${route.origin.origin}/.postern/ready`]);
+    throw new Failure("not_postern", `${route.origin.origin} answered ${answer.status}, not as a Postern edge does`, "a proxy answered, or the URL is another site", [`curl -sS ${route.origin.origin}${READY_PATH}`]);
+  }
+}
+
+/** Refuses (exit 2) a file that holds a service's token, which cannot be had again; throws Failure when the file cannot be written. */
+function tryPlace(file: string): void {
+  const another = "postern login --token-file FILE, with another path";
+  try {
+    if (existsSync(file)) {
+      if (statSync(file).isDirectory()) throw new Failure("file_unwritable", `${file} is a folder`, "the token goes into a file", [another]);
+      if (parseServiceToken(readFileSync(file, "utf8").trim()) !== undefined) throw usageFailure(`${file} holds a service's token`, "a sign-in would overwrite it, and it cannot be shown again", another);
+    }
+    writeFileSync(`${file}.new`, "", { mode: OWNER_ONLY, flag: "w" });
+    rmSync(`${file}.new`);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure("file_unwritable", `${file} cannot be written`, `the system says ${errorCode(error) ?? "no reason"}`, [another]);
   }
 }
 

@@ -2,8 +2,9 @@
 import { type Command, Argument } from "commander";
 import { receipt, REVOKE_KINDS } from "../../protocol/admin-api-shapes.ts";
 import type { RevokeQuestion } from "../../protocol/admin-api.ts";
+import { ADMIN_API } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
-import { API, sentJson } from "../edge-client.ts";
+import { sentJson } from "../edge-client.ts";
 import { operatorClient, show } from "../invocation.ts";
 import { receiptExit, receiptText } from "../receipt-text.ts";
 
@@ -14,7 +15,7 @@ export function addRevoke(program: Command, runner: Runner): void {
   does(command, runner, async ([kind, id = ""], _options, invocation) => {
     const client = await operatorClient(invocation);
     const question = { kind: kind as RevokeQuestion["kind"], id } satisfies RevokeQuestion;
-    const { value, json } = await client.post(`${API}/revoke`, sentJson(question), receipt);
+    const { value, json } = await client.post(`${ADMIN_API}/revoke`, sentJson(question), receipt);
     show(invocation, json, () => receiptText(value));
     return receiptExit(value);
   });

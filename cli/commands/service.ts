@@ -4,8 +4,9 @@ import { parseServiceId } from "../../core/ids.ts";
 import { parseDuration } from "../../core/time.ts";
 import { services, serviceToken } from "../../protocol/admin-api-shapes.ts";
 import type { ServiceQuestion, ServicesAnswer } from "../../protocol/admin-api.ts";
+import { ADMIN_API } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
-import { API, sentJson } from "../edge-client.ts";
+import { sentJson } from "../edge-client.ts";
 import { usageFailure } from "../failure.ts";
 import { operatorClient, show } from "../invocation.ts";
 import { reserveSecretFile } from "../private-file.ts";
@@ -26,7 +27,7 @@ export function addService(program: Command, runner: Runner): void {
     if (parseDuration(expires) === undefined) throw usageFailure("--expires is no duration", "one whole number and one unit", "--expires 90d");
     const client = await operatorClient(invocation);
     const kept = out === undefined ? undefined : reserveSecretFile(out, "token");
-    const answer = await client.post(`${API}/services`, sentJson({ name, expires } satisfies ServiceQuestion), serviceToken).catch((error: unknown) => {
+    const answer = await client.post(`${ADMIN_API}/services`, sentJson({ name, expires } satisfies ServiceQuestion), serviceToken).catch((error: unknown) => {
       kept?.discard();
       throw error;
     });
@@ -45,7 +46,7 @@ export function addService(program: Command, runner: Runner): void {
     return 0;
   });
   does(declare(group, "list", "list service tokens"), runner, async (_args, _options, invocation) => {
-    const { value, json } = await (await operatorClient(invocation)).get(`${API}/services`, services);
+    const { value, json } = await (await operatorClient(invocation)).get(`${ADMIN_API}/services`, services);
     const rows = value.map((one) => [one.name, one.id, one.created_at, one.expires_at, stateOf(one, invocation.io.now())]);
     show(invocation, json, () => table(["SERVICE", "TOKEN", "CREATED", "ENDS", "STATE"], rows, "there are no service tokens"));
     return 0;

@@ -1,9 +1,10 @@
 /** `postern setup`: the first document, with the setup key; works until an operator is named (CONTRACT "Administration"). */
 import type { Command } from "commander";
 import { setUp } from "../../protocol/admin-api-shapes.ts";
+import { ADMIN_API } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
 import { readText, warn } from "../document-file.ts";
-import { API, edgeClient } from "../edge-client.ts";
+import { edgeClient } from "../edge-client.ts";
 import { edgeRoute, show } from "../invocation.ts";
 import { readSecret, reserveSecretFile } from "../private-file.ts";
 import { receiptExit, receiptText } from "../receipt-text.ts";
@@ -21,7 +22,7 @@ export function addSetup(program: Command, runner: Runner): void {
     const document = await readText(file, io);
     const key = await readSecret(options.keyFile, "setup key", io, secrets);
     const kept = tokenFile === undefined ? undefined : reserveSecretFile(tokenFile, "token");
-    const answer = await edgeClient(route, key).post(`${API}/setup`, { type: "application/yaml", body: document, file }, setUp).catch((error: unknown) => {
+    const answer = await edgeClient(route, key).post(`${ADMIN_API}/setup`, { type: "application/yaml", body: document, file }, setUp).catch((error: unknown) => {
       kept?.discard();
       throw error;
     });

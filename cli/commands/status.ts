@@ -2,8 +2,9 @@
 import type { Command } from "commander";
 import { edgeStatus, me, readiness } from "../../protocol/admin-api-shapes.ts";
 import type { EdgeStatusAnswer } from "../../protocol/admin-api.ts";
+import { ADMIN_API, ME_PATH, READY_PATH } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
-import { type Answer, API, type EdgeClient } from "../edge-client.ts";
+import type { Answer, EdgeClient } from "../edge-client.ts";
 import { Failure } from "../failure.ts";
 import { lanesTable } from "../lanes-table.ts";
 import { operatorClient, show } from "../invocation.ts";
@@ -12,8 +13,8 @@ import { printable } from "../printable.ts";
 export function addStatus(program: Command, runner: Runner): void {
   does(declare(program, "status", "show in short whether edge, policy and connectors are there; exit 1 if something is missing"), runner, async (_args, _options, invocation) => {
     const client = await operatorClient(invocation);
-    const ready = await client.get("/.postern/ready", readiness);
-    const own = await client.get("/.postern/me", me);
+    const ready = await client.get(READY_PATH, readiness);
+    const own = await client.get(ME_PATH, me);
     const edge = await lanesOf(client);
     const lanes = edge?.value.lanes ?? [];
     const missing = [
@@ -38,7 +39,7 @@ export function addStatus(program: Command, runner: Runner): void {
 /** The lanes, or undefined for somebody who may not see them: `status` is for everybody. */
 async function lanesOf(client: EdgeClient): Promise<Answer<EdgeStatusAnswer> | undefined> {
   try {
-    return await client.get(`${API}/edge-status`, edgeStatus);
+    return await client.get(`${ADMIN_API}/edge-status`, edgeStatus);
   } catch (error) {
     if (error instanceof Failure && error.code === "not_operator") return undefined;
     throw error;

@@ -26,6 +26,7 @@ export class AuditWriter {
   #waiting: AuditEvent[] = [];
   #next = 1;
   #busy = false;
+  #failing = false;
   /** The shard knows that records are coming: until they are stored and closed, a crash shows (M20). */
   #registered = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -37,8 +38,9 @@ export class AuditWriter {
     this.#keepAlive = keepAlive;
   }
 
+  /** Nothing more may be allowed: the record cannot keep up, or cannot be written at all. */
   get overloaded(): boolean {
-    return this.#waiting.length >= AUDIT_BACKLOG_COUNT;
+    return this.#failing || this.#waiting.length >= AUDIT_BACKLOG_COUNT;
   }
 
   get pending(): number {
@@ -79,6 +81,7 @@ export class AuditWriter {
     } catch {
       // The batch stays and is sent again under the same numbers; the shard stores it once.
     }
+    this.#failing = !stored;
     if (stored) {
       this.#waiting = this.#waiting.slice(batch.length);
       this.#next += batch.length;

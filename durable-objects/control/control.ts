@@ -24,6 +24,7 @@ import { type DeviceDecision, DeviceCodes, type DevicePoll, type DeviceRequest }
 import { Lanes } from "./lanes.ts";
 import * as registry from "./registry.ts";
 import type {
+  Actor,
   ConnectorRecord,
   ControlRpc,
   PersonRecord,
@@ -102,16 +103,17 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return { ok: true, receipt, previous };
   }
 
-  async apply(request: Parameters<ControlRpc["apply"]>[0]): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"version_conflict">> {
+  async apply(request: Parameters<ControlRpc["apply"]>[0]): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"version_conflict" | "actor_changed">> {
     const conflict = this.#conflict(request.expectVersion);
     if (conflict !== undefined) return conflict;
     // On record before it is live: what follows may allow more than before.
-    await this.#record("policy_applied", { digest: digestOf(request.document), after: this.#current()?.version ?? 0, by: request.by });
+    await this.#record("policy_applied", { digest: digestOf(request.document), after: this.#current()?.version ?? 0, by: nameOf(request.by) });
+    if (!(await this.#stillActs(request.by))) return ACTOR_CHANGED;
     const raced = this.#conflict(request.expectVersion);
     if (raced !== undefined) return raced;
     const previous = this.#current()?.version ?? 0;
-    const version = this.#db.transaction(() => this.#insertVersion(request, request.by, Date.now()));
-    const receipt = await this.#changes.begin({ kind: "policy", target: String(version), by: request.by, version });
+    const version = this.#db.transaction(() => this.#insertVersion(request, nameOf(request.by), Date.now()));
+    const receipt = await this.#changes.begin({ kind: "policy", target: String(version), by: nameOf(request.by), version });
     return { ok: true, receipt, previous };
   }
 
@@ -120,10 +122,11 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return expected === undefined || expected === live ? undefined : { ok: false, code: "version_conflict", detail: `version ${live} is live` };
   }
 
-  async revoke(request: { kind: RevokeKind; id: string; by: string }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id">> {
+  async revoke(request: { kind: RevokeKind; id: string; by: Actor }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id" | "actor_changed">> {
     const target = this.#resolve(request.kind, request.id);
     if (target === undefined) return { ok: false, code: "unknown_id", detail: `no ${request.kind} ${request.id.slice(0, 80)}` };
-    const receipt = await this.#changes.begin({ kind: request.kind, target, by: request.by, version: this.#current()?.version ?? 0 });
+    if (!(await this.#stillActs(request.by))) return ACTOR_CHANGED;
+    const receipt = await this.#changes.begin({ kind: request.kind, target, by: nameOf(request.by), version: this.#current()?.version ?? 0 });
     return { ok: true, receipt };
   }
 
@@ -131,13 +134,14 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return this.#changes.receipt(id);
   }
 
-  async createService(request: Parameters<ControlRpc["createService"]>[0]): Promise<{ ok: true } | Refused<"too_many_tokens">> {
+  async createService(request: Parameters<ControlRpc["createService"]>[0]): Promise<{ ok: true } | Refused<"too_many_tokens" | "actor_changed">> {
+    if (!(await this.#stillActs(request.by))) return ACTOR_CHANGED;
     // Counted and taken in one step, before anything is awaited: of parallel calls two succeed.
     const live = registry.liveTokens(this.#db, request.name, Date.now());
     if (live >= MAX_SERVICE_TOKENS_COUNT) return { ok: false, code: "too_many_tokens", detail: `${request.name} has ${live} valid tokens` };
     this.#reserveToken(request.name, request);
     try {
-      await this.#record("service", { act: "create", name: request.name, expires_at: request.expiresAt, by: request.by });
+      await this.#record("service", { act: "create", name: request.name, expires_at: request.expiresAt, by: nameOf(request.by) });
       await this.#signInService(request.name, request);
     } catch (cause) {
       registry.dropToken(this.#db, request.tokenId);
@@ -150,9 +154,10 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return registry.services(this.#db);
   }
 
-  async createEnrollToken(request: Parameters<ControlRpc["createEnrollToken"]>[0]): Promise<{ ok: true } | Refused<"unknown_site">> {
+  async createEnrollToken(request: Parameters<ControlRpc["createEnrollToken"]>[0]): Promise<{ ok: true } | Refused<"unknown_site" | "actor_changed">> {
     if (this.#site(request.site) === undefined) return { ok: false, code: "unknown_site", detail: request.site };
-    await this.#record("enroll_token", { site: request.site, expires_at: request.expiresAt, by: request.by });
+    await this.#record("enroll_token", { site: request.site, expires_at: request.expiresAt, by: nameOf(request.by) });
+    if (!(await this.#stillActs(request.by))) return ACTOR_CHANGED;
     registry.addEnrollToken(this.#db, request);
     return { ok: true };
   }
@@ -307,6 +312,24 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     };
     const signedIn = await this.env.USER.getByName(signIn.owner).signIn(signIn);
     if (!signedIn.ok) throw new Error("the service could not be signed in");
+    // A revocation that came between saw no session to end; it marked the token's row.
+    if (registry.isUsable(this.#db, token.tokenId)) return;
+    await this.env.SESSION.get(this.env.SESSION.idFromString(signedIn.sid)).end("revoked", "self");
+    throw new Error("the service was revoked meanwhile");
+  }
+
+  /**
+   * Whether whoever asked may still: the same policy is live, the session is, and no revocation of
+   * it has begun. The caller commits in the same step, before it awaits anything.
+   */
+  async #stillActs(actor: Actor): Promise<boolean> {
+    if (actor === "internal") return true;
+    const { sid, subject, policyVersion } = actor;
+    const seen = this.#db.one<{ n: number }>("SELECT coalesce(max(rowid), 0) AS n FROM receipts")?.n ?? 0;
+    const live = await this.env.SESSION.get(this.env.SESSION.idFromString(sid)).isLive();
+    if (!live || (this.#current()?.version ?? 0) !== policyVersion) return false;
+    const begun = "SELECT 1 FROM receipts WHERE target IN (?, ?) AND (report IS NULL OR rowid > ?) LIMIT 1";
+    return this.#db.one(begun, sid, subject, seen) === undefined;
   }
 
   #insertVersion(request: { document: PolicyDocument; text: string; namesOperator: boolean }, by: string, now: number): number {
@@ -351,6 +374,9 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return recordNow(this.env, CONTROL_AUDIT_NAME, { id: `a_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`, at: Date.now(), kind, data });
   }
 }
+
+const ACTOR_CHANGED = { ok: false, code: "actor_changed" } as const;
+const nameOf = (actor: Actor): string => (actor === "internal" ? actor : actor.name);
 
 /** The name by which a service token's session object is found. */
 const serviceSession = (tokenId: string): string => `service:${tokenId}`;

@@ -47,6 +47,10 @@ export function addService(
   db.run("INSERT INTO services (token_id, name, sid, created_at, expires_at, revoked_at) VALUES (?, ?, ?, ?, ?, NULL)", one.tokenId, one.name, one.sid, one.createdAt, one.expiresAt);
 }
 
+export function isUsable(db: Database, tokenId: string): boolean {
+  return db.one("SELECT 1 FROM services WHERE token_id = ? AND revoked_at IS NULL", tokenId) !== undefined;
+}
+
 /** A token that could not be made takes no place. */
 export function dropToken(db: Database, tokenId: string): void {
   db.run("DELETE FROM services WHERE token_id = ?", tokenId);

@@ -1,6 +1,6 @@
 /** Control: the calls it answers. Types only. */
 import type { PublicJwk } from "../../identity/keys.ts";
-import type { ConnectorId, ReceiptId, SiteId } from "../../core/ids.ts";
+import type { ConnectorId, ReceiptId, SessionId, SiteId } from "../../core/ids.ts";
 import type { PolicyDocument } from "../../policy/document.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { DeviceDecision, DevicePoll, DeviceRequest } from "./device-codes.ts";
@@ -68,6 +68,12 @@ export interface PersonRecord {
   readonly lastSignInAt: number;
 }
 
+/**
+ * Who makes a change, and on what that was decided. Control looks again in the step that commits:
+ * an operator may lose the right while a request is under way. "internal": no request is behind it.
+ */
+export type Actor = "internal" | { readonly name: string; readonly sid: SessionId; readonly subject: string; readonly policyVersion: number };
+
 export type Refused<Code extends string> = { readonly ok: false; readonly code: Code; readonly detail?: string };
 
 export interface ControlRpc {
@@ -90,10 +96,10 @@ export interface ControlRpc {
     document: PolicyDocument;
     text: string;
     expectVersion?: number;
-    by: string;
+    by: Actor;
     namesOperator: boolean;
-  }): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"version_conflict">>;
-  revoke(request: { kind: RevokeKind; id: string; by: string }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id">>;
+  }): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"version_conflict" | "actor_changed">>;
+  revoke(request: { kind: RevokeKind; id: string; by: Actor }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id" | "actor_changed">>;
   receipt(id: string): Promise<Receipt | undefined>;
 
   createService(request: {
@@ -101,11 +107,11 @@ export interface ControlRpc {
     tokenId: string;
     hash: string;
     expiresAt: number;
-    by: string;
-  }): Promise<{ ok: true } | Refused<"too_many_tokens">>;
+    by: Actor;
+  }): Promise<{ ok: true } | Refused<"too_many_tokens" | "actor_changed">>;
   services(): Promise<readonly ServiceRecord[]>;
 
-  createEnrollToken(request: { site: SiteId; hash: string; expiresAt: number; by: string }): Promise<{ ok: true } | Refused<"unknown_site">>;
+  createEnrollToken(request: { site: SiteId; hash: string; expiresAt: number; by: Actor }): Promise<{ ok: true } | Refused<"unknown_site" | "actor_changed">>;
   /** Redeems once: of fifty parallel calls one succeeds. */
   enroll(request: {
     tokenHash: string;

@@ -11,7 +11,7 @@ import { type CodeRecord, redeemOneTimeCode } from "../../identity/one-time-code
 import type { Fact, Subject } from "../../policy/facts.ts";
 import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
-import type { Display, NewCredential, SignIn } from "../user/rpc.ts";
+import type { Display, NewCredential, Renewal, SignIn } from "../user/rpc.ts";
 import type { EndReason, LeaseQuestion, SessionSnapshot, ShownCode } from "./rpc.ts";
 
 /** One lane's right to trust what it knows of this session until `until` (this object's clock, M9). */
@@ -163,7 +163,7 @@ export function lease(state: SessionState, question: LeaseQuestion, now: number)
   const before = state.leases.find((one) => sameLane(one, question) && one.nonce === nonce);
   const holdsBody = kind === "body" || before?.holds === "body";
   const next: Lease = { site, lane, nonce, holds: holdsBody ? "body" : "sockets", until };
-  const granted = state.granted.includes(question.app) ? state.granted : [...state.granted, question.app];
+  const granted = question.recorded && !state.granted.includes(question.app) ? [...state.granted, question.app] : state.granted;
   const used = question.usedBytes === 0 ? state.used : { ...state.used, [question.app]: (state.used[question.app] ?? 0) + question.usedBytes };
   return touch({ ...state, leases: [...others, next], granted, used, connection: question.connection }, Math.min(question.lastActiveAt, now));
 }
@@ -178,7 +178,7 @@ const PERFORMED: readonly string[] = ["mfa", "auth"];
  */
 export function refresh(
   state: SessionState,
-  facts: { readonly [name: string]: Fact },
+  { facts, display, endsAt }: Renewal,
   now: number,
 ): { readonly state: SessionState; readonly narrowed: boolean } {
   const kept = Object.entries(state.facts).filter(([name]) => PERFORMED.includes(name));
@@ -186,7 +186,9 @@ export function refresh(
   const said = (all: { readonly [name: string]: Fact }): string =>
     canonicalJson(Object.fromEntries(Object.entries(all).filter(([name]) => !PERFORMED.includes(name)).map(([name, fact]) => [name, fact.value])));
   const narrowed = said(state.facts) !== said(next);
-  return { state: touch({ ...state, facts: next, epoch: state.epoch + (narrowed ? 1 : 0) }, now), narrowed };
+  // A new authentication begins the session anew (P3, P19); nothing that is open ends by it.
+  const begun = { startedAt: now, endsAt: Math.max(state.endsAt, endsAt) };
+  return { state: touch({ ...state, ...begun, display, facts: next, epoch: state.epoch + (narrowed ? 1 : 0) }, now), narrowed };
 }
 
 /**

@@ -5,7 +5,7 @@ import type { CodeRecord } from "../../identity/one-time-code.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { Admitted } from "../signer/rpc.ts";
 import type { StreamReport } from "../tunnel/rpc.ts";
-import type { Display, NewCredential, SignIn } from "../user/rpc.ts";
+import type { Display, NewCredential, Renewal, SignIn } from "../user/rpc.ts";
 
 export interface SessionSnapshot {
   readonly v: 1;
@@ -35,6 +35,8 @@ export interface LeaseQuestion {
   readonly lastActiveAt: number;
   /** Bytes that this lane carried at this app since it asked last (P7). */
   readonly usedBytes: number;
+  /** The lane has put this session's first grant at this app on record. */
+  readonly recorded: boolean;
   /** Facts of the connection that asks; the session keeps the newest for reports (P17). */
   readonly connection: { readonly [name: string]: Fact };
 }
@@ -55,17 +57,19 @@ export type EndReason = "revoked" | "signed_out" | "expired" | "idle";
 
 export interface SessionRpc {
   create(sid: SessionId, signIn: SignIn, now: number): Promise<boolean>;
-  verify(audience: string, hash: string): Promise<SessionSnapshot | undefined>;
+  /** `active`: the user is at the launcher, which no lane sees. */
+  verify(audience: string, hash: string, active?: boolean): Promise<SessionSnapshot | undefined>;
   /** A one-time code for another host of this deployment (M19). */
   mintCode(
     launcher: { audience: string; hash: string },
     record: CodeRecord,
   ): Promise<boolean>;
   redeemCode(shown: ShownCode, credential: NewCredential): Promise<boolean>;
+  isLive(): Promise<boolean>;
   /** The ID token of the sign-in, for signing out at the provider. */
   signOutHint(proof: { audience: string; hash: string }): Promise<string | undefined>;
-  /** A newer proof of the same subject (step-up): only widens, so nothing is pushed (M5). */
-  refresh(facts: { readonly [name: string]: Fact }, credential: NewCredential, idToken?: string): Promise<boolean>;
+  /** A newer sign-in of the same subject (step-up). What it narrows is told to the lanes (M5). */
+  refresh(renewal: Renewal, credential: NewCredential): Promise<boolean>;
   lease(question: LeaseQuestion): Promise<LeaseAnswer>;
   end(reason: EndReason, revocation: ReceiptId | "self"): Promise<CutReport>;
   describe(): Promise<SessionDescription | undefined>;

@@ -5,16 +5,22 @@
 import { DurableObject } from "cloudflare:workers";
 import type { ReceiptId, SessionId } from "../../core/ids.ts";
 import type { CodeRecord } from "../../identity/one-time-code.ts";
-import type { Fact } from "../../policy/facts.ts";
 import { laneName, type ObjectEnv, signerName } from "../bindings.ts";
 import { type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import { LEASE_WAIT_MS, PUSH_ATTEMPT_MS, PUSH_RETRY_MS } from "../lease-terms.ts";
-import type { NewCredential, SignIn } from "../user/rpc.ts";
+import type { NewCredential, Renewal, SignIn } from "../user/rpc.ts";
 import { within } from "../within.ts";
 import * as machine from "./machine.ts";
 import type { EndReason, LeaseAnswer, LeaseQuestion, SessionDescription, SessionRpc, SessionSnapshot, ShownCode } from "./rpc.ts";
 
 const STATE = "session";
+const REPORT = "report";
+
+interface LastReport {
+  readonly revocation: ReceiptId | "self";
+  readonly report: CutReport;
+}
+
 /** How long an ended session remembers that it ended; any later call finds nothing, which is a no as well. */
 const TOMBSTONE_MS = 24 * 3_600_000;
 
@@ -30,12 +36,12 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     return true;
   }
 
-  async verify(audience: string, hash: string): Promise<SessionSnapshot | undefined> {
+  async verify(audience: string, hash: string, active = false): Promise<SessionSnapshot | undefined> {
     const now = Date.now();
     const state = this.#state();
     if (state === undefined || !machine.isLive(state, now) || !machine.holds(state, audience, hash, now)) return undefined;
-    // Stored at most once a minute: activity that a tunnel reports is finer.
-    if (now - state.lastActiveAt > 60_000) this.#store(machine.touch(state, now));
+    // Being asked is not being used: a request must not renew what it is then decided by (P19).
+    if (active) this.#store(machine.touch(state, now));
     return machine.snapshot(state);
   }
 
@@ -60,20 +66,25 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     return redeemed.fits && next !== undefined;
   }
 
+  async isLive(): Promise<boolean> {
+    const state = this.#state();
+    return state !== undefined && machine.isLive(state, Date.now());
+  }
+
   async signOutHint(proof: { audience: string; hash: string }): Promise<string | undefined> {
     const now = Date.now();
     const state = this.#state();
     return state !== undefined && machine.holds(state, proof.audience, proof.hash, now) ? state.display.idToken : undefined;
   }
 
-  async refresh(facts: { readonly [name: string]: Fact }, credential: NewCredential, idToken?: string): Promise<boolean> {
+  async refresh(renewal: Renewal, credential: NewCredential): Promise<boolean> {
     const now = Date.now();
     const state = this.#state();
     if (state === undefined || !machine.isLive(state, now)) return false;
-    const refreshed = machine.refresh(state, facts, now);
+    const refreshed = machine.refresh(state, renewal, now);
     const next = machine.addCredential(refreshed.state, credential, now);
     if (next === undefined) return false;
-    this.#store(idToken === undefined ? next : { ...next, display: { ...next.display, idToken } });
+    this.#store(next);
     if (refreshed.narrowed) await this.#tellOfNewFacts(next, now);
     return true;
   }
@@ -89,7 +100,7 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     if (state === undefined) return { ok: false, epoch: 0, code: "unknown" };
     const over = machine.endedBecause(state, Date.now());
     if (over !== undefined) return { ok: false, epoch: state.epoch, code: over };
-    const firstGrant = !state.granted.includes(question.app);
+    const firstGrant = !question.recorded && !state.granted.includes(question.app);
     // Stored before anything is awaited: a revocation from here on finds this lane (M1).
     this.#store(machine.lease(state, question, Date.now()));
     const { facts, display } = state;
@@ -134,7 +145,7 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     if (ended !== undefined) {
       this.#store(ended);
       await this.ctx.storage.setAlarm(now + PUSH_ATTEMPT_MS);
-    }
+    } else if (state.ending === undefined) return this.#lastReport(revocation);
     return this.#finishEnding();
   }
 
@@ -199,7 +210,7 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
 
   async #tellLanes(): Promise<CutReport> {
     const ending = this.#state()?.ending;
-    if (ending === undefined) return this.#lastReport();
+    if (ending === undefined) return NOTHING_CUT;
     const lanes = new Map(ending.waiting.map((one) => [laneName(one.site, one.lane), one]));
     await Promise.all([...lanes.entries()].map(([name, one]) => this.#tellLane(name, one)));
     const state = this.#state();
@@ -207,16 +218,18 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     if (state?.ending !== undefined) {
       const { ending: _done, ...rest } = state;
       this.#store(rest);
-      this.ctx.storage.kv.put("report", report);
+      this.ctx.storage.kv.put(REPORT, { revocation: ending.revocation, report } satisfies LastReport);
       await this.ctx.storage.setAlarm(Date.now() + TOMBSTONE_MS);
-      // A user who revokes has taken it off the list already; nobody is called upward before the answer (M10).
-      if (ending.revocation === "self") this.ctx.waitUntil(this.env.USER.getByName(state.owner).forget(state.sid).catch(() => undefined));
+      // Nobody is called upward before the answer (M10).
+      this.ctx.waitUntil(this.env.USER.getByName(state.owner).forget(state.sid).catch(() => undefined));
     }
     return report;
   }
 
-  #lastReport(): CutReport {
-    return (this.ctx.storage.kv.get("report") as CutReport | undefined) ?? NOTHING_CUT;
+  /** What this revocation did when it was asked for before; another one finds nothing left to end. */
+  #lastReport(revocation: ReceiptId | "self"): CutReport {
+    const last = this.ctx.storage.kv.get(REPORT) as LastReport | undefined;
+    return last?.revocation === revocation ? last.report : NOTHING_CUT;
   }
 
   async #tellLane(name: string, lane: machine.Lease): Promise<void> {

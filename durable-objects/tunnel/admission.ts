@@ -54,6 +54,8 @@ export type Holds = "sockets" | "body";
 
 /** How often an open is tried again because what it was decided on changed meanwhile. */
 const MAX_ADMIT_COUNT = 5;
+/** Bounds grants remembered between leases; one that is forgotten is recorded once more. */
+const MAX_GRANTS_COUNT = 20_000;
 /** Bounds admissions of public paths kept at once. */
 const MAX_PUBLIC_COUNT = 1_000;
 /** Stands for "nobody" in an admission of a public path. */
@@ -61,6 +63,9 @@ const PUBLIC_SID = "0".repeat(64) as SessionId;
 
 export class Admissions {
   readonly #parts: LaneParts;
+  /** First grants that wait for their record, and those that this lane stored; the session hears of them with the next lease. */
+  readonly #owed = new Set<string>();
+  readonly #recorded = new Set<string>();
   readonly #public = new Map<string, { readonly admitted: Admitted; readonly until: number }>();
 
   constructor(parts: LaneParts) {
@@ -90,20 +95,38 @@ export class Admissions {
       const decision = decide(policy, open.ask, facts, at(now));
       if (decision.effect !== "allow") {
         if (open.sid !== undefined) await recordNow(env, open.sid, decisionEvent(open.request, open.ask, facts, decision, now));
-        return { code: decision.effect === "step_up" ? "step_up" : "denied", policyVersion: policy.version };
+        const seen = lease === undefined ? {} : { lastActiveAt: lease.lastActiveAt };
+        return { code: decision.effect === "step_up" ? "step_up" : "denied", policyVersion: policy.version, ...seen };
       }
       const { maxBytes } = decision.limits;
       if (maxBytes !== undefined && open.sid !== undefined && this.#parts.usage.total(open.sid, open.ask.app) >= maxBytes) {
         return { code: "limit_reached", policyVersion: policy.version };
       }
-      if (known.firstGrant) {
+      if (this.#isFirst(open, known.firstGrant)) {
         await recordNow(env, open.sid ?? "", decisionEvent(open.request, open.ask, facts, decision, now));
+        if (open.sid !== undefined) this.#storedGrant(grantOf(open.sid, open.ask.app));
         // The wait may have let a revocation in: the next round takes the lease from the table.
         if (!this.#stillHolds(open, policy, link)) continue;
       } else log.add(open.request, open.ask, facts, lease, open.connection, decision, now);
       return { policy, decision, admitted: known.admitted, link };
     }
     return { code: "unavailable", policyVersion: hold.version, detail: "changed too often" };
+  }
+
+  /** Not on record as granted before, as far as the session was told and this lane knows. */
+  #isFirst({ sid, ask }: OpenContext, firstGrant: boolean): boolean {
+    if (sid === undefined) return false;
+    const grant = grantOf(sid, ask.app);
+    if (firstGrant && !this.#recorded.has(grant)) this.#owed.add(grant);
+    if (!this.#owed.has(grant) || !this.#recorded.has(grant)) return this.#owed.has(grant);
+    this.#owed.delete(grant);
+    return false;
+  }
+
+  #storedGrant(grant: string): void {
+    if (this.#recorded.size >= MAX_GRANTS_COUNT) this.#recorded.clear();
+    if (this.#owed.size >= MAX_GRANTS_COUNT) this.#owed.clear();
+    this.#recorded.add(grant);
   }
 
   /** Synchronous: the policy is the newest and leased, the session is leased, the connector is there. */
@@ -124,7 +147,7 @@ export class Admissions {
 
   /** A lease on a session, asking it when there is none. Callers look at the table again afterwards. */
   async lease(sid: SessionId, asker: Asker, link: ConnectorLink, policyVersion: number, holds: Holds): Promise<LeaseOutcome> {
-    const key = { sid, app: asker.ask.app, connector: link.thumbprint, policyVersion };
+    const key = { sid, app: asker.ask.app, connector: link.thumbprint, policyVersion, issuer: asker.issuer };
     const { leases } = this.#parts;
     const outcome = await leases.ensure(key, () => this.#askSession(sid, asker, link.thumbprint, policyVersion, holds), Date.now);
     if (holds === "sockets") leases.keep(sid);
@@ -149,9 +172,12 @@ export class Admissions {
       connection: asker.connection,
       lastActiveAt: leases.last(sid)?.lastActiveAt ?? 0,
       usedBytes,
+      recorded: this.#recorded.has(grantOf(sid, app)),
     };
     try {
       const answer = await env.SESSION.get(env.SESSION.idFromString(sid)).lease(question);
+      // What the session knows now need not be remembered here.
+      if (answer.ok && question.recorded) this.#recorded.delete(grantOf(sid, app));
       if (answer.ok) usage.learn(sid, app, answer.usedBytes);
       return answer;
     } catch (cause) {
@@ -161,7 +187,7 @@ export class Admissions {
   }
 
   async #publicAdmission({ app }: Ask, policyVersion: number, link: ConnectorLink, issuer: string): Promise<Admitted> {
-    const key = `${app}\n${policyVersion}\n${link.thumbprint}`;
+    const key = `${app}\n${policyVersion}\n${link.thumbprint}\n${issuer}`;
     const now = Date.now();
     const held = this.#public.get(key);
     if (held !== undefined && now < held.until) return held.admitted;
@@ -183,6 +209,8 @@ export class Admissions {
     return admitted;
   }
 }
+
+const grantOf = (sid: SessionId, app: string): string => `${sid}\n${app}`;
 
 /** What a decision on a stream looks at: the lease's facts, and those of the stream's own connection (P17). */
 export function factsOf(lease: HeldLease | undefined, connection: { readonly [name: string]: Fact }): Facts {

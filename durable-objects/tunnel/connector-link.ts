@@ -34,6 +34,8 @@ export class ConnectorLink {
   readonly socket: WebSocket;
   readonly mux: Mux;
   draining = false;
+  /** The policy version whose site configuration it was sent last; 0 after a wake: it is sent again. */
+  configuredVersion = 0;
   #gathering = false;
   /** When the connector last sent anything but a keep-alive, which the runtime answers without waking us. */
   heardAt: number;
@@ -247,7 +249,8 @@ export class ConnectorLink {
     return (await within(CUT_ACK_MS, Promise.all(waits)))?.every((acknowledged) => acknowledged) ?? false;
   }
 
-  configure(config: string): void {
+  configure(config: string, version: number): void {
+    this.configuredVersion = version;
     this.#text(encodeControl({ t: "config", jws: config }));
   }
 

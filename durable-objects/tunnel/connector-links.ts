@@ -114,7 +114,9 @@ export class ConnectorLinks {
       if (other.connector === connector && !other.draining) this.drop(other.socket, CLOSE_CODES.superseded.code, CLOSE_CODES.superseded.meaning);
     }
     socket.serializeAttachment(verified.attachment);
-    this.#links.set(socket, new ConnectorLink(socket, verified.attachment, Date.now));
+    const link = new ConnectorLink(socket, verified.attachment, Date.now);
+    link.configuredVersion = policy.version;
+    this.#links.set(socket, link);
     socket.send(encodeControl({ t: "keys", jws: handshake.context.keySet }));
     socket.send(encodeControl({ t: "welcome", v: verified.version, signature, config }));
   }
@@ -136,12 +138,13 @@ export class ConnectorLinks {
     closeSocket(socket, CLOSE_CODES.handshake_refused.code, code);
   }
 
-  /** A newer policy may have changed what the site's connectors dial. */
+  /** Sends the site's configuration to every link that was last sent an older one. */
   async configure(policy: CompiledPolicy, lane: { readonly site: ConnectContext["site"]; readonly lane: number }): Promise<void> {
-    if (this.#links.size === 0) return;
+    const behind = (): ConnectorLink[] => this.all().filter((link) => link.configuredVersion < policy.version);
+    if (behind().length === 0) return;
     const signer = this.#env.SIGNER.getByName(signerName(laneName(lane.site, lane.lane)));
     const config = await signer.signSiteConfig({ site: lane.site, version: policy.version, config: siteConfig(policy.document, lane.site) });
-    for (const link of this.#links.values()) link.configure(config);
+    for (const link of behind()) link.configure(config, policy.version);
   }
 
   /** Ends a socket and with it every stream on it. */

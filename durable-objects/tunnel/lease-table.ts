@@ -29,6 +29,8 @@ export interface AdmissionKey {
   readonly app: AppId;
   readonly connector: string;
   readonly policyVersion: number;
+  /** The launcher's origin that the assertion names; a browser may come by another port. */
+  readonly issuer: string;
 }
 
 /** A reply that a push overtook is asked for again at most this often. Bounds a fight of pushes and questions. */
@@ -42,7 +44,7 @@ interface Kept {
 }
 const keptName = (sid: SessionId): string => `lease/${sid}`;
 
-const keyOf = (key: AdmissionKey): string => `${key.sid}\n${key.app}\n${key.connector}\n${key.policyVersion}`;
+const keyOf = (key: AdmissionKey): string => `${key.sid}\n${key.app}\n${key.connector}\n${key.policyVersion}\n${key.issuer}`;
 
 export class LeaseTable {
   readonly #leases = new Map<SessionId, HeldLease>();

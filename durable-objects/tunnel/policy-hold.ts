@@ -16,14 +16,17 @@ interface SyncStore {
 export class PolicyHold {
   readonly #store: SyncStore;
   readonly #ask: (known: number) => Promise<PolicySnapshot | undefined>;
+  readonly #learned: () => void;
   #compiled: CompiledPolicy | undefined;
   #until = 0;
   #asking: Promise<CompiledPolicy | undefined> | undefined;
   #loaded = false;
 
-  constructor(store: SyncStore, ask: (known: number) => Promise<PolicySnapshot | undefined>) {
+  /** `learned` is called after a newer version was taken from an answer, not from a push. */
+  constructor(store: SyncStore, ask: (known: number) => Promise<PolicySnapshot | undefined>, learned: () => void) {
     this.#store = store;
     this.#ask = ask;
+    this.#learned = learned;
   }
 
   /** The newest known version, whether or not its lease lasts; 0 when there is none. */
@@ -72,7 +75,10 @@ export class PolicyHold {
     } catch {
       return undefined;
     }
-    if (answer !== undefined) this.take(answer);
+    if (answer !== undefined) {
+      this.take(answer);
+      this.#learned();
+    }
     if (this.version > 0) this.#until = Math.max(this.#until, sentAt + LEASE_HOLD_MS);
     return this.isFresh(clock()) ? this.#load() : undefined;
   }

@@ -50,6 +50,10 @@ export function responseHeaders(fields: readonly HeaderField[], rules: ResponseR
       if (cookie !== undefined) out.push([name, shownText(cookie)]);
     } else if (lower === "service-worker-allowed") {
       // A wider scope than the script's own folder could take `/.postern/` in.
+    } else if (lower === "clear-site-data") {
+      // Cookies are cleared for the whole site: an app could sign everybody out of every other.
+      const kept = value.split(",").map((part) => part.trim()).filter((part) => part !== '"cookies"' && part !== '"*"' && part !== "");
+      if (kept.length > 0) out.push([name, kept.join(", ")]);
     } else if (lower === "location" && rules.rewriteOrigin !== undefined) {
       out.push([name, publicLocation(shownText(value), rules.rewriteOrigin)]);
     } else out.push([name, shownText(value)]);

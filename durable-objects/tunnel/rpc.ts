@@ -62,6 +62,8 @@ export interface Refusal {
   readonly code: RefusalCode;
   readonly policyVersion: number;
   readonly detail?: string;
+  /** With a denial: when the lane last saw a byte of this user, finer than what the session was told (P19). */
+  readonly lastActiveAt?: number;
 }
 
 export interface StreamReport {

@@ -17,10 +17,13 @@ function appConfig(app: App): Json {
     tls: {
       server_name: tls.serverName,
       ca: tls.ca,
-      pin: tls.pin.length === 0 ? undefined : tls.pin.map((one) => one.replace(/^sha256\//, "")),
+      pin: oneOrAll(tls.pin.map((one) => one.replace(/^sha256\//, ""))),
       verify: tls.verify,
     },
     timeouts: { connect: timeouts.connect, first_byte: timeouts.firstByte, idle: timeouts.idle },
-    ...(health === undefined ? {} : { health: { path: health.path, every: health.every, expect: [...health.expect] } }),
+    ...(health === undefined ? {} : { health: { path: health.path, every: health.every, expect: oneOrAll(health.expect) } }),
   };
 }
+
+/** A connector of the version before reads one value; a list goes only to where it is needed. */
+const oneOrAll = (values: readonly (string | number)[]): Json | undefined => (values.length > 1 ? [...values] : values[0]);

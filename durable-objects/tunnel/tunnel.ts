@@ -55,7 +55,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     const { kv } = ctx.storage;
     this.#lane = kv.get(LANE) as LaneId | undefined;
     const nonce = crypto.randomUUID();
-    const policy = new PolicyHold(kv, async (known) => {
+    const ask = async (known: number): Promise<PolicySnapshot | undefined> => {
       if (this.#lane === undefined) return undefined;
       const { newer, barred } = await env.CONTROL.getByName(CONTROL_NAME).leasePolicy(this.#lane, known);
       // A revocation that this lane was not reached with (M8).
@@ -64,7 +64,9 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
         if (links.ofConnector(connector).length > 0) ctx.waitUntil(this.endConnector(connector));
       }
       return newer;
-    });
+    };
+    // The connectors hear of a newer policy too, however the lane learned of it.
+    const policy = new PolicyHold(kv, ask, () => ctx.waitUntil(this.#configure()));
     const writer = new AuditWriter(() => env.AUDIT.getByName(laneAuditName(this.#name)), nonce, (work) => ctx.waitUntil(work));
     const links = new ConnectorLinks(
       env,
@@ -185,8 +187,13 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     if (policy === undefined) return NOTHING_CUT;
     const forbids = (stream: LiveStream): boolean => !this.#freshness.redecide(stream, policy, before);
     const report = await this.#cut({ streams: this.#streams.where(() => true), why: "policy", sessions: [], forbids });
-    if (before?.version !== policy.version) await this.#parts.links.configure(policy, lane);
+    await this.#parts.links.configure(policy, lane);
     return report;
+  }
+
+  async #configure(): Promise<void> {
+    const { policy, links } = this.#parts;
+    if (policy.compiled !== undefined && this.#lane !== undefined) await links.configure(policy.compiled, this.#lane);
   }
 
   endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport> {

@@ -33,6 +33,14 @@ export interface Display {
   readonly idToken?: string;
 }
 
+/** What a newer sign-in of the same person proved: it replaces what the one before said. */
+export interface Renewal {
+  readonly facts: { readonly [name: string]: Fact };
+  readonly display: Display;
+  /** Absolute end, counted from this sign-in. */
+  readonly endsAt: number;
+}
+
 /** A secret that opens a session for one audience: a host, "postern:admin", "any" or one app. */
 export interface NewCredential {
   readonly kind: "cookie" | "service" | "operator" | "app_bearer";

@@ -30,6 +30,11 @@ describe("the list of commands", () => {
     expect(all.flat()).toEqual(names);
   });
 
+  it("comes with a version", async () => {
+    const { version } = JSON.parse(read("package.json")) as { version: string };
+    expect(await runCommand(["--version"])).toEqual({ exit: 0, out: `${version}\n`, err: "" });
+  });
+
   it("is that of the headings of docs/cli.md", () => {
     const headings = [...read("docs/cli.md").matchAll(/^### `postern ([a-z- ]+?)(?: [A-Z<[].*)?`$/gm)].map((match) => match[1]);
     expect(headings).toEqual(names);

@@ -245,7 +245,7 @@ describe("enroll-token", () => {
 });
 
 describe("curl", () => {
-  const document = (): string => readFileSync(stack.documentFile, "utf8").replace("policies:\n", 'policies:\n  - { id: probe, effect: allow, apps: [hello], when: { service: [local-operator] } }\n');
+  const document = (): string => readFileSync(stack.documentFile, "utf8").replace("policies:\n", 'policies:\n  - { id: probe, effect: allow, apps: [hello, tcp-echo], when: { service: [local-operator] } }\n');
 
   it("reaches an app that the token may open; the app sees neither token nor client id", async () => {
     expect((await postern(["apply", file("probe.yaml", document())])).exit).toBe(0);
@@ -255,13 +255,16 @@ describe("curl", () => {
     const whole = await json<{ status: number; headers: Record<string, string>; body: string }>("curl", `${urlOf("hello")}/`);
     expect(whole).toMatchObject({ status: 200, headers: { "postern-request-id": expect.stringMatching(/^r_/) }, body: expect.stringContaining("local-operator") });
     expect((await postern(["curl", "-i", `${urlOf("hello")}/`])).out).toMatch(/^200\n[\s\S]*postern-request-id: r_/);
-    expect((await postern(["apps"])).out).toMatch(/^hello +Hello +http:\/\/hello\./m);
+    const apps = (await postern(["apps"])).out;
+    expect(apps).toMatch(/^hello +Hello +http:\/\/hello\..* now$/m);
+    expect(apps).toMatch(/^tcp-echo +tcp-echo +\(TCP; no way in yet\) +not yet$/m);
   });
 
   it("fails with the way to the reason when the app is denied", async () => {
     const ran = await postern(["curl", `${urlOf("partners")}/`, "-X", "POST", "-d", "@-"], { stdin: "a=b" });
     expect(ran.exit).toBe(1);
-    expect(ran.err).toMatch(/answered 404\nfix: postern explain r_/);
+    expect(ran.out.endsWith("\n")).toBe(false);
+    expect(ran.err).toMatch(/^\nerror: .+ answered 404\nfix: postern explain r_/);
     const id = /explain (r_\S+)/.exec(ran.err)?.[1] ?? "";
     expect((await postern(["explain", id])).out).toContain("deny (no_allow)");
   });

@@ -51,6 +51,15 @@ describe("odd edges", () => {
     expect(jsonOf(ran)).toMatchObject({ error: { code, fix: [expect.any(String)] } });
   });
 
+  it.each([
+    ["a list that is not whole is said on standard error, so that --json stays a list", { "postern-truncated": "sessions=20, unreachable=1" }, /^warning: the list is not whole; missing: sessions=20, unreachable=1\n$/],
+    ["a whole list is shown without a warning", {}, /^$/],
+  ])("%s", async (_title, headers, err) => {
+    const ran = await runCommand(["sessions", "--json"], await edge(answering(200, "[]", headers)));
+    expect(ran).toMatchObject({ exit: 0, out: "[]\n" });
+    expect(ran.err).toMatch(err);
+  });
+
   it("nothing listening is said with the next command", async () => {
     const ran = await runCommand(["sessions", "--edge", "http://127.0.0.1:9", "--token-file", tokenFile]);
     expect(ran.exit).toBe(1);

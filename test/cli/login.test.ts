@@ -1,5 +1,5 @@
 /** A person signs the command line in with a browser elsewhere (RFC 8628), uses it, and signs it out again. One stack. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -58,7 +58,7 @@ describe("signing the command line in (RFC 8628)", () => {
     const { address, code, ended } = await login(tokenFile);
     const browser = new FormBrowser();
     const asked = await visit(browser, address, "carol");
-    expect(asked?.text).toContain(code.replace("-", ""));
+    expect(asked?.text).toContain(`<code>${code}</code>`);
     expect(asked?.text).toContain("carol@example.com");
     const done = await browser.submit(`${stack.launcher}/.postern/device`, { user_code: code, decision: "approve" });
     expect(done.text).toContain("The device is signed in");
@@ -91,6 +91,27 @@ describe("signing the command line in (RFC 8628)", () => {
     const app = await loopbackFetch(stack.apps[0]?.url ?? "", { headers: { authorization: `Bearer ${token}` } });
     expect(app.status).toBe(401);
   }, STACK_MS);
+
+  it("does not end a service's token by logout, nor overwrite it by login", async () => {
+    const tokenFile = join(folder, "service");
+    copyFileSync(stack.tokenFile, tokenFile);
+    const env = { POSTERN_EDGE: stack.launcher, POSTERN_TOKEN_FILE: tokenFile };
+    expect(await runCommand(["logout"], { env })).toMatchObject({ exit: 2, err: expect.stringContaining("postern revoke service NAME") });
+    const refused = await runCommand(["login"], { env });
+    expect(refused).toMatchObject({ exit: 2, err: expect.stringContaining("--token-file FILE") });
+    expect(refused.err).not.toContain("Open ");
+    expect(readFileSync(tokenFile, "utf8")).toBe(readFileSync(stack.tokenFile, "utf8"));
+    expect((await runCommand(["sessions"], { env })).exit).toBe(0);
+  });
+
+  it.each([
+    ["a folder that is not there", () => join(folder, "nowhere", "token")],
+    ["a folder", () => folder],
+  ])("asks for no code when the token has no place: %s", async (_why, tokenFile) => {
+    const { exit, err } = await runCommand(["login", "--edge", stack.launcher, "--token-file", tokenFile()]);
+    expect([exit, err]).toEqual([1, expect.stringContaining("error: ")]);
+    expect(err).not.toContain("Open ");
+  });
 
   it("stays out when the person refuses, and the code is spent", async () => {
     const tokenFile = join(folder, "refused");

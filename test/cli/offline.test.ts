@@ -130,6 +130,20 @@ describe("init", () => {
     expect(ran).toMatchObject({ exit: 0, err: "" });
     expect(ran.out).toContain(said);
     expect(ran.out).toContain("https://access.example.com/.postern/callback");
+    const next = ran.out.slice(ran.out.indexOf("next, in this clone")).split("\n").slice(1).map((line) => line.trim());
+    expect(next).toEqual([
+      "npx wrangler login",
+      `npx wrangler deploy -c ${out}/wrangler.toml`,
+      `npx wrangler secret put POSTERN_SETUP_KEY -c ${out}/wrangler.toml < ${out}/.postern-secrets/setup-key`,
+      `npx wrangler secret put CORP_CLIENT_SECRET -c ${out}/wrangler.toml`,
+      `npx postern check ${out}/postern.yaml`,
+      `npx postern setup ${out}/postern.yaml --edge https://access.example.com --key-file ${out}/.postern-secrets/setup-key --token-file ${out}/setup-token`,
+      "export POSTERN_EDGE=https://access.example.com",
+      `export POSTERN_TOKEN_FILE=${out}/operator-token`,
+      "npx postern login",
+      "npx postern whoami",
+      "",
+    ]);
     const text = readFileSync(join(out, "postern.yaml"), "utf8");
     const schema = /^# yaml-language-server: \$schema=(.+)\n/.exec(text)?.[1] ?? "";
     expect(existsSync(join(out, schema))).toBe(true);

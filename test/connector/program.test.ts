@@ -28,6 +28,28 @@ function program(args: readonly string[], node = process.execPath, script = LAUN
 }
 
 describe("the program", () => {
+  it.each([
+    ["20.20.2", 1],
+    ["22.18.9", 1],
+    ["22.19.0", 0],
+    ["24.0.0", 0],
+  ])("looks at the Node it runs under before anything else: %s ends with %i", async (version, code) => {
+    const main = new URL("../../connector/main.ts", import.meta.url).pathname;
+    const claim = `data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"${version}"}})`;
+    const child = spawn(process.execPath, ["--import", claim, main, "--help"], { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    child.stderr.on("data", (part: Buffer) => (said += part.toString()));
+    expect((await once(child, "close"))[0]).toBe(code);
+    if (code === 1) expect(said).toMatch(/^error: the connector needs Node 22\.19 or newer; this is .+\n$/);
+    else expect(said).toBe("");
+  });
+
+  it("names node:tls as a whole, so that an older Node can load the bundle far enough to say so", () => {
+    for (const file of ["trust.ts", "origin.ts"]) {
+      expect(readFileSync(new URL(`../../connector/${file}`, import.meta.url), "utf8")).not.toMatch(/import \{[^}]*\} from "node:tls"/);
+    }
+  });
+
   it("runs, says where it listens, answers status, drains on SIGTERM and exits 0", async () => {
     const server = createServer((_request, response) => void response.end("ok"));
     server.listen(0, "127.0.0.1");

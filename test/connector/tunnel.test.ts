@@ -1,63 +1,14 @@
-import { once } from "node:events";
-import { createServer } from "node:http";
-import type { RequestListener } from "node:http";
-import { createServer as createTcp } from "node:net";
-import type { AddressInfo, Socket } from "node:net";
-import { get } from "node:http";
+import type { Socket } from "node:net";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { parseEndpoint } from "../../connector/allow-list.ts";
 import type { AllowRule } from "../../connector/allow-list.ts";
 import { Failure } from "../../connector/failure.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
-import { CONNECTOR, SESSION, TestEdge, must } from "./test-edge.ts";
-import type { Ask, EdgeLink, EdgeSettings } from "./test-edge.ts";
-
-const cleanups: (() => void)[] = [];
-afterEach(() => {
-  for (const clean of cleanups.splice(0)) clean();
-});
-
-async function origin(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  cleanups.push(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-async function edge(settings: EdgeSettings = {}): Promise<TestEdge> {
-  const made = await TestEdge.start(settings);
-  cleanups.push(() => made.close());
-  return made;
-}
-
-async function connected(made: TestEdge, allow?: AllowRule, options: Parameters<TestEdge["connector"]>[1] = {}) {
-  const connector = await made.connector(allow, options);
-  cleanups.push(() => connector.running.drain());
-  return { ...connector, link: await made.link() };
-}
-
-async function echo(settings: EdgeSettings = {}): Promise<{ made: TestEdge; link: EdgeLink; lines: string[]; url: string; running: Awaited<ReturnType<TestEdge["connector"]>>["running"]; state: string }> {
-  const url = await origin((_request, response) => void response.end("ok"));
-  const made = await edge(settings);
-  made.configure({ id: "wiki", upstreams: [url] }, { id: "pay", upstreams: [url] });
-  return { made, url, ...(await connected(made)) };
-}
-
-function fetchLocal(url: string, host = "127.0.0.1"): Promise<{ status: number; text: string }> {
-  return new Promise((done, fail) => {
-    get(url, { headers: { host }, agent: false }, (answer) => {
-      let text = "";
-      answer.on("data", (part: Buffer) => (text += part.toString()));
-      answer.on("end", () => done({ status: answer.statusCode ?? 0, text }));
-    }).on("error", fail);
-  });
-}
+import { connected, echo, edge, fetchLocal, origin } from "./connected-edge.ts";
+import { CONNECTOR, SESSION, must } from "./test-edge.ts";
+import type { Ask, EdgeLink, EdgeSettings, TestEdge } from "./test-edge.ts";
 
 describe("the handshake (class L)", () => {
   it("proves the key, checks the edge's, and tells where it listens", async () => {
@@ -69,6 +20,22 @@ describe("the handshake (class L)", () => {
     expect((await fetchLocal(`${running.metrics}/ready`)).status).toBe(200);
     expect((await fetchLocal(`${running.metrics}/metrics`)).text).toContain('postern_connector_streams_total{app="wiki",kind="http"} 1');
     expect((await fetchLocal(`${running.metrics}/ready`, "evil.example")).status).toBe(403);
+  });
+
+  it("counts the streams' bytes by direction, also those of a tunnel that is gone", async () => {
+    const url = await origin((_request, response) => void response.end("x".repeat(50_000)));
+    const made = await edge();
+    made.configure({ id: "wiki", upstreams: [url] });
+    const { link, running } = await connected(made);
+    const counted = async (direction: string): Promise<number> => Number(new RegExp(`bytes_total\\{direction="${direction}"\\} (\\d+)`).exec((await fetchLocal(`${running.metrics}/metrics`)).text)?.[1]);
+    await (await link.ask()).body();
+    const [into, out] = [await counted("in"), await counted("out")];
+    expect(into).toBeGreaterThan(0);
+    expect(out).toBeGreaterThan(50_000);
+    expect(out).toBeLessThan(51_000);
+    link.socket.terminate();
+    await made.link();
+    expect([await counted("in"), await counted("out")]).toEqual([into, out]);
   });
 
   it.each<[string, EdgeSettings, string]>([
@@ -244,55 +211,6 @@ describe("cuts (M2)", () => {
     await link.next("cut_ack");
     expect(await stream.head).toMatchObject({ error: "bad_admission" });
     expect(requests).toBe(0);
-  });
-});
-
-describe("tcp streams", () => {
-  async function tcpApp(onSocket: (socket: Socket) => void): Promise<EdgeLink> {
-    const server = createTcp({ allowHalfOpen: true }, onSocket);
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    cleanups.push(() => server.close());
-    const made = await edge();
-    made.configure({ id: "pg", upstreams: [`tcp://127.0.0.1:${(server.address() as AddressInfo).port}`] });
-    return (await connected(made)).link;
-  }
-
-  it("are opaque both ways, with half-close", async () => {
-    const link = await tcpApp((socket) => {
-      const parts: Buffer[] = [];
-      socket.on("data", (part: Buffer) => parts.push(part));
-      socket.on("end", () => socket.end(Buffer.concat(parts).reverse()));
-    });
-    const bytes = Buffer.from(Array.from({ length: 400_000 }, (_, i) => i % 251));
-    const stream = await link.ask({ kind: "tcp", app: "pg" });
-    expect(await stream.head).toMatchObject({ status: 101 });
-    stream.send(bytes);
-    stream.end();
-    expect((await stream.body()).equals(Buffer.from(bytes).reverse())).toBe(true);
-  });
-
-  it("go on towards an app that has ended its own half", async () => {
-    const received = Promise.withResolvers<string>();
-    const link = await tcpApp((socket) => {
-      let text = "";
-      socket.end("bye");
-      socket.on("data", (part: Buffer) => (text += part.toString()));
-      socket.on("end", () => received.resolve(text));
-    });
-    const stream = await link.ask({ kind: "tcp", app: "pg" });
-    expect((await stream.body()).toString()).toBe("bye");
-    stream.send(Buffer.from("still here"));
-    stream.end();
-    expect(await received.promise).toBe("still here");
-  });
-
-  it("a reset at the app is a reset at the edge", async () => {
-    const link = await tcpApp((socket) => socket.once("data", () => socket.resetAndDestroy()));
-    const stream = await link.ask({ kind: "tcp", app: "pg" });
-    await stream.head;
-    stream.send(new Uint8Array(1));
-    expect(await stream.done).toBe("reset");
   });
 });
 

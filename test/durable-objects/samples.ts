@@ -43,6 +43,7 @@ export const question = (more: Partial<LeaseQuestion> = {}): LeaseQuestion => ({
   site: BERLIN,
   lane: 0,
   nonce: "instance-1",
+  recorded: false,
   holds: "sockets",
   app: WIKI,
   connector: "thumbprint",

@@ -98,4 +98,18 @@ describe("README's demo", () => {
     expect(after.out).toContain("token_invalid");
     expect(after.exit).toBe(1);
   });
+
+  it("keeps that rule, live and in the file, over a restart that has lost the operator token", async () => {
+    const before = await run(typed("npx postern history"));
+    await stack.stop();
+    stack = await startStack({ stateDirectory: state.path, port: 0, environment: {} });
+    expect(readFileSync(stack.documentFile, "utf8")).toContain("id: ci-hello");
+    expect(stack.notices).toEqual([]);
+    expect((await run(typed("npx postern history"))).out).toBe(before.out);
+    await stack.stop();
+    rmSync(stack.tokenFile);
+    stack = await startStack({ stateDirectory: state.path, port: 0, environment: {} });
+    expect(stack.notices).toEqual([expect.stringContaining("no operator token")]);
+    expect(stack.connectors).toHaveLength(1);
+  });
 });

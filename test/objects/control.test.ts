@@ -37,7 +37,7 @@ describe("setting up (CONTRACT, Administration)", () => {
 describe("versions of the policy", () => {
   it("of fifty that expect the same version one is applied", async () => {
     await setUp();
-    const all = await parallel(50, () => control().apply({ ...documentFor(["wiki"]), expectVersion: 1, by: "test", namesOperator: true }));
+    const all = await parallel(50, () => control().apply({ ...documentFor(["wiki"]), expectVersion: 1, by: "internal", namesOperator: true }));
     expect(all.filter((one) => one.ok)).toHaveLength(1);
     expect(all.filter((one) => !one.ok && one.code === "version_conflict")).toHaveLength(49);
     expect((await control().policy())?.version).toBe(2);
@@ -45,7 +45,7 @@ describe("versions of the policy", () => {
 
   it("survive a sleep, are told only to who does not know them, and stay readable when they are past", async () => {
     await setUp();
-    await control().apply({ ...documentFor(["crm"]), by: "test", namesOperator: true });
+    await control().apply({ ...documentFor(["crm"]), by: "internal", namesOperator: true });
     await evictDurableObject(stub());
     expect((await control().policy(1))?.version).toBe(2);
     expect(await control().policy(2)).toBeUndefined();
@@ -58,7 +58,7 @@ describe("enrolment tokens", () => {
   it("enrol one connector of fifty at a time", async () => {
     await setUp();
     const hash = randomText(32);
-    await control().createEnrollToken({ site: "berlin" as never, hash, expiresAt: Date.now() + 60_000, by: "test" });
+    await control().createEnrollToken({ site: "berlin" as never, hash, expiresAt: Date.now() + 60_000, by: "internal" });
     const key = await generateConnectorKey(crypto.subtle);
     const all = await parallel(50, () => control().enroll({ tokenHash: hash, publicKey: key.publicJwk, thumbprint: key.thumbprint, name: "nas" }));
     expect(all.filter((one) => one.ok)).toHaveLength(1);
@@ -67,12 +67,12 @@ describe("enrolment tokens", () => {
 
   it("are not made for a site that the document does not name", async () => {
     await setUp();
-    expect(await control().createEnrollToken({ site: "paris" as never, hash: "h", expiresAt: Date.now() + 60_000, by: "test" })).toMatchObject({ ok: false, code: "unknown_site" });
+    expect(await control().createEnrollToken({ site: "paris" as never, hash: "h", expiresAt: Date.now() + 60_000, by: "internal" })).toMatchObject({ ok: false, code: "unknown_site" });
   });
 });
 
 describe("service tokens (CONTRACT: two valid at a time)", () => {
-  const create = (): ReturnType<ReturnType<typeof control>["createService"]> => control().createService({ name: "backup", ...tokenOf(), by: "test" });
+  const create = (): ReturnType<ReturnType<typeof control>["createService"]> => control().createService({ name: "backup", ...tokenOf(), by: "internal" });
 
   it("of twenty that are made at once two are, and no third afterwards", async () => {
     await setUp();
@@ -94,10 +94,10 @@ describe("service tokens (CONTRACT: two valid at a time)", () => {
   it("all stop when the service is revoked; new ones can be made", async () => {
     await setUp();
     const token = tokenOf();
-    await control().createService({ name: "backup", ...token, by: "test" });
+    await control().createService({ name: "backup", ...token, by: "internal" });
     const session = objects.SESSION.get(objects.SESSION.idFromName(`service:${token.tokenId}`));
     expect(await session.verify("app:wiki", token.hash)).toBeDefined();
-    const done = await control().revoke({ kind: "service", id: "backup", by: "test" });
+    const done = await control().revoke({ kind: "service", id: "backup", by: "internal" });
     expect(done.ok && done.receipt.complete).toBe(true);
     expect(await session.verify("app:wiki", token.hash)).toBeUndefined();
     expect((await create()).ok).toBe(true);
@@ -108,7 +108,7 @@ describe("receipts (F10)", () => {
   it("that were answered are there after everything died", async () => {
     await setUp();
     const sid = await signedIn();
-    const done = await control().revoke({ kind: "session", id: sid, by: "test" });
+    const done = await control().revoke({ kind: "session", id: sid, by: "internal" });
     if (!done.ok) throw new Error(done.code);
     await abortAllDurableObjects();
     expect(await control().receipt(done.receipt.id)).toEqual(done.receipt);
@@ -119,7 +119,7 @@ describe("receipts (F10)", () => {
     await setUp();
     const sid = await signedIn();
     const revoke = vi.spyOn(User.prototype, "revoke").mockImplementation(() => new Promise(() => undefined));
-    const interrupted = outcome(() => control().revoke({ kind: "user", id: userId(), by: "test" }));
+    const interrupted = outcome(() => control().revoke({ kind: "user", id: userId(), by: "internal" }));
     await vi.waitFor(() => expect(revoke).toHaveBeenCalled(), { timeout: 2_000, interval: 5 });
     const id = revoke.mock.calls[0]?.[0] ?? "";
     await abortAllDurableObjects();
@@ -138,6 +138,6 @@ describe("receipts (F10)", () => {
     ["service", "unknown"],
   ] as const)("nothing is revoked for a %s that is not known", async (kind, id) => {
     await setUp();
-    expect(await control().revoke({ kind, id, by: "test" })).toMatchObject({ ok: false, code: "unknown_id" });
+    expect(await control().revoke({ kind, id, by: "internal" })).toMatchObject({ ok: false, code: "unknown_id" });
   });
 });

@@ -2,6 +2,7 @@ import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runI
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ReceiptId, SessionId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
+import { NOTHING_CUT } from "../../durable-objects/cut-report.ts";
 import { Tunnel } from "../../durable-objects/tunnel/tunnel.ts";
 import type { CodeRecord } from "../../identity/one-time-code.ts";
 import { cookieOf, HASH, laneOf, laneStub, objects, openRequest, outcome, randomText, sessionOf, sessionStub, setUp, signedIn, signInOf, userId, wipe } from "./deployment.ts";
@@ -89,7 +90,7 @@ describe("a session", () => {
 });
 
 describe("an ending that a crash interrupts (M6, F10)", () => {
-  it("is finished by the alarm; whoever repeats the call gets the same report", async () => {
+  it("is finished by the alarm; whoever repeats the call gets the same report, a later one has nothing to cut", async () => {
     await connected();
     const sid = await signedIn();
     const answer = await laneStub().fetch(openRequest(sid));
@@ -105,7 +106,8 @@ describe("an ending that a crash interrupts (M6, F10)", () => {
     expect(await runDurableObjectAlarm(sessionStub(sid))).toBe(true);
     const report = await sessionOf(sid).end("revoked", RECEIPT);
     expect(report.unconfirmed).toEqual([]);
-    expect(await sessionOf(sid).end("revoked", "self")).toEqual(report);
+    expect(await sessionOf(sid).end("revoked", RECEIPT)).toEqual(report);
+    expect(await sessionOf(sid).end("revoked", "self")).toEqual(NOTHING_CUT);
     expect((await laneOf().streams(sid)).streams).toEqual([]);
     await answer.body?.cancel().catch(() => undefined);
   });
@@ -135,10 +137,10 @@ describe("a session whose store fails", () => {
     const sid = await signedIn();
     await breakStore(sid);
     const control = objects.CONTROL.getByName("control");
-    expect(await outcome(() => control.revoke({ kind: "session", id: sid, by: "test" }))).toBe("failed");
+    expect(await outcome(() => control.revoke({ kind: "session", id: sid, by: "internal" }))).toBe("failed");
     expect(await outcome(() => sessionOf(sid).end("revoked", RECEIPT))).toBe("failed");
     vi.restoreAllMocks();
-    const again = await control.revoke({ kind: "session", id: sid, by: "test" });
+    const again = await control.revoke({ kind: "session", id: sid, by: "internal" });
     expect(again.ok && again.receipt.complete).toBe(true);
     expect(await sessionOf(sid).verify(WIKI, HASH)).toBeUndefined();
   });
@@ -168,7 +170,7 @@ describe("a person", () => {
   it("who is revoked loses every session, and a sign-in begun before comes to nothing (CONTRACT)", async () => {
     const before = signInOf(userId());
     const sids = await Promise.all([signedIn(), signedIn(), signedIn()]);
-    const done = await objects.CONTROL.getByName("control").revoke({ kind: "user", id: userId(), by: "test" });
+    const done = await objects.CONTROL.getByName("control").revoke({ kind: "user", id: userId(), by: "internal" });
     expect(done.ok && done.receipt.complete).toBe(true);
     for (const sid of sids) expect(await sessionOf(sid).verify(WIKI, HASH)).toBeUndefined();
     expect(await objects.USER.getByName(userId()).signIn(before)).toEqual({ ok: false, code: "revoked" });

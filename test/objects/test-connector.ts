@@ -21,7 +21,7 @@ export interface Enrolled {
 export async function enrolled(): Promise<Enrolled> {
   const control = objects.CONTROL.getByName("control");
   const hash = randomText(32);
-  await control.createEnrollToken({ site: BERLIN, hash, expiresAt: Date.now() + 60_000, by: "test" });
+  await control.createEnrollToken({ site: BERLIN, hash, expiresAt: Date.now() + 60_000, by: "internal" });
   const key = await generateConnectorKey(crypto.subtle);
   const done = await control.enroll({ tokenHash: hash, publicKey: key.publicJwk, thumbprint: key.thumbprint, name: "test" });
   if (!done.ok) throw new Error(done.code);

@@ -47,7 +47,7 @@ describe("a connector's hello (class L)", () => {
     const connector = await TestConnector.dial(who, {
       before: async () => {
         await objects.CONTROL.getByName("control").leasePolicy({ site: "berlin" as never, lane: 0 }, 0);
-        await objects.CONTROL.getByName("control").revoke({ kind: "connector", id: who.id, by: "test" });
+        await objects.CONTROL.getByName("control").revoke({ kind: "connector", id: who.id, by: "internal" });
       },
     });
     expect(await connector.welcome).not.toBe("welcome");
@@ -157,7 +157,7 @@ describe("a revoked connector that its lane was not told of (M8)", () => {
     const connector = await connected(who);
     const untold = vi.spyOn(Tunnel.prototype, "endConnector").mockRejectedValue(new Error("out of reach"));
     await runInDurableObject(stubs.CONTROL.getByName("control"), (_control, state) => void state.storage.sql.exec("UPDATE lanes SET lease_until = 0"));
-    const revoked = await objects.CONTROL.getByName("control").revoke({ kind: "connector", id: who.id, by: "test" });
+    const revoked = await objects.CONTROL.getByName("control").revoke({ kind: "connector", id: who.id, by: "internal" });
     expect(revoked).toMatchObject({ ok: true, receipt: { complete: false, report: { unconfirmed: [{ site: "berlin", lane: 0 }] } } });
     untold.mockRestore();
     await evictDurableObject(laneStub());

@@ -90,7 +90,8 @@ describe("ids and hosts", () => {
   it.each<[string, string, string[]]>([
     ["two policies of one id", policies(`[${ok}, ${ok}]`), ["duplicate_id @a [rename one of them]"]],
     ["two apps of one id", base(`${APPS}  - { id: wiki, site: berlin, upstream: "http://b:1" }\n`), ["duplicate_id @wiki [rename one of them]"]],
-    ["two providers of one id", HEAD.replace(PROVIDER, PROVIDER + PROVIDER), ["duplicate_id @corp [rename one of them]"]],
+    ["two providers of one id", HEAD.replace(PROVIDER, PROVIDER + PROVIDER.replace("https://login.example.com", "https://other.example.com")), ["duplicate_id @corp [rename one of them]"]],
+    ["two providers of one issuer: whose groups would count?", HEAD.replace(PROVIDER, PROVIDER + PROVIDER.replace("id: corp", "id: second")), ['duplicate_issuer @"https://login.example.com" [keep one of them]']],
     ["two sites of one id", HEAD.replace("{ id: berlin }", "{ id: berlin }\n  - { id: berlin }"), ["duplicate_id @berlin [rename one of them]"]],
     ["two apps with one host", base('apps:\n  - { id: wiki, site: berlin, upstream: "http://a:1" }\n  - { id: b, site: berlin, upstream: "http://a:1", hostname: wiki.access.example.com }\n'), ["host_conflict @wiki.access.example.com [choose another hostname]"]],
     ["the launcher's host", base('apps:\n  - { id: b, site: berlin, upstream: "http://a:1", hostname: access.example.com }\n'), ["host_conflict @access.example.com [choose another hostname]"]],
@@ -164,6 +165,13 @@ describe("providers", () => {
   it("a secret written in place of its name is not repeated in the problem", () => {
     const parsed = parseDocument(provider('issuer: "https://a.test", client_secret: "hunter2-canary"'));
     expect(JSON.stringify(parsed)).not.toContain("hunter2-canary");
+  });
+});
+
+describe("sites", () => {
+  it("a key that is read and not used: trust_key", () => {
+    const key = "A".repeat(43);
+    expect(faultsOf(HEAD.replace("{ id: berlin }", `{ id: berlin, trust_key: ${key} }`))).toEqual(["warning: no_effect @trust_key [do not rely on it]"]);
   });
 });
 

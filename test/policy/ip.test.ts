@@ -54,6 +54,9 @@ describe("blocks (P12)", () => {
     );
   });
 
+  // Its bytes, not its text: ipaddr.js takes the deprecated ::1.2.3.4 (RFC 4291 §2.5.5.1) for IPv4-mapped.
+  const bytesOf = (value: bigint): number[] => Array.from({ length: 16 }, (_, i) => Number((value >> BigInt(120 - 8 * i)) & 255n));
+
   it("contain what ipaddr.js says, IPv6", () => {
     fc.assert(
       fc.property(v6, fc.integer({ min: 0, max: 128 }), fc.integer({ min: 0, max: 127 }), (base, prefix, flip) => {
@@ -61,8 +64,7 @@ describe("blocks (P12)", () => {
         if (start === undefined || start.family === 4) return;
         const other = { family: 6 as const, value: start.value ^ (1n << BigInt(flip)) };
         const block = parseCidr(`${base}/${prefix}`)?.cidr;
-        const bytes = Array.from({ length: 16 }, (_, i) => Number((other.value >> BigInt(120 - 8 * i)) & 255n));
-        const oracle = new ipaddr.IPv6(bytes).match(ipaddr.IPv6.parse(base), prefix);
+        const oracle = new ipaddr.IPv6(bytesOf(other.value)).match(new ipaddr.IPv6(bytesOf(start.value)), prefix);
         expect(block !== undefined && contains(block, other)).toBe(oracle);
       }),
     );

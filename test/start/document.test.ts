@@ -11,7 +11,7 @@ describe("localDocument", () => {
     const document = localDocument(demo, "demo.yaml");
     expect(document.domain).toBe("postern.localhost");
     expect(document.sites).toEqual(["office"]);
-    expect(document.apps).toContainEqual({ id: "hello", host: "hello.postern.localhost" });
+    expect(document.apps).toContainEqual({ id: "hello", host: "hello.postern.localhost", protocol: "http" });
     expect([...document.demoParts].sort()).toEqual(["clock", "echo", "hello", "idp", "tcp-echo"]);
     expect(document.secretNames).toEqual(["DEMO_CLIENT_SECRET"]);
     expect(document.namesLocalOperator).toBe(true);
@@ -34,14 +34,14 @@ describe("localDocument", () => {
   ])("serves domain $domain as $served", ({ domain, served }) => {
     const document = localDocument(`version: 1\ndomain: ${domain}\nsites: [{ id: a }]\napps: [{ id: wiki, site: a, upstream: "http://10.0.0.5" }]\n`, "x.yaml");
     expect(document.domain).toBe(served);
-    expect(document.apps).toEqual([{ id: "wiki", host: `wiki.${served}` }]);
+    expect(document.apps).toEqual([{ id: "wiki", host: `wiki.${served}`, protocol: "http" }]);
     expect(document.render({})).toContain(`domain: ${served}`);
   });
 
   it("starts no demo part that the file does not name, and leaves a named hostname alone", () => {
     const document = localDocument('version: 1\ndomain: x.localhost\nsites: [{ id: s }]\napps: [{ id: a, site: s, upstream: "http://10.0.0.1", hostname: a.example.com }]\n', "x.yaml");
     expect(document.demoParts).toEqual([]);
-    expect(document.apps).toEqual([{ id: "a", host: "a.example.com" }]);
+    expect(document.apps).toEqual([{ id: "a", host: "a.example.com", protocol: "http" }]);
     expect(document.namesLocalOperator).toBe(false);
   });
 

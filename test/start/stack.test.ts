@@ -1,11 +1,11 @@
 /** A whole start against a stand-in edge: what answers, what survives a restart, what is left behind. */
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loopbackFetch } from "../../start/loopback-http.ts";
-import { jsonReport } from "../../start/report.ts";
+import { humanReport, jsonReport } from "../../start/report.ts";
 import { type Stack, type StackOptions, startStack } from "../../start/stack.ts";
 import { FIXTURE, processesNaming, temporaryState, until } from "./running-stack.ts";
 
@@ -92,6 +92,73 @@ describe("startStack", () => {
     expect(stack.apps.map((app) => app.id)).toEqual(["wiki"]);
     expect(stack.users).toEqual([]);
     expect(processesNaming("idp.ts").filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(state.path))).toEqual([]);
+  });
+
+  it("keeps a rule that was written into the demo's postern.yaml, and says that it is applied", async () => {
+    const first = await start();
+    expect(first.notices).toEqual([]);
+    await first.stop();
+    const edited = readFileSync(first.documentFile, "utf8").replace(/^policies:\n/m, 'policies:\n  # mine\n  - id:   ci\n    effect: allow\n    apps: [hello]\n    when: { service: [ci] }\n');
+    writeFileSync(first.documentFile, edited);
+    const second = await start();
+    expect(readFileSync(second.documentFile, "utf8")).toBe(edited);
+    expect(second.notices).toEqual([`${second.documentFile} was changed: applied as version 2`]);
+    await second.stop();
+    const third = await start();
+    expect(readFileSync(third.documentFile, "utf8")).toBe(edited);
+    expect(third.notices).toEqual([]);
+  });
+
+  it("changes in the kept document the addresses of parts that moved, and nothing else", async () => {
+    const first = await start();
+    await first.stop();
+    const port = new URL(first.issuer).port;
+    const mine = `# mine: 127.0.0.1:${port}1 and 10.127.0.0.1:${port} are no parts\n`;
+    writeFileSync(first.documentFile, mine + readFileSync(first.documentFile, "utf8"));
+    const squatter = createServer().listen(Number(port), "127.0.0.1");
+    await new Promise((up) => squatter.once("listening", up));
+    const second = await start();
+    squatter.close();
+    expect(second.issuer).not.toBe(first.issuer);
+    const text = readFileSync(second.documentFile, "utf8");
+    expect(text.startsWith(mine)).toBe(true);
+    expect(text).toContain(second.issuer);
+    expect(text).not.toContain(`"${first.issuer}"`);
+  });
+
+  it("puts a document that was changed by hand aside when another takes its place", async () => {
+    const first = await start();
+    await first.stop();
+    const edited = `# mine\n${readFileSync(first.documentFile, "utf8")}`;
+    writeFileSync(first.documentFile, edited);
+    const own = join(state.path, "own.yaml");
+    writeFileSync(own, 'version: 1\ndomain: postern.localhost\nsites: [{ id: a }]\napps: [{ id: wiki, site: a, upstream: "http://10.0.0.5" }]\n');
+    const second = await start({ documentFile: own });
+    expect(readFileSync(`${second.documentFile}.changed`, "utf8")).toBe(edited);
+    expect(second.notices[0]).toContain("postern.yaml.changed");
+    await second.stop();
+    const third = await start();
+    expect(third.users).toHaveLength(3);
+  });
+
+  it("starts without an operator token and says how to sign in", async () => {
+    const first = await start();
+    await first.stop();
+    rmSync(first.tokenFile);
+    const second = await start();
+    expect((await loopbackFetch(`${second.issuer}/.well-known/openid-configuration`)).status).toBe(200);
+    expect(second.notices).toEqual([expect.stringMatching(/^no operator token: sign in as carol with `npx postern login .*--token-file carol\.token`$/)]);
+    await second.stop();
+    writeFileSync(second.documentFile, `# mine\n${readFileSync(second.documentFile, "utf8")}`);
+    writeFileSync(second.tokenFile, "pst_ended\n");
+    const third = await start();
+    expect(third.notices).toEqual([expect.stringContaining("no longer taken"), expect.stringContaining("is not live yet")]);
+  });
+
+  it("lists a TCP app without an address to open", async () => {
+    const report = humanReport(await start());
+    expect(report).toContain("tcp-echo (TCP; no way in yet)");
+    expect(report).not.toContain("//tcp-echo.");
   });
 
   it.each([

@@ -23,7 +23,7 @@ describe("canonicalise: the path", () => {
     ["/a%2541", "/a%2541"],
   ])("%s becomes %s", (raw, path) => expect(pathOf(raw)).toBe(path));
 
-  it.each(["/.", "/..", "/a/../b", "/a/./b", "/%2e%2e/b", "/.%2E/b", "/a/%2e", "/..;x/b", "/.%3bx/b", "/;x", "/a//b", "//", "/a%2fb", "/a%5cb", "/a\\b", "/a%00", "/a%1F", "/a%7f", "/a%0d%0a", "/a%", "/a%4", "/a%g0", "/a%252e", "/a%252F", "/a%255C", "/a%2500", "/a%253b", "/a#b", "/a b", "/\u00e4"])(
+  it.each(["/.", "/..", "/a/../b", "/a/./b", "/%2e%2e/b", "/.%2E/b", "/a/%2e", "/..;x/b", "/.%3bx/b", "/;x", "/a//b", "//", "/a%2fb", "/a%5cb", "/a\\b", "/a%00", "/a%1F", "/a%7f", "/a%0d%0a", "/a%", "/a%4", "/a%g0", "/a%252e", "/a%252F", "/a%255C", "/a%2500", "/a%253b", "/a%25%32%65", "/a%25%32e", "/a%252%66b", "/a%25%35%63", "/a%252525", "/a#b", "/a b", "/\u00e4"])(
     "%j is refused",
     (raw) => expect(canonicalise(at(raw))).toMatchObject({ ok: false, error: { code: "bad_request" } }),
   );
@@ -69,7 +69,7 @@ describe("canonicalise: query, host, length", () => {
 });
 
 describe("canonicalise: properties", () => {
-  const piece = fc.constantFrom("a", "B", "/", "//", ".", "..", "%2e", "%2E", "%2f", "%5c", "%25", "%61", "%00", ";", "%3b", "\\", "#", "?", "~", "%", "%c3%a4", ":", "@");
+  const piece = fc.constantFrom("a", "B", "/", "//", ".", "..", "%2e", "%2E", "%2f", "%5c", "%25", "%61", "%00", ";", "%3b", "\\", "#", "?", "~", "%", "%c3%a4", ":", "@", "%32", "%35", "%65", "%66", "%63", "2", "e", "f");
   const url = fc.array(piece, { maxLength: 12 }).map((parts) => at(`/${parts.join("")}`));
   it("is idempotent: what it made, it leaves alone", () => {
     fc.assert(

@@ -43,7 +43,7 @@ export async function beginDevice(x: Exchange): Promise<Response> {
     expiresAt: x.now + DEVICE_LIFE_MS,
   });
   if (!begun) return refuse(x, "overloaded");
-  const shown = `${userCode.slice(0, 4)}-${userCode.slice(4)}`;
+  const shown = shownCode(userCode);
   return json(x, {
     device_code: toBase64Url(secret),
     user_code: shown,
@@ -130,8 +130,11 @@ async function confirm(x: Exchange, typed: string, user: string): Promise<Respon
   const asked = userCode === undefined ? undefined : await x.env.CONTROL.getByName(CONTROL_NAME).device(userCode);
   if (userCode === undefined || asked === undefined) return enter(x, true);
   const from = asked.from === "" ? undefined : asked.from;
-  return page(x, deviceCodePage({ step: "confirm", actionUrl: "/.postern/device", userCode, user, program: asked.program, from }));
+  return page(x, deviceCodePage({ step: "confirm", actionUrl: "/.postern/device", userCode: shownCode(userCode), user, program: asked.program, from }));
 }
+
+/** As the terminal and the page both show it: "BCDF-GHJK". */
+const shownCode = (userCode: string): string => `${userCode.slice(0, 4)}-${userCode.slice(4)}`;
 
 function canonicalCode(typed: string): string | undefined {
   const plain = typed.toUpperCase().replace(/[\s-]/g, "");

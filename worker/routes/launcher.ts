@@ -21,7 +21,7 @@ export async function launcher(x: Exchange): Promise<Response> {
   const policy = await newestPolicy(x.env, x.now);
   if (policy === undefined) return refuse(x, "unavailable", { detail: "No policy is live yet." });
   const credential = readCredential(x.request, x.env, x.url.host, ADMIN_APP);
-  const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, true) : undefined;
+  const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, true, true) : undefined;
   const loginUrl = `${x.launcher}/.postern/login?to=${encodeURIComponent(`${x.launcher}/`)}`;
   if (session === undefined) return isNavigation(x.request) ? redirect(x, loginUrl) : refuse(x, "sign_in_required", { signInUrl: loginUrl });
   const facts = factsOf(x, session);

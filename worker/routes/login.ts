@@ -7,7 +7,7 @@ import { toBase64Url } from "../../core/bytes.ts";
 import type { ErrorCode } from "../../core/errors.ts";
 import { after, at } from "../../core/time.ts";
 import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
-import type { SignIn } from "../../durable-objects/user/rpc.ts";
+import type { Display, SignIn } from "../../durable-objects/user/rpc.ts";
 import { discover } from "../../identity/oidc-discovery.ts";
 import { beginLogin, finishLogin, type LoginDemand, type LoginState, type SignedIn } from "../../identity/oidc-login.ts";
 import type { OidcProblem, OidcProblemCode } from "../../identity/problems.ts";
@@ -22,8 +22,9 @@ import { chooserPage } from "../pages/chooser.ts";
 import { continuePage } from "../pages/continue.ts";
 import { newestPolicy } from "../policy-cache.ts";
 import { oidcIo, providerSettings } from "../providers.ts";
+import { spendAttempt } from "../spent-attempts.ts";
 import { random } from "../random.ts";
-import { recordAct } from "../record.ts";
+import { countAnonymousDenial, recordAct } from "../record.ts";
 import { page, redirect, refuse } from "../respond.ts";
 import { sealKey } from "../seal-key.ts";
 import { sessionStub, verifiedSession } from "../session-cache.ts";
@@ -128,10 +129,13 @@ export async function callback(x: Exchange): Promise<Response> {
   const io = oidcIo(x.env);
   const as = await discover(provider, io);
   if (!as.ok) return explain(x, as.error, attempt.value.returnTo);
+  // Whatever comes of it, an attempt is taken to the provider once.
+  if (!spendAttempt(x.env.CONTROL, attempt.value.state)) return refuse(x, "callback_replayed");
   const identity = await finishLogin({ provider, as: as.value, callbackUrl, loginState: attempt.value, io, now: at(x.now) });
   if (!identity.ok) {
-    await recordAct(x, "sign_in_refused", x.id, { provider: provider.id, code: identity.error.code, cause: identity.error.cause });
-    return explain(x, identity.error, attempt.value.returnTo);
+    // Nobody in particular failed to sign in: counted, not a row each (M20).
+    countAnonymousDenial(x);
+    return explain(x, identity.error, attempt.value.returnTo, setCookie(name, USED, ATTEMPT_LIFE / 1000));
   }
   return establish(x, policy, identity.value, attempt.value, name);
 }
@@ -150,20 +154,14 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
   let sid = held?.subject.id === identity.userId ? held.sid : undefined;
   if (sid !== undefined) {
     // The same person again: the session goes on with newer facts, and nothing that is open ends (M5).
-    const refreshed = await sessionStub(x.env, sid)?.refresh(identity.facts, credential, identity.idToken);
+    const refreshed = await sessionStub(x.env, sid)?.refresh({ facts: identity.facts, display: displayOf(identity), endsAt: credential.expiresAt }, credential);
     if (refreshed !== true) sid = undefined;
   } else if (held !== undefined && before.kind === "presented") await endOwnSession(x, before.presented, held);
   if (sid === undefined) {
     const signIn: SignIn = {
       owner: identity.userId,
       subject: { kind: "user", id: identity.userId },
-      display: {
-        sub: identity.sub,
-        provider: identity.provider,
-        ...(identity.email === undefined ? {} : { email: identity.email }),
-        ...(identity.name === undefined ? {} : { name: identity.name }),
-        idToken: identity.idToken,
-      },
+      display: displayOf(identity),
       facts: identity.facts,
       attemptStartedAt: attempt.startedAt,
       endsAt: x.now + max,
@@ -194,6 +192,10 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
   return page(x, continuePage({ mode: "restore", to: next, flow: attempt.carry["flow"] ?? "" }), 200, { script: true }, cookies);
 }
 
+function displayOf({ sub, provider, email, name, idToken }: SignedIn): Display {
+  return { sub, provider, idToken, ...(email === undefined ? {} : { email }), ...(name === undefined ? {} : { name }) };
+}
+
 const CODES: Readonly<Record<OidcProblemCode, ErrorCode>> = {
   provider_unreachable: "provider_unreachable",
   provider_misconfigured: "provider_misconfigured",
@@ -208,9 +210,9 @@ const CODES: Readonly<Record<OidcProblemCode, ErrorCode>> = {
   step_up_unmet: "step_up_required",
 };
 
-function explain(x: Exchange, problem: OidcProblem, returnTo: string): Response {
+function explain(x: Exchange, problem: OidcProblem, returnTo: string, cookie?: string): Response {
   const skew = problem.skewSeconds === undefined ? "" : ` The clocks differ by ${Math.abs(problem.skewSeconds)} seconds.`;
   const said = problem.providerCode === undefined ? "" : ` The provider said: ${problem.providerCode}.`;
   const signInUrl = `${x.launcher}/.postern/login?to=${encodeURIComponent(returnTo)}`;
-  return refuse(x, CODES[problem.code], { detail: `Identity provider: ${problem.provider}.${skew}${said}`, signInUrl });
+  return refuse(x, CODES[problem.code], { detail: `Identity provider: ${problem.provider}.${skew}${said}`, signInUrl, ...(cookie === undefined ? {} : { headers: { "set-cookie": cookie } }) });
 }

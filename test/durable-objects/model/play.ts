@@ -222,7 +222,7 @@ class Play {
   }
 
   #revoke(kind: string, id: string, sessions: () => string[], attempts: readonly Attempt[] = []): void {
-    this.#ask<{ ok: boolean; receipt: Receipt }>(this.#deployment.control, "revoke", [{ kind, id, by: "test" }], ({ value }) => {
+    this.#ask<{ ok: boolean; receipt: Receipt }>(this.#deployment.control, "revoke", [{ kind, id, by: "internal" }], ({ value }) => {
       if (value?.ok !== true) return;
       this.#receipts++;
       for (const sid of sessions()) {
@@ -250,7 +250,7 @@ class Play {
     if (this.#applying) return;
     this.#applying = true;
     this.#crmDenied = false;
-    const request = { document: DOCUMENTS[which], text: which, by: "test", namesOperator: true };
+    const request = { document: DOCUMENTS[which], text: which, by: "internal", namesOperator: true };
     this.#ask<{ ok: boolean }>(this.#deployment.control, "apply", [request], ({ value }) => {
       this.#applying = false;
       if (value?.ok !== true) return;

@@ -72,7 +72,7 @@ class Stage {
   }
 
   apply(which: keyof typeof DOCUMENTS, ms = 0): Promise<{ receipt: Receipt } | undefined> {
-    return this.ask(this.deployment.control, "apply", [{ document: DOCUMENTS[which], text: which, by: "test", namesOperator: true }], ms);
+    return this.ask(this.deployment.control, "apply", [{ document: DOCUMENTS[which], text: which, by: "internal", namesOperator: true }], ms);
   }
 }
 
@@ -94,7 +94,7 @@ describe("an older instance of a lane that still holds a body (M6)", () => {
   const changes: readonly [string, (sid: string) => Promise<unknown>][] = [
     ["a session's end", (sid) => stage.ask(stage.deployment.session(sid), "end", ["revoked", RECEIPT], 10_000)],
     ["a policy that denies the app", () => stage.apply("wikiOnly", 10_000)],
-    ["an app's end", () => stage.ask(stage.deployment.control, "revoke", [{ kind: "app", id: "crm", by: "test" }], 10_000)],
+    ["an app's end", () => stage.ask(stage.deployment.control, "revoke", [{ kind: "app", id: "crm", by: "internal" }], 10_000)],
   ];
 
   async function bytesAfter(change: (sid: string) => Promise<unknown>): Promise<{ bytes: boolean; took: number; answered: boolean }> {

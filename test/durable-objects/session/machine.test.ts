@@ -100,10 +100,17 @@ describe("leases", () => {
   });
 
   it("one instance has one lease; asking again moves its end (M1)", () => {
-    const once = machine.lease(fresh(), question(), T0);
-    const twice = machine.lease(once, question({ app: CRM }), T0 + 10_000);
+    const once = machine.lease(fresh(), question({ recorded: true }), T0);
+    const twice = machine.lease(once, question({ app: CRM, recorded: true }), T0 + 10_000);
     expect(twice.leases).toEqual([{ site: BERLIN, lane: 0, nonce: "instance-1", holds: "sockets", until: T0 + 10_000 + LEASE_WAIT_MS }]);
     expect(twice.granted).toEqual([WIKI, CRM]);
+  });
+
+  it.each([
+    [true, [WIKI]],
+    [false, []],
+  ])("an app counts as granted only once its record is written: %s (P21)", (recorded, granted) => {
+    expect(machine.lease(fresh(), question({ recorded }), T0).granted).toEqual(granted);
   });
 
   it("a lease that once held a body says so until it ran out (M6)", () => {
@@ -124,9 +131,16 @@ describe("leases", () => {
     expect(machine.lease(fresh(), question({ lastActiveAt: T0 + 99_000 }), T0 + 1_000).lastActiveAt).toBe(T0 + 1_000);
   });
 
+  const renewal = (facts: machine.SessionState["facts"]): Parameters<typeof machine.refresh>[1] => ({ facts, display: { sub: "ann", email: "new@example.com" }, endsAt: T0 + 48 * HOUR });
+
+  it("a newer sign-in begins the session anew, under the name that it gave (P3, P19)", () => {
+    const { state } = machine.refresh(fresh(), renewal(fresh().facts), T0 + 5);
+    expect([state.startedAt, state.endsAt, state.display.email]).toEqual([T0 + 5, T0 + 48 * HOUR, "new@example.com"]);
+  });
+
   it("facts that only add move no epoch and push nothing (M5)", () => {
     const mfa = { value: { methods: ["otp"] }, source: "corp", observedAt: at(T0 + 1) };
-    const { state, narrowed } = machine.refresh(fresh(), { ...fresh().facts, mfa }, T0 + 1);
+    const { state, narrowed } = machine.refresh(fresh(), renewal({ ...fresh().facts, mfa }), T0 + 1);
     expect([narrowed, state.epoch]).toEqual([false, 1]);
     expect(machine.snapshot(state).facts).toHaveProperty("mfa");
     expect(machine.end(state, "revoked", RECEIPT, T0 + 2)?.epoch).toBe(2);
@@ -140,7 +154,7 @@ describe("leases", () => {
     const mfa = { value: { methods: ["otp"] }, source: "corp", observedAt: at(T0) };
     const before = { ...fresh(), facts: { ...fresh().facts, ...groupsBefore, mfa } };
     const { groups: _gone, ...rest } = fresh().facts;
-    const { state, narrowed } = machine.refresh(before, { ...rest, ...groups }, T0 + 1);
+    const { state, narrowed } = machine.refresh(before, renewal({ ...rest, ...groups }), T0 + 1);
     expect([narrowed, state.epoch]).toEqual([true, 2]);
     expect(state.facts["groups"]?.value ?? []).toEqual([]);
     // A factor that was shown stays shown; its age bounds it.

@@ -5,7 +5,7 @@ import type { LeaseAnswer } from "../../../durable-objects/session/rpc.ts";
 import { type AdmissionKey, LeaseTable } from "../../../durable-objects/tunnel/lease-table.ts";
 import { CRM, question, RECEIPT, SID, sidOf, signIn, T0, WIKI } from "../samples.ts";
 
-const KEY: AdmissionKey = { sid: SID, app: WIKI, connector: "thumb", policyVersion: 1 };
+const KEY: AdmissionKey = { sid: SID, app: WIKI, connector: "thumb", policyVersion: 1, issuer: "https://access.example.com" };
 const yes = (epoch: number, lastActiveAt = T0): LeaseAnswer => ({
   ok: true,
   snapshot: { ...snapshot(create(SID, signIn(), T0)), epoch, lastActiveAt },

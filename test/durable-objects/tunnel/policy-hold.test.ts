@@ -9,17 +9,19 @@ import { T0 } from "../samples.ts";
 const document = documentOf(textOf(`[{ id: all, effect: allow, apps: "*", when: { group: [staff] } }]`));
 const version = (n: number): PolicySnapshot => ({ version: n, digest: `d${n}`, document });
 
+const nothing = (): void => undefined;
+
 describe("the policy of a lane", () => {
   it("is nothing before control answered: no stream may open (promise 1)", async () => {
-    const hold = new PolicyHold(new ObjectStorage().kv, async () => undefined);
+    const hold = new PolicyHold(new ObjectStorage().kv, async () => undefined, nothing);
     expect(await hold.fresh(() => T0)).toBeUndefined();
     expect(hold.version).toBe(0);
   });
 
   it("is nothing when control cannot be asked, whatever is stored (M8)", async () => {
     const { kv } = new ObjectStorage();
-    new PolicyHold(kv, async () => undefined).take(version(3));
-    const woken = new PolicyHold(kv, async () => Promise.reject(new Error("down")));
+    new PolicyHold(kv, async () => undefined, nothing).take(version(3));
+    const woken = new PolicyHold(kv, async () => Promise.reject(new Error("down")), nothing);
     expect(woken.version).toBe(3);
     expect(woken.isFresh(T0)).toBe(false);
     expect(await woken.fresh(() => T0)).toBeUndefined();
@@ -27,12 +29,12 @@ describe("the policy of a lane", () => {
 
   it("survives a wake, but is trusted only after control said that it is still the newest (M3, M8)", async () => {
     const { kv } = new ObjectStorage();
-    new PolicyHold(kv, async () => undefined).take(version(3));
+    new PolicyHold(kv, async () => undefined, nothing).take(version(3));
     let known = -1;
     const woken = new PolicyHold(kv, async (asked) => {
       known = asked;
       return undefined;
-    });
+    }, nothing);
     expect((await woken.fresh(() => T0))?.version).toBe(3);
     expect(known).toBe(3);
   });
@@ -42,7 +44,7 @@ describe("the policy of a lane", () => {
     ["at its end", LEASE_HOLD_MS, false],
     ["1 ms after", LEASE_HOLD_MS + 1, false],
   ])("is fresh exactly as long as its lease: %s", async (_title, later, fresh) => {
-    const hold = new PolicyHold(new ObjectStorage().kv, async () => version(1));
+    const hold = new PolicyHold(new ObjectStorage().kv, async () => version(1), nothing);
     await hold.fresh(() => T0);
     expect(hold.isFresh(T0 + later)).toBe(fresh);
   });
@@ -52,7 +54,7 @@ describe("the policy of a lane", () => {
     const hold = new PolicyHold(new ObjectStorage().kv, async () => {
       now += 4_000;
       return version(1);
-    });
+    }, nothing);
     await hold.fresh(() => now);
     expect(hold.isFresh(T0 + LEASE_HOLD_MS - 1)).toBe(true);
     expect(hold.isFresh(T0 + LEASE_HOLD_MS)).toBe(false);
@@ -63,13 +65,13 @@ describe("the policy of a lane", () => {
     const hold = new PolicyHold(new ObjectStorage().kv, async () => {
       now += LEASE_HOLD_MS;
       return version(1);
-    });
+    }, nothing);
     expect(await hold.fresh(() => now)).toBeUndefined();
   });
 
   it("never goes back to an older version, by push or by answer (M7)", async () => {
     let answer = Promise.withResolvers<PolicySnapshot | undefined>();
-    const hold = new PolicyHold(new ObjectStorage().kv, () => answer.promise);
+    const hold = new PolicyHold(new ObjectStorage().kv, () => answer.promise, nothing);
     const asked = hold.fresh(() => T0);
     hold.take(version(5));
     answer.resolve(version(4));
@@ -80,12 +82,24 @@ describe("the policy of a lane", () => {
   });
 
   it.each([4, 5, 6])("a push of version %d over 5 prolongs no lease: it may have been under way for a minute (M9)", async (pushed) => {
-    const hold = new PolicyHold(new ObjectStorage().kv, async () => version(5));
+    const hold = new PolicyHold(new ObjectStorage().kv, async () => version(5), nothing);
     await hold.fresh(() => T0);
     hold.take(version(pushed));
     expect(hold.version).toBe(Math.max(5, pushed));
     expect(hold.isFresh(T0 + LEASE_HOLD_MS - 1)).toBe(true);
     expect(hold.isFresh(T0 + LEASE_HOLD_MS)).toBe(false);
+  });
+
+  it("tells its owner of a newer version after it was taken, once for each answer that had one", async () => {
+    const answers = [version(1), undefined, version(2)];
+    const told: number[] = [];
+    const hold: PolicyHold = new PolicyHold(
+      new ObjectStorage().kv,
+      async () => answers.shift(),
+      () => told.push(hold.version),
+    );
+    for (let i = 0; i < 3; i++) await hold.renew(() => T0);
+    expect(told).toEqual([1, 2]);
   });
 
   it("asks once for all who wait, and again after a failure", async () => {
@@ -94,7 +108,7 @@ describe("the policy of a lane", () => {
       asked++;
       if (asked === 1) throw new Error("down");
       return version(1);
-    });
+    }, nothing);
     expect(await Promise.all([hold.fresh(() => T0), hold.fresh(() => T0)])).toEqual([undefined, undefined]);
     expect(asked).toBe(1);
     expect((await hold.fresh(() => T0))?.version).toBe(1);

@@ -192,6 +192,7 @@ describe("a connector that is killed in the middle", () => {
     const page = await fetchFrom("app", "/fine", { "sec-fetch-mode": "navigate" });
     expect(page.status).toBe(503);
     expect(page.text).toContain(titleOf("no_connector"));
+    expect(page.text).toMatch(/<a [^>]*href="[^"]*\/fine"[^>]*>Try again</);
 
     const restarted = performance.now();
     const [program, ...rest] = killed.argv;

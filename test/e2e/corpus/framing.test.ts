@@ -5,7 +5,8 @@
  */
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { MAX_HEADER_BYTES, MAX_URL_BYTES } from "../../../worker/canonical.ts";
+import { MAX_HEADERS_BYTES } from "../../../protocol/limits.ts";
+import { MAX_URL_BYTES } from "../../../worker/canonical.ts";
 import { bytesOf, type Expected, expectRecorded, judge, type Outcome, type Passed, send } from "./corpus.ts";
 import { type EdgeUnderTest, edgeUnderTest } from "./edge-under-test.ts";
 import { sendRaw, valuesOf } from "./raw-client.ts";
@@ -238,7 +239,7 @@ describe("class K: heads that are too large reach nobody", () => {
     expect(valuesAt(hits[0], "x-pad")[0]).toHaveLength(100_000);
   });
 
-  it.each([MAX_HEADER_BYTES - 300, MAX_HEADER_BYTES, MAX_HEADER_BYTES + 200, 200_000, 1_000_000])("headers of %i bytes and the credential are 431", async (bytes) => {
+  it.each([MAX_HEADERS_BYTES - 300, MAX_HEADERS_BYTES, MAX_HEADERS_BYTES + 200, 200_000, 1_000_000])("headers of %i bytes and the credential are 431", async (bytes) => {
     await judge(edge, origin, bytesOf(edge, { line: "GET /x", headers: [padded(bytes)] }), { refused: 431 }, passed);
   });
 

@@ -74,15 +74,16 @@ export interface Outcome {
   readonly stalledMs: number;
 }
 
-/** Carries a change out and waits until everything that must end has ended, or half a second has passed. */
-export async function cutDown(change: () => Promise<ReceiptAnswer>, mustEnd: readonly ClientSide[]): Promise<Outcome> {
+/** Whether a connection is over at both ends: nothing of it can arrive any more. */
+export const isOver = (client: ClientSide, origin: StampingOrigin): boolean => client.endedAt !== undefined && origin.sides.get(client.name)?.endedAt !== undefined;
+
+/** Carries a change out and waits until everything that must end is over at both ends, for five seconds at most; expectEnded judges. */
+export async function cutDown(change: () => Promise<ReceiptAnswer>, mustEnd: readonly ClientSide[], origin: StampingOrigin): Promise<Outcome> {
   const stalls = watchStalls();
   const asked = performance.now();
   const receipt = await change();
   const at = performance.now();
-  await until(() => mustEnd.every((client) => client.endedAt !== undefined), "every connection has ended", 5_000).catch(() => undefined);
-  // Whatever came late shows now: the app goes on writing every 25 to 100 ms.
-  await new Promise((wake) => setTimeout(wake, 300));
+  await until(() => mustEnd.every((client) => isOver(client, origin)), "every connection is over", 5_000).catch(() => undefined);
   return { receipt, at, tookMs: at - asked, stalledMs: stalls() };
 }
 

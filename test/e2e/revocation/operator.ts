@@ -1,9 +1,8 @@
 /** An operator's calls for tests: the admin API with the stack's own token. Not the CLI. */
 import { readFileSync } from "node:fs";
 import type { AppliedAnswer, ReceiptAnswer, ServiceTokenAnswer, SessionsAnswer } from "../../../protocol/admin-api.ts";
+import { ADMIN_API } from "../../../protocol/paths.ts";
 import { loopbackFetch, type LoopbackAnswer } from "../../../start/loopback-http.ts";
-
-const API = "/.postern/api/v1";
 
 export interface Operator {
   readonly revoke: (kind: string, id: string) => Promise<ReceiptAnswer>;
@@ -19,7 +18,7 @@ export interface Operator {
 export function operatorOf(launcher: string, tokenFile: string): Operator {
   const token = readFileSync(tokenFile, "utf8").trim();
   const call: Operator["call"] = (method, path, body, type = "application/json") =>
-    loopbackFetch(`${launcher}${API}${path}`, {
+    loopbackFetch(`${launcher}${ADMIN_API}${path}`, {
       method,
       headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": type }) },
       ...(body === undefined ? {} : { body }),

@@ -10,7 +10,7 @@ import { startConnector } from "../../../start/local-connector.ts";
 import { readFileSync } from "node:fs";
 import { type Person, sessionIdOf, signIn } from "../sign-in.ts";
 import { until } from "../../start/running-stack.ts";
-import { type Crowd, cutDown, expectEnded, expectKept, gather, type Outcome } from "./crowd.ts";
+import { type Crowd, cutDown, expectEnded, expectKept, gather, isOver, type Outcome } from "./crowd.ts";
 import { EVERYBODY, type Stage, startStage } from "./stage.ts";
 import { open } from "./stream-clients.ts";
 
@@ -70,7 +70,7 @@ describe("a receipt", () => {
     if (one === undefined || two === undefined) throw new Error("two sessions");
     const cut = await crowd(seed, [one]);
     const kept = await crowd(seed + 100, [two], FEW);
-    const outcome = await cutDown(() => stage.operator.revoke("session", sessionIdOf(one, stage.stamps)), cut.clients);
+    const outcome = await cutDown(() => stage.operator.revoke("session", sessionIdOf(one, stage.stamps)), cut.clients, stage.origin);
     expectReceipt(outcome.receipt, { found: ALL, closed: ALL });
     expectEnded(outcome, cut.clients, stage.origin, "4401");
     await expectKept(outcome, kept.clients);
@@ -84,7 +84,7 @@ describe("a receipt", () => {
     for (const person of people) await signIn(stage.other, person.user, { browser: person.browser });
     const cut = await crowd(seed, people);
     const kept = await crowd(seed + 100, people, FEW, stage.other);
-    const outcome = await cutDown(() => stage.operator.revoke("app", "stamps"), cut.clients);
+    const outcome = await cutDown(() => stage.operator.revoke("app", "stamps"), cut.clients, stage.origin);
     expectReceipt(outcome.receipt, { found: ALL, closed: ALL });
     expectEnded(outcome, cut.clients, stage.origin, "4401");
     await expectKept(outcome, kept.clients);
@@ -96,7 +96,7 @@ describe("a receipt", () => {
     const bob = await sessions("bob", 2);
     const cut = await crowd(seed, alice);
     const kept = await crowd(seed + 100, bob, FEW);
-    const outcome = await cutDown(async () => (await stage.operator.apply(stage.document("  - { id: people, effect: allow, apps: [stamps, other], when: { group: [contractors] } }"))).receipt, cut.clients);
+    const outcome = await cutDown(async () => (await stage.operator.apply(stage.document("  - { id: people, effect: allow, apps: [stamps, other], when: { group: [contractors] } }"))).receipt, cut.clients, stage.origin);
     expectReceipt(outcome.receipt, { found: ALL + A_FEW, closed: ALL, kept: A_FEW });
     expectEnded(outcome, cut.clients, stage.origin, "4403");
     await expectKept(outcome, kept.clients);
@@ -112,7 +112,7 @@ describe("a receipt", () => {
     const headers = { host: new URL(stage.stamps).host, authorization: `Bearer ${token}` };
     const cut = await gather(seed, stage.stack.port, [headers]);
     crowds.push(cut);
-    const outcome = await cutDown(() => stage.operator.revoke("service", "batch"), cut.clients);
+    const outcome = await cutDown(() => stage.operator.revoke("service", "batch"), cut.clients, stage.origin);
     expectReceipt(outcome.receipt, { found: ALL, closed: ALL });
     expectEnded(outcome, cut.clients, stage.origin, "4401");
     expect(await open("events", { port: stage.stack.port, headers, name: `after-${seed}` })).toMatchObject({ ok: false, status: 401 });
@@ -127,9 +127,9 @@ describe("a receipt", () => {
     const clients = await crowd(seed, people);
     const carried = await connectorStreams(second.id);
     expect(carried).toBeGreaterThan(60);
-    const outcome = await cutDown(() => stage.operator.revoke("connector", second.id), []);
+    const outcome = await cutDown(() => stage.operator.revoke("connector", second.id), [], stage.origin);
     expectReceipt(outcome.receipt, { found: carried, closed: carried });
-    await until(() => clients.clients.filter((client) => client.endedAt !== undefined).length >= carried, "its connections have ended", 2_000);
+    await until(() => clients.clients.filter((client) => isOver(client, stage.origin)).length >= carried, "its connections have ended", 2_000);
     const ended = clients.clients.filter((client) => client.endedAt !== undefined);
     expect(ended.length).toBe(carried);
     expectEnded(outcome, ended, stage.origin, "4502");
@@ -146,7 +146,7 @@ describe("a receipt", () => {
   ])("of revoke user counts and ends all sessions' connections, seed %i", async (seed, user) => {
     const people = await sessions(user, 5);
     const cut = await crowd(seed, people);
-    const outcome = await cutDown(() => stage.operator.revoke("user", `${user}@${user === "bob" ? "partner.example.com" : "example.com"}`), cut.clients);
+    const outcome = await cutDown(() => stage.operator.revoke("user", `${user}@${user === "bob" ? "partner.example.com" : "example.com"}`), cut.clients, stage.origin);
     expectReceipt(outcome.receipt, { found: ALL, closed: ALL });
     expectEnded(outcome, cut.clients, stage.origin, "4401");
     for (const person of people) expect((await person.call(`${stage.stamps}/plain`)).status).toBe(401);

@@ -4,7 +4,8 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Person, sessionIdOf, signIn } from "../sign-in.ts";
-import { seeded } from "./crowd.ts";
+import { until } from "../../start/running-stack.ts";
+import { isOver, seeded } from "./crowd.ts";
 import { type Stage, startStage } from "./stage.ts";
 import { type ClientSide, type Kind, open } from "./stream-clients.ts";
 
@@ -55,7 +56,7 @@ describe("a stream opened while a revocation is under way", () => {
     const receipt = await stage.operator.revoke("session", sessionIdOf(person, stage.stamps));
     receiptAt = performance.now();
     await Promise.all(openers);
-    await new Promise((wake) => setTimeout(wake, 300));
+    await until(() => opened.every((client) => isOver(client, stage.origin)), "every opened stream is over").catch(() => undefined);
 
     expect(openedAfter).toBe(0);
     // Refused means: not signed in any more. Broken while its head was on the way means: counted and cut.

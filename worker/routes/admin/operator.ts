@@ -4,6 +4,7 @@
  */
 import { ADMIN_APP } from "../../../core/ids.ts";
 import { at } from "../../../core/time.ts";
+import type { Actor } from "../../../durable-objects/control/rpc.ts";
 import type { SessionSnapshot } from "../../../durable-objects/session/rpc.ts";
 import type { CompiledPolicy } from "../../../policy/compile.ts";
 import { decide } from "../../../policy/decide.ts";
@@ -21,8 +22,8 @@ export interface Operator {
   readonly policy: CompiledPolicy;
   readonly session: SessionSnapshot;
   readonly facts: Facts;
-  /** For the record: "user:u_…" or "service:name". */
-  readonly by: string;
+  /** For control, which looks again when it commits; its name is "user:u_…" or "service:name". */
+  readonly by: Actor;
 }
 
 const RANK: Readonly<Record<Role, number>> = { viewer: 0, responder: 1, operator: 2 };
@@ -43,7 +44,29 @@ export async function asOperator(x: Exchange, least: Role): Promise<Operator | R
     await recordDenial(x, session.sid, ask, facts, decide(policy, ask, facts, at(x.now)));
     return refuse(x, "not_operator");
   }
-  return { policy, session, facts, by: `${session.subject.kind}:${session.subject.id}` };
+  const { kind, id } = session.subject;
+  return { policy, session, facts, by: { name: `${kind}:${id}`, sid: session.sid, subject: id, policyVersion: policy.version } };
+}
+
+/** Decisions that a change under way may overtake. Bounds a fight of operators. */
+const MAX_TRIES_COUNT = 3;
+
+/**
+ * Carries a change out for whoever is an operator now, whatever was true when the request began:
+ * its body may have taken its time. Decides again when control says that something changed.
+ */
+export async function carryOut<T extends { readonly ok: boolean; readonly code?: string }>(
+  x: Exchange,
+  least: Role,
+  act: (operator: Operator) => Promise<T>,
+): Promise<T | Response> {
+  for (let tries = 0; tries < MAX_TRIES_COUNT; tries++) {
+    const operator = await asOperator({ ...x, now: Date.now() }, least);
+    if (operator instanceof Response) return operator;
+    const done = await act(operator);
+    if (done.ok || done.code !== "actor_changed") return done;
+  }
+  return refuse(x, "version_conflict");
 }
 
 const adminAsk = (x: Exchange): Ask => ({ app: ADMIN_APP, protocol: "http", method: x.method, path: x.url.path });

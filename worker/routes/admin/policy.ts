@@ -16,7 +16,8 @@ import type { Exchange } from "../../exchange.ts";
 import { OPERATOR_TOKEN_MS } from "../../lifetimes.ts";
 import { random } from "../../random.ts";
 import { json, refuse } from "../../respond.ts";
-import { asOperator, roleOf } from "./operator.ts";
+import { liveSessions, truncatedHeader } from "./live-sessions.ts";
+import { asOperator, carryOut, roleOf } from "./operator.ts";
 import { receiptJson } from "./revocation.ts";
 import { liveCases } from "./sessions.ts";
 
@@ -89,26 +90,29 @@ export async function apply(x: Exchange): Promise<Response> {
   if (expected !== null && !/^[0-9]{1,9}$/.test(expected)) return refuse(x, "bad_argument", { detail: "expect_version must be a number." });
   const read = await readDocument(x);
   if (read instanceof Response) return read;
+  const live = await liveSessions(x);
   const candidate = compile(read.document, operator.policy.version + 1);
-  if (query.get("allow_lockout") !== "1" && roleOf(candidate, operator.facts, x) !== "operator") {
-    return refuse(x, "lockout", { detail: "Under this document you would no longer administer Postern." });
-  }
-  const denies = unknownDenies(candidate, await liveCases(x, candidate), at(x.now));
-  const done = await x.env.CONTROL.getByName(CONTROL_NAME).apply({
-    document: read.document,
-    text: read.text,
-    by: operator.by,
-    namesOperator: namesOperator(read.document),
-    ...(expected === null ? {} : { expectVersion: Number(expected) }),
+  const denies = unknownDenies(candidate, liveCases(x, candidate, live), at(x.now));
+  const done = await carryOut(x, "operator", async ({ by, facts }) => {
+    if (query.get("allow_lockout") !== "1" && roleOf(candidate, facts, x) !== "operator") return { ok: false, code: "lockout" } as const;
+    return x.env.CONTROL.getByName(CONTROL_NAME).apply({
+      document: read.document,
+      text: read.text,
+      by,
+      namesOperator: namesOperator(read.document),
+      ...(expected === null ? {} : { expectVersion: Number(expected) }),
+    });
   });
-  if (!done.ok) return refuse(x, "version_conflict", { detail: done.detail });
+  if (done instanceof Response) return done;
+  if (!done.ok && done.code === "lockout") return refuse(x, "lockout");
+  if (!done.ok) return refuse(x, "version_conflict", "detail" in done ? { detail: done.detail } : {});
   return json(x, {
     version: done.receipt.version,
     previous: done.previous,
     receipt: receiptJson(done.receipt),
     warnings: read.warnings,
     denied_by_unknown_facts: denies,
-  } satisfies AppliedAnswer);
+  } satisfies AppliedAnswer, 200, truncatedHeader(live));
 }
 
 /** GET /.postern/api/v1/policy */

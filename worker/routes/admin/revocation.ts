@@ -5,7 +5,7 @@ import type { ReceiptAnswer } from "../../../protocol/admin-api.ts";
 import { readBoundedJson } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
 import { json, refuse } from "../../respond.ts";
-import { asOperator } from "./operator.ts";
+import { asOperator, carryOut } from "./operator.ts";
 
 const MAX_BODY_BYTES = 4 * 1024;
 const KINDS: readonly RevokeKind[] = ["session", "user", "device", "connector", "app", "grant", "service"];
@@ -39,8 +39,9 @@ export async function revoke(x: Exchange): Promise<Response> {
   if (kind === undefined || typeof id !== "string" || id === "") {
     return refuse(x, "bad_argument", { detail: `The body must be {"kind": one of ${KINDS.join(", ")}, "id": text}.` });
   }
-  const done = await x.env.CONTROL.getByName(CONTROL_NAME).revoke({ kind, id, by: operator.by });
-  return done.ok ? json(x, receiptJson(done.receipt)) : refuse(x, done.code, { detail: done.detail });
+  const done = await carryOut(x, "responder", ({ by }) => x.env.CONTROL.getByName(CONTROL_NAME).revoke({ kind, id, by }));
+  if (done instanceof Response) return done;
+  return done.ok ? json(x, receiptJson(done.receipt)) : refuse(x, "unknown_id", { detail: done.detail });
 }
 
 /** GET /.postern/api/v1/receipts/:id */

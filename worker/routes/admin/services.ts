@@ -10,7 +10,7 @@ import type { Exchange } from "../../exchange.ts";
 import { MAX_SERVICE_TOKEN_MS } from "../../lifetimes.ts";
 import { random } from "../../random.ts";
 import { json, refuse } from "../../respond.ts";
-import { asOperator } from "./operator.ts";
+import { asOperator, carryOut } from "./operator.ts";
 
 const MAX_BODY_BYTES = 4 * 1024;
 
@@ -28,7 +28,9 @@ export async function create(x: Exchange): Promise<Response> {
   const tokenId = newCredentialId(random);
   const expiresAt = x.now + life;
   const control = x.env.CONTROL.getByName(CONTROL_NAME);
-  const created = await control.createService({ name, tokenId, hash: toBase64Url(await hashSecret(secret)), expiresAt, by: operator.by });
+  const hash = toBase64Url(await hashSecret(secret));
+  const created = await carryOut(x, "operator", ({ by }) => control.createService({ name, tokenId, hash, expiresAt, by }));
+  if (created instanceof Response) return created;
   if (!created.ok) return refuse(x, "bad_argument", { detail: `${created.detail ?? name}; revoke them first with: postern revoke service ${name}` });
   const token = formatServiceToken({ id: tokenId, secret });
   return json(x, { id: tokenId, name, client_id: tokenId, client_secret: token, token, expires_at: new Date(expiresAt).toISOString() } satisfies ServiceTokenAnswer, 201);

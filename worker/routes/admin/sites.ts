@@ -8,7 +8,7 @@ import { readBoundedJson } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
 import { random } from "../../random.ts";
 import { json, refuse } from "../../respond.ts";
-import { asOperator } from "./operator.ts";
+import { asOperator, carryOut } from "./operator.ts";
 
 const MAX_BODY_BYTES = 4 * 1024;
 /** How long an enrolment token can be redeemed. */
@@ -24,7 +24,8 @@ export async function createEnrollToken(x: Exchange): Promise<Response> {
   const token = formatEnrolmentToken({ id: newCredentialId(random), secret: newSecret(random) });
   const hash = toBase64Url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token))));
   const expiresAt = x.now + ENROLL_LIFE_MS;
-  const created = await x.env.CONTROL.getByName(CONTROL_NAME).createEnrollToken({ site, hash, expiresAt, by: operator.by });
+  const created = await carryOut(x, "operator", ({ by }) => x.env.CONTROL.getByName(CONTROL_NAME).createEnrollToken({ site, hash, expiresAt, by }));
+  if (created instanceof Response) return created;
   if (!created.ok) return refuse(x, "unknown_id", { detail: `The live document has no site ${site}.` });
   return json(x, { token, site, expires_at: new Date(expiresAt).toISOString(), edge: x.launcher } satisfies EnrollTokenAnswer, 201);
 }

@@ -1,0 +1,19 @@
+/**
+ * The edge's addresses that programs call, once for both ends. Programs in the field have them
+ * built in, so a change here locks those out. Not the pages that people open.
+ */
+
+/** Under it: the routes of admin-api-routes.ts. */
+export const ADMIN_API = "/.postern/api/v1";
+/** Enrolment of a connector's key, at the launcher. */
+export const ENROLL_PATH = "/.postern/connectors/enroll";
+/** The tunnel's WebSocket, at the launcher; `?connector&lane`. */
+export const CONNECT_PATH = "/.postern/connect";
+/** The connector's program as one file; its digest is at this and ".sha256". */
+export const CONNECTOR_PROGRAM_PATH = "/.postern/connector.mjs";
+export const READY_PATH = "/.postern/ready";
+export const ME_PATH = "/.postern/me";
+export const LOGOUT_PATH = "/.postern/logout";
+/** RFC 8628 §3.1 and §3.4, and RFC 8693. */
+export const DEVICE_BEGIN_PATH = "/.postern/device/begin";
+export const TOKEN_PATH = "/.postern/token";
