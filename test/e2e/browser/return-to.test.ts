@@ -194,12 +194,12 @@ describe("what can go wrong on the way has a page of its own", () => {
 
   it("a person who cancels, and a provider that refuses: nothing that it said is markup (class I)", async () => {
     const { page } = await freshTab();
-    await page.goto(stage.at("hello"));
-    const authorization = page.waitForRequest((request) => request.url().startsWith(stage.stack.issuer));
-    await page.goto(stage.at("hello", "/2"));
-    const state = new URL((await authorization).url()).searchParams.get("state") ?? "";
     const said = `"><script>document.title = "owned"</script>`;
     for (const [error, title] of [["access_denied", "The sign-in was cancelled"], [`x${said}`, "The identity provider refused"]] as const) {
+      // An attempt is good for one answer, whatever it says.
+      const authorization = page.waitForRequest((request) => request.url().startsWith(stage.stack.issuer));
+      await page.goto(stage.at("hello", "/2"));
+      const state = new URL((await authorization).url()).searchParams.get("state") ?? "";
       const query = new URLSearchParams({ error, error_description: said, state, iss: stage.stack.issuer });
       const answer = await page.goto(`${stage.stack.launcher}/.postern/callback?${query.toString()}`);
       expect(await heading(page)).toBe(title);

@@ -96,9 +96,10 @@ const PATHS: Readonly<Record<string, Serve>> = {
   "/own-location": (request, response) => void response.writeHead(302, { Location: `http://${request.headers.host}/next` }).end(),
   "/headers": fixed(200, { "X-Powered-By": "reference", "X-Frame-Options": "DENY", "Content-Security-Policy": "default-src 'self'", "Cache-Control": "private, max-age=5", Server: "reference" }, "headers"),
   "/refuses-uploads": (request, response) => {
-    // Answers without reading what is sent.
+    // Answers, never reads what is sent, and leaves the end to the other side: to close with bytes
+    // unread would reset the connection (RFC 9293 §3.6.1), and who then sees the answer is chance.
     request.pause();
-    response.writeHead(413, { Connection: "close" }).end("too much for the app");
+    response.socket?.write("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 20\r\n\r\ntoo much for the app");
   },
 };
 
