@@ -88,7 +88,7 @@ describe("odd edges", () => {
       const ran = await runCommand(["sessions", ...more], await edge(answering(403, JSON.stringify(refusal))));
       expect(ran.exit).toBe(1);
       expect(ran.out + ran.err).not.toContain("CCCCCCCC");
-      // oxlint-disable-next-line no-control-regex
+      // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
       expect(ran.err).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
     }
   });

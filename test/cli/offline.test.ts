@@ -54,7 +54,7 @@ describe("check", () => {
   it("prints no control character of a hostile document", async () => {
     const ran = await runCommand(["check", "-"], { stdin: `${DOCUMENT}"\\e[2Jx\\u202E": 1\n` });
     expect(ran.exit).toBe(1);
-    // eslint-disable-next-line no-control-regex
+    // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
     expect(ran.err).not.toMatch(/[\x00-\x09\x0b-\x1f\u202e]/);
   });
 
