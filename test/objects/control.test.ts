@@ -1,5 +1,6 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type { SessionId } from "../../core/ids.ts";
 import { User } from "../../durable-objects/user/user.ts";
 import { generateConnectorKey } from "../../identity/connector-proof.ts";
 import { documentFor, objects, outcome, randomText, setUp, signedIn, sessionOf, stubs, tokenOf, userId, wipe } from "./deployment.ts";
@@ -51,6 +52,33 @@ describe("versions of the policy", () => {
     expect(await control().policy(2)).toBeUndefined();
     expect((await control().version(1))?.document.policies[0]?.apps.toSorted()).toEqual(["crm", "wiki"]);
     expect((await control().policyText())?.text).toBe(documentFor(["crm"]).text);
+  });
+});
+
+describe("whoever changes something is asked about in the step that commits it (M1)", () => {
+  const apply = async (sid: SessionId, policyVersion = 1): Promise<unknown> =>
+    control().apply({ ...documentFor(["wiki"]), by: { name: "ann", sid, subject: userId(), policyVersion }, namesOperator: true });
+  const changed = { ok: false, code: "actor_changed" };
+
+  it("a live session under the live version acts", async () => {
+    await setUp();
+    expect(await apply(await signedIn())).toMatchObject({ ok: true });
+  });
+
+  it("decided by a version that is no longer live: to be decided again", async () => {
+    await setUp();
+    const sid = await signedIn();
+    await apply(sid);
+    expect(await apply(sid, 1)).toMatchObject(changed);
+    expect(await apply(sid, 2)).toMatchObject({ ok: true });
+  });
+
+  it("an ended session does not", async () => {
+    await setUp();
+    const sid = await signedIn();
+    await sessionOf(sid).end("revoked", "self");
+    expect(await apply(sid)).toMatchObject(changed);
+    expect(await control().history()).toHaveLength(1);
   });
 });
 
