@@ -74,8 +74,8 @@ export interface Outcome {
   readonly stalledMs: number;
 }
 
-/** Whether a connection is over at both ends: nothing of it can arrive any more. */
-export const isOver = (client: ClientSide, origin: StampingOrigin): boolean => client.endedAt !== undefined && origin.sides.get(client.name)?.endedAt !== undefined;
+/** Whether a connection is over at both ends, and how it ended is known: nothing of it can arrive any more. */
+export const isOver = (client: ClientSide, origin: StampingOrigin): boolean => client.end !== undefined && origin.sides.get(client.name)?.endedAt !== undefined;
 
 /** Carries a change out and waits until everything that must end is over at both ends, for five seconds at most; expectEnded judges. */
 export async function cutDown(change: () => Promise<ReceiptAnswer>, mustEnd: readonly ClientSide[], origin: StampingOrigin): Promise<Outcome> {
