@@ -47,6 +47,8 @@ const KINDS: Readonly<Record<string, ModuleKind>> = {
 const SETTINGS_FILE = "settings.json";
 /** Inside a bundle's folder: the files that the Worker serves. */
 export const ASSETS_FOLDER = "assets";
+/** What such files are made from. */
+const ASSET_SOURCE = /\.(?:ts|js|css|svg)$/;
 const Extra = z.looseObject({
   assets: z.looseObject({ directory: z.string() }).optional(),
   build: z.looseObject({ command: z.string().optional(), watch_dir: z.union([z.string(), z.array(z.string())]).optional() }).optional(),
@@ -101,7 +103,7 @@ async function build(configPath: string, into: string): Promise<string[]> {
 
 async function sourcesOf(root: string, folder: string): Promise<string[]> {
   const names = await readdir(resolve(root, folder), { recursive: true });
-  return names.filter((name) => name.endsWith(".ts")).map((name) => join(relative(root, resolve(root, folder)), name));
+  return names.filter((name) => ASSET_SOURCE.test(name)).map((name) => join(relative(root, resolve(root, folder)), name));
 }
 
 async function prune(cache: string): Promise<void> {

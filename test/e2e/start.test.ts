@@ -4,11 +4,12 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loopbackFetch } from "../../start/loopback-http.ts";
 import { FormBrowser } from "../start/form-browser.ts";
 import { processesNaming, temporaryState, until } from "../start/running-stack.ts";
+import { PAGE_FILES } from "../../worker/pages/headers.ts";
 import { visit } from "./demo-visit.ts";
 
 interface Report {
@@ -74,6 +75,12 @@ describe("npm start", () => {
   it("answers /.postern/ready, and the connector its own /ready", async () => {
     expect((await loopbackFetch(`${running.report.launcher}/.postern/ready`)).status).toBe(200);
     expect((await loopbackFetch(`${running.report.connectors[0]?.metrics}/ready`)).status).toBe(200);
+  });
+
+  it.each(Object.entries(PAGE_FILES))("serves %s, which pages load, as the build made it", async (path, type) => {
+    const file = await loopbackFetch(`${running.report.launcher}${path}`);
+    expect([file.status, file.headers["content-type"]]).toEqual([200, type]);
+    expect(file.text).toBe(readFileSync(join(import.meta.dirname, "../../worker/pages", basename(path)), "utf8"));
   });
 
   it("lets alice into hello, which is told who she is by an assertion that it verifies", async () => {

@@ -8,6 +8,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
+import { basename } from "node:path";
 import bundled from "@sparticuz/chromium";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { chromium } from "playwright-core";
@@ -31,10 +32,10 @@ const posted: { readonly path: string; readonly origin: string | undefined }[] =
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
   const url = new URL(request.url ?? "/", origin);
-  const file = PAGE_FILES[url.pathname];
+  const type = PAGE_FILES[url.pathname];
   if (request.method === "POST") posted.push({ path: url.pathname, origin: request.headers.origin });
   const page = PAGES.find(({ name }) => `/${name}` === url.pathname);
-  if (file !== undefined) return void response.writeHead(200, { "content-type": file.type }).end(file.body);
+  if (type !== undefined) return void response.writeHead(200, { "content-type": type }).end(readFileSync(new URL(`../../worker/pages/${basename(url.pathname)}`, import.meta.url)));
   if (url.pathname === "/go") {
     const [mode, flow] = [url.searchParams.get("mode") === "keep" ? "keep" : "restore", url.searchParams.get("flow") ?? ""] as const;
     return void response.writeHead(200, pageHeaders({ script: true })).end(continuePage({ mode, flow, to: `/landed?${mode}` }));

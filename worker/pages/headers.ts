@@ -2,9 +2,6 @@
  * The headers of every page, and the files that pages load. One place, so that all answers for
  * people carry the same policy. Not for answers of apps: their headers are theirs.
  */
-import { FRAGMENT_JS, FRAGMENT_SCRIPT_PATH } from "./fragment-script.ts";
-import { ICON_PATH, ICON_SVG } from "./icon.ts";
-import { STYLE_CSS, STYLE_PATH } from "./style.ts";
 
 export interface PageHeaderOptions {
   /** The page loads fragment.js (continue, chooser). */
@@ -29,9 +26,9 @@ export function pageHeaders(options: PageHeaderOptions = {}): Readonly<Record<st
   };
 }
 
-/** The files of the pages by path; public, the same on every host, without a cookie. */
-export const PAGE_FILES: Readonly<Record<string, { readonly type: string; readonly body: string }>> = {
-  [STYLE_PATH]: { type: "text/css; charset=utf-8", body: STYLE_CSS },
-  [ICON_PATH]: { type: "image/svg+xml", body: ICON_SVG },
-  [FRAGMENT_SCRIPT_PATH]: { type: "text/javascript; charset=utf-8", body: FRAGMENT_JS },
+/** The files that pages load, by path, and their types: public, the same on every host, without a cookie. They lie beside this one. */
+export const PAGE_FILES: Readonly<Record<string, string>> = {
+  "/.postern/style.css": "text/css; charset=utf-8",
+  "/.postern/icon.svg": "image/svg+xml",
+  "/.postern/fragment.js": "text/javascript; charset=utf-8",
 };

@@ -5,8 +5,7 @@
  */
 import type { Markup } from "./markup.ts";
 import { markup, safeHref } from "./markup.ts";
-import { MARK } from "./icon.ts";
-import { STYLE_PATH } from "./style.ts";
+import { MARK } from "./mark.ts";
 
 export interface Frame {
   /** The document title, without " · Postern". */
@@ -31,7 +30,7 @@ export function frame(model: Frame): string {
 <meta name="robots" content="noindex">
 <title>${model.title} · Postern</title>
 <link rel="icon" href="/.postern/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="${STYLE_PATH}">
+<link rel="stylesheet" href="/.postern/style.css">
 ${model.head}</head>
 <body>
 <header class="top"><div class="bar"><p class="brand">${MARK}<span>Postern</span></p>${model.aside}</div></header>

@@ -21,31 +21,25 @@ export async function ready(x: Exchange): Promise<Response> {
 }
 
 /** GET /.postern/connector.mjs and its SHA-256: the connector as one file, made by the same build as this Worker. */
-export async function connectorFile(x: Exchange): Promise<Response> {
-  const name = x.url.path.slice("/.postern/".length);
-  const file = await x.env.ASSETS?.fetch(`https://assets.internal/${name}`);
-  if (file?.status !== 200) return refuse(x, "unknown_id", { detail: "This deployment was built without the connector." });
-  return new Response(file.body, {
-    headers: {
-      "content-type": name.endsWith(".mjs") ? "text/javascript; charset=utf-8" : "text/plain; charset=utf-8",
-      "cache-control": "no-store",
-      "x-content-type-options": "nosniff",
-      [REQUEST_ID_HEADER]: x.id,
-    },
-  });
+export function connectorFile(x: Exchange): Promise<Response> {
+  const type = x.url.path.endsWith(".mjs") ? "text/javascript; charset=utf-8" : "text/plain; charset=utf-8";
+  return asset(x, type, "no-store");
 }
 
 /** The files of our pages, the same on every host; undefined for any other path. */
-export function pageFile(x: Exchange): Response | undefined {
-  const file = Object.hasOwn(PAGE_FILES, x.url.path) ? PAGE_FILES[x.url.path] : undefined;
-  if (file === undefined) return undefined;
+export function pageFile(x: Exchange): Promise<Response> | Response | undefined {
+  const type = Object.hasOwn(PAGE_FILES, x.url.path) ? PAGE_FILES[x.url.path] : undefined;
+  if (type === undefined) return undefined;
   if (x.method !== "GET" && x.method !== "HEAD") return refuse(x, "method_not_allowed");
+  return asset(x, type, `public, max-age=${FILE_MAX_AGE_SECONDS}`);
+}
+
+/** A file that the build put beside the Worker (scripts/build-assets.ts). */
+async function asset(x: Exchange, type: string, caching: string): Promise<Response> {
+  const name = x.url.path.slice("/.postern/".length);
+  const file = await x.env.ASSETS?.fetch(`https://assets.internal/${name}`);
+  if (file?.status !== 200) return refuse(x, "unknown_id", { detail: "This deployment was built without its files." });
   return new Response(x.method === "HEAD" ? null : file.body, {
-    headers: {
-      "content-type": file.type,
-      "cache-control": `public, max-age=${FILE_MAX_AGE_SECONDS}`,
-      "x-content-type-options": "nosniff",
-      [REQUEST_ID_HEADER]: x.id,
-    },
+    headers: { "content-type": type, "cache-control": caching, "x-content-type-options": "nosniff", [REQUEST_ID_HEADER]: x.id },
   });
 }

@@ -1,20 +1,24 @@
 /**
- * Bundles the connector into dist/assets/connector.mjs, one file for Node 24 without native code, and
- * writes its SHA-256 beside it in sha256sum's format. Prints the sizes. Not part of npm test.
+ * Makes dist/assets, what the Worker serves as files: the connector bundled into connector.mjs, one
+ * file for Node 24 without native code, its SHA-256 beside it in sha256sum's format, and the files
+ * that pages load. Prints the connector's sizes.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { PAGE_FILES } from "../worker/pages/headers.ts";
 
 const root = join(import.meta.dirname, "..");
-const outfile = join(root, "dist", "assets", "connector.mjs");
+const assets = join(root, "dist", "assets");
+const outfile = join(assets, "connector.mjs");
 
 /** ws loads these natives if they are there; the bundle must not look for them. */
 const OPTIONAL_NATIVES = ["bufferutil", "utf-8-validate"];
 
-mkdirSync(join(root, "dist", "assets"), { recursive: true });
+mkdirSync(assets, { recursive: true });
+for (const path of Object.keys(PAGE_FILES)) copyFileSync(join(root, "worker", "pages", basename(path)), join(assets, basename(path)));
 await build({
   entryPoints: [join(root, "connector", "main.ts")],
   outfile,
