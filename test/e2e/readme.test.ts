@@ -41,10 +41,11 @@ function typed(block: string): string {
   return block.replaceAll("8787", String(stack.port)).replaceAll(".postern/", `${state.path}/`).replaceAll("npx postern", `'${process.execPath}' '${join(PROJECT, "bin/postern.mjs")}'`);
 }
 
-function run(script: string): Promise<{ readonly exit: number; readonly out: string }> {
+/** `out`: all that the terminal would show, `answer`: what went to standard output. */
+function run(script: string): Promise<{ readonly exit: number; readonly out: string; readonly answer: string }> {
   const env = { ...process.env, POSTERN_EDGE: stack.launcher, POSTERN_TOKEN_FILE: stack.tokenFile };
   return new Promise((resolve) => {
-    execFile("bash", ["-euo", "pipefail", "-c", script], { cwd: folder, env }, (error, out, err) => resolve({ exit: typeof error?.code === "number" ? error.code : error === null ? 0 : 1, out: out + err }));
+    execFile("bash", ["-euo", "pipefail", "-c", script], { cwd: folder, env }, (error, answer, err) => resolve({ exit: typeof error?.code === "number" ? error.code : error === null ? 0 : 1, out: answer + err, answer }));
   });
 }
 
@@ -77,10 +78,10 @@ describe("README's demo", () => {
   });
 
   it.runIf(hasCurl)("answers nobody in particular 401, and the same for a host that does not exist", async () => {
-    const { out, exit } = await run(typed(blocks("demo")[1] ?? "exit 9"));
-    expect(exit).toBe(0);
-    const answers = out.split("}}").filter((one) => one.trim() !== "");
-    expect(answers).toHaveLength(2);
+    const { out, answer, exit } = await run(typed(blocks("demo")[1] ?? "exit 9"));
+    expect(exit, out).toBe(0);
+    const answers = answer.split("}}").filter((one) => one.trim() !== "");
+    expect(answers, out).toHaveLength(2);
     expect(answers[0]).toContain('"code":"sign_in_required"');
     const same = (text = ""): string => text.replace(/r_[A-Za-z0-9_-]{22}/g, "r_").replaceAll("nothing.", "hello.");
     expect(same(answers[1])).toBe(same(answers[0]));
