@@ -57,7 +57,7 @@ export function readYaml(text: string): Result<Source, Problem[]> {
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
   try {
-    const document = parseYaml(text, { version: "1.2", schema: "core", lineCounter: lines, uniqueKeys: false, prettyErrors: false, strict: true });
+    const document = parseYaml(text, { version: "1.2", schema: "core", resolveKnownTags: false, lineCounter: lines, uniqueKeys: false, prettyErrors: false, strict: true });
     const problems = [...document.errors, ...document.warnings].slice(0, MAX_PROBLEMS).map((error) => textProblem(error, place));
     if (problems.length === 0) problems.push(...nodeProblems(document, place));
     if (problems.length > 0) return err(problems);
