@@ -8,7 +8,7 @@ import { CLOSE_CODES, closeReason, retryAfterClose } from "../protocol/close-cod
 import type { Retry } from "../protocol/close-codes.ts";
 import type { EdgeMessage } from "../protocol/control.ts";
 import { KEEP_ALIVE_PING, encodeControl, readEdgeMessage } from "../protocol/control.ts";
-import { DRAIN_MS, HALF_CLOSED_MS, KEEP_ALIVE_DEAD_MS, KEEP_ALIVE_MS } from "../protocol/deadlines.ts";
+import { DRAIN_ANSWER_MS, DRAIN_MS, HALF_CLOSED_MS, KEEP_ALIVE_DEAD_MS, KEEP_ALIVE_MS } from "../protocol/deadlines.ts";
 import { MAX_UNKNOWN_CONTROL_COUNT } from "../protocol/limits.ts";
 import { Mux } from "../protocol/mux.ts";
 import type { AdmissionStore } from "./admission-store.ts";
@@ -56,6 +56,7 @@ export class Tunnel implements StreamOwner, InboxReader {
   #heardAt = performance.now();
   #unknown = 0;
   #leaving = false;
+  #away = false;
   #leave: () => void = () => undefined;
   #closed = false;
   /** Resolves when the edge asks to connect anew, or the tunnel closes. */
@@ -84,15 +85,26 @@ export class Tunnel implements StreamOwner, InboxReader {
     return this.#streams.size;
   }
 
-  /** Takes no more streams; those that live have until `DRAIN_MS`, then the socket closes with 1001. */
+  /**
+   * Asks for no more streams. What the edge opened before it heard of it is served still; its go-away
+   * says that nothing more comes (FR7). What lives has until `DRAIN_MS`, then the socket closes with 1001.
+   */
   drain(): void {
     if (this.#leaving || this.#closed) return;
     this.#leaving = true;
     this.#send(encodeControl({ t: "count", opened: this.#mux.counters.accepted }));
     this.#send(encodeControl({ t: "draining" }));
+    setTimeout(() => this.#goAway(), DRAIN_ANSWER_MS).unref();
+    setTimeout(() => this.close(CLOSE_CODES.going_away.code, "drained"), DRAIN_MS).unref();
+  }
+
+  /** From here on streams are refused, and the socket closes with the last that lives. */
+  #goAway(): void {
+    if (this.#away || this.#closed) return;
+    this.#leaving = true;
+    this.#away = true;
     this.#mux.goAway(0);
     this.#flush();
-    setTimeout(() => this.close(CLOSE_CODES.going_away.code, "drained"), DRAIN_MS).unref();
     this.#closeIfDrained();
   }
 
@@ -155,6 +167,7 @@ export class Tunnel implements StreamOwner, InboxReader {
           break;
         case "goaway":
           this.#leave();
+          this.#goAway();
           break;
         case "fatal":
           this.#parts.log.warn("tunnel_fatal", { lane: this.#parts.lane, code: event.code, reason: event.reason });
@@ -293,7 +306,8 @@ export class Tunnel implements StreamOwner, InboxReader {
   }
 
   #checkLife(): void {
-    if (performance.now() - this.#heardAt > KEEP_ALIVE_DEAD_MS) {
+    // Looked at this often, so that nothing silent is older than KEEP_ALIVE_DEAD_MS.
+    if (performance.now() - this.#heardAt > KEEP_ALIVE_DEAD_MS - KEEP_ALIVE_MS) {
       this.#parts.log.warn("edge_silent", { lane: this.#parts.lane });
       return this.destroy();
     }
@@ -303,7 +317,7 @@ export class Tunnel implements StreamOwner, InboxReader {
   }
 
   #closeIfDrained(): void {
-    if (this.#leaving && this.#streams.size === 0) this.#closeSoon();
+    if (this.#away && this.#streams.size === 0) this.#closeSoon();
   }
 
   /** The last stream's end must leave before the close frame. */

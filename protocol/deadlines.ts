@@ -15,8 +15,10 @@ export const HALF_CLOSED_MS = 300_000;
 export const CUT_ACK_MS = 5_000;
 /** Drain announced to socket closed: what lives may finish. Connector. */
 export const DRAIN_MS = 30_000;
+/** Drain announced to the edge's go-away: until it came, streams that were on their way are still served. Connector. */
+export const DRAIN_ANSWER_MS = 2_000;
 
-/** The connector sends "ping" this often; proxies on the way drop sockets that are quiet for about 100 s. */
-export const KEEP_ALIVE_MS = 25_000;
-/** Without "pong" for this long the tunnel is dead and the connector connects anew. */
-export const KEEP_ALIVE_DEAD_MS = 60_000;
+/** The connector sends "ping" this often; proxies on the way drop sockets that are quiet for about 100 s. Answered without waking the object. */
+export const KEEP_ALIVE_MS = 10_000;
+/** The bound on a dead peer: silent for this long it is given up, by the connector, and by a lane that is awake. */
+export const KEEP_ALIVE_DEAD_MS = 30_000;

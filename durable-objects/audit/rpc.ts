@@ -25,6 +25,7 @@ export type AuditKind =
   | "enroll_token"
   | "connector"
   | "stream_end"
+  | "repeated"
   | "anonymous_denials"
   | "admin";
 

@@ -72,7 +72,8 @@ export class Admissions {
     this.#parts = parts;
   }
 
-  async admit(open: OpenContext, holds: Holds): Promise<Admission | Refusal> {
+  /** `besides`: a connector that lost the request already. */
+  async admit(open: OpenContext, holds: Holds, besides?: ConnectorLink): Promise<Admission | Refusal> {
     const { policy: hold, leases, links, log, env } = this.#parts;
     for (let attempt = 0; attempt < MAX_ADMIT_COUNT; attempt++) {
       if (log.overloaded) return { code: "overloaded", policyVersion: hold.version };
@@ -84,7 +85,7 @@ export class Admissions {
         await hold.renew(Date.now);
         continue;
       }
-      const link = links.choose();
+      const link = links.choose(besides);
       if (link === undefined) return { code: "no_connector", policyVersion: policy.version };
       const known = await this.#known(open, policy, link, holds);
       if ("code" in known) return known;
@@ -118,15 +119,14 @@ export class Admissions {
     if (sid === undefined) return false;
     const grant = grantOf(sid, ask.app);
     if (firstGrant && !this.#recorded.has(grant)) this.#owed.add(grant);
-    if (!this.#owed.has(grant) || !this.#recorded.has(grant)) return this.#owed.has(grant);
-    this.#owed.delete(grant);
-    return false;
+    return this.#owed.has(grant);
   }
 
   #storedGrant(grant: string): void {
     if (this.#recorded.size >= MAX_GRANTS_COUNT) this.#recorded.clear();
     if (this.#owed.size >= MAX_GRANTS_COUNT) this.#owed.clear();
     this.#recorded.add(grant);
+    this.#owed.delete(grant);
   }
 
   /** Synchronous: the policy is the newest and leased, the session is leased, the connector is there. */

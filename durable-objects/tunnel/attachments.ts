@@ -19,6 +19,8 @@ export interface ConnectorAttachment {
   /** No stream id below this is used again. */
   readonly idsUsed: number;
   readonly welcomedAt: number;
+  /** It said that it leaves: nothing new goes to it, also after a wake. */
+  readonly draining?: true;
 }
 
 /** A browser's WebSocket that is relayed. */

@@ -27,10 +27,13 @@ export class BodyFence {
   readonly #othersUntil: number;
   #open = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #beat: () => void;
 
-  constructor(store: SyncStore, nonce: string) {
+  /** `beat` is called with each write: while the lane is kept awake anyway. */
+  constructor(store: SyncStore, nonce: string, beat: () => void = () => undefined) {
     this.#store = store;
     this.#nonce = nonce;
+    this.#beat = beat;
     const stored = store.get(STORED) as Stored | undefined;
     this.#othersUntil = stored === undefined || stored.nonce === nonce ? 0 : stored.at + FENCED_AFTER_MS;
   }
@@ -53,8 +56,10 @@ export class BodyFence {
     this.#store.put(STORED, { nonce: this.#nonce, at: Date.now() } satisfies Stored);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      if (this.#open > 0) this.#write();
-      else this.#store.delete(STORED);
+      if (this.#open > 0) {
+        this.#beat();
+        this.#write();
+      } else this.#store.delete(STORED);
     }, FENCE_MS);
   }
 }

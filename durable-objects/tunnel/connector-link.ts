@@ -55,7 +55,9 @@ export class ConnectorLink {
     this.#mac = fromBase64Url(attachment.mac) ?? new Uint8Array();
     this.mux = new Mux({ role: "edge", now: clock, accept: false, maxBufferedBytes: MAX_LINK_BUFFERED_BYTES });
     this.mux.reserveIds(attachment.idsUsed);
-    this.heardAt = clock();
+    // After a wake the runtime's answers to its pings say when it was last heard.
+    this.heardAt = attachment.welcomedAt;
+    this.draining = attachment.draining ?? false;
     this.#clock = clock;
   }
 
@@ -78,7 +80,10 @@ export class ConnectorLink {
   /** Reserves a stream; undefined when the link takes no more. Nothing is sent yet. */
   reserve(sink: StreamSink): number | undefined {
     const opened = this.mux.open();
-    if (!opened.ok) return undefined;
+    if (!opened.ok) {
+      if (opened.error === "ids_exhausted") this.#leave();
+      return undefined;
+    }
     const id = opened.value;
     if (id >= this.#attachment.idsUsed) {
       // A block of ids is spent before its first is used, so that a wake never uses one twice (M3).
@@ -87,6 +92,15 @@ export class ConnectorLink {
     }
     this.#sinks.set(id, sink);
     return id;
+  }
+
+  /** Nothing new goes to this connector, which is told after the last stream that it was sent (FR7). */
+  #leave(): void {
+    this.draining = true;
+    this.mux.goAway(0);
+    this.#attachment = { ...this.#attachment, draining: true };
+    this.socket.serializeAttachment(this.#attachment);
+    this.flush();
   }
 
   /** From now on the stream's frames go to another relay. */
@@ -172,7 +186,7 @@ export class ConnectorLink {
           this.#sinks.get(event.id)?.writable();
           break;
         case "goaway":
-          this.draining = true;
+          this.#leave();
           break;
         case "open":
           break;
@@ -215,8 +229,7 @@ export class ConnectorLink {
       case "cut_ack":
         return this.#cuts.get(message.id)?.(true);
       case "draining":
-        this.draining = true;
-        return;
+        return this.#leave();
       // Nobody reads health and counts yet; a second hello says nothing.
       case "health":
       case "count":

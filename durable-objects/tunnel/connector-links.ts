@@ -15,6 +15,9 @@ import { beginHandshake, type Handshake, refuseText, verifyHandshake } from "./h
 import type { ConnectContext } from "./rpc.ts";
 import { siteConfig } from "./site-config.ts";
 
+/** Links are looked at no more often than this, however many messages pass. */
+const SWEEP_MS = 1_000;
+
 export class ConnectorLinks {
   readonly #env: ObjectEnv;
   readonly #policy: () => Promise<CompiledPolicy | undefined>;
@@ -24,6 +27,7 @@ export class ConnectorLinks {
   readonly #deadlines = new Map<WebSocket, ReturnType<typeof setTimeout>>();
   /** Revoked while this instance lives: a hello that was under way is not welcomed any more. */
   readonly #barred = new Set<ConnectorId>();
+  #sweptAt = 0;
 
   /** `pingedAt`: when the runtime last answered a socket's keep-alive for us; 0 when never. */
   constructor(env: ObjectEnv, policy: () => Promise<CompiledPolicy | undefined>, pingedAt: (socket: WebSocket) => number) {
@@ -54,22 +58,27 @@ export class ConnectorLinks {
     return this.#handshakes.has(socket);
   }
 
-  /**
-   * The connector with the least to do; one that drains or is not welcomed gets nothing new. One
-   * that has been silent for too long is dead, whatever its socket says (M13): nobody is woken for
-   * finding that out, the next request does.
-   */
-  choose(): ConnectorLink | undefined {
-    const now = Date.now();
+  /** The connector with the least to do; one that drains, is dead or is not welcomed gets nothing new. */
+  choose(besides?: ConnectorLink): ConnectorLink | undefined {
+    this.sweep();
     let best: ConnectorLink | undefined;
-    for (const link of this.all()) {
-      if (now - Math.max(link.heardAt, this.#pingedAt(link.socket)) > KEEP_ALIVE_DEAD_MS) {
-        this.drop(link.socket, CLOSE_CODES.idle.code, CLOSE_CODES.idle.meaning);
-        continue;
-      }
-      if (!link.draining && (best === undefined || link.streams < best.streams)) best = link;
+    for (const link of this.#links.values()) {
+      if (link !== besides && !link.draining && (best === undefined || link.streams < best.streams)) best = link;
     }
     return best;
+  }
+
+  /**
+   * Who has been silent for too long is dead, whatever its socket says (M13, KA2). Nobody is woken
+   * for finding that out: a request, a body under way, a browser's message or a wake does.
+   */
+  sweep(): void {
+    const now = Date.now();
+    if (now < this.#sweptAt + SWEEP_MS) return;
+    this.#sweptAt = now;
+    for (const link of this.#links.values()) {
+      if (now - Math.max(link.heardAt, this.#pingedAt(link.socket)) > KEEP_ALIVE_DEAD_MS - SWEEP_MS) this.drop(link.socket, CLOSE_CODES.idle.code, CLOSE_CODES.idle.meaning);
+    }
   }
 
   /** A connector's upgrade: its socket gets a challenge, and has HANDSHAKE_MS to answer it. */

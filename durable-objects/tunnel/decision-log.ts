@@ -4,7 +4,7 @@
  * acknowledged at once carries all its facts itself.
  */
 import type { Json } from "../../core/json.ts";
-import type { RequestId } from "../../core/ids.ts";
+import type { AppId, ConnectorId, RequestId } from "../../core/ids.ts";
 import type { Decision } from "../../policy/decision.ts";
 import type { Ask, Fact, Facts } from "../../policy/facts.ts";
 import { decisionData } from "../audit/decision-event.ts";
@@ -44,6 +44,11 @@ export class DecisionLog {
     const shared = lease?.snapshot.facts;
     const reference = shared === undefined ? {} : { facts_ref: this.#refer(shared, now) };
     this.#writer.add({ id, at: now, kind: "decision", data: { ...data, facts: connection as unknown as Json, ...reference } });
+  }
+
+  /** Its connector was lost before the first byte of the answer: it is decided on and sent once more, to another. */
+  repeated(id: RequestId, app: AppId, connector: ConnectorId, now: number): void {
+    this.#writer.add({ id, at: now, kind: "repeated", data: { app, connector } });
   }
 
   streamEnded(stream: LiveStream, how: "done" | "broken" | CutReason, now: number): void {

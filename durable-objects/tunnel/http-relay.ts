@@ -100,6 +100,8 @@ export class HttpRelay implements StreamSink {
   }
 
   reset(): void {
+    // The whole answer is here; that its connector went afterwards takes nothing from it.
+    if (this.#ended) return;
     this.#break({ broken: "reset" }, "broken");
   }
 

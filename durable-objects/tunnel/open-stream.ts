@@ -21,6 +21,8 @@ export interface Opening {
   readonly stream: LiveStream;
   readonly app: App | undefined;
   readonly body: ReadableStream<Uint8Array> | null;
+  /** Sends the request once more, to another connector; undefined when it may not be, or there is none. */
+  readonly again: (() => Promise<Response> | undefined) | undefined;
 }
 
 /** Beyond the connector's own deadlines: what a frame may take there and back. */
@@ -39,7 +41,7 @@ export async function answerHttp(opening: Opening): Promise<Response> {
   admission.link.flush();
   if (body !== null) void relay.upload(body, app?.maxBody, open.length);
   const answer = await answered(opening);
-  if ("code" in answer) return refuse(answer);
+  if ("code" in answer) return declined(answer, opening);
   const headers = headersFor(answer, opening);
   const bodiless = NULL_BODY_STATUS.has(answer.status) || open.method === "HEAD" || answer.body === "none" || answer.length === 0;
   const init: ResponseInit = { status: answer.status, headers, encodeBody: "manual" };
@@ -69,7 +71,7 @@ export async function answerWebSocket(opening: Opening, accept: (early: Uint8Arr
   if (!sendOpen(opening, "websocket")) return refused(opening, "upstream_protocol", "headers_too_large");
   opening.admission.link.flush();
   const answer = await answered(opening);
-  if ("code" in answer) return refuse(answer);
+  if ("code" in answer) return declined(answer, opening);
   if (answer.status !== 101) {
     // The app declined the upgrade: its answer is an ordinary one.
     const headers = headersFor(answer, opening);
@@ -85,6 +87,13 @@ export async function answerWebSocket(opening: Opening, accept: (early: Uint8Arr
   if (protocol !== undefined) headers.set("Sec-WebSocket-Protocol", protocol);
   headers.set("Postern-Request-Id", opening.open.request);
   return new Response(null, { status: 101, webSocket, headers });
+}
+
+/** A request that its connector lost before a byte of the answer came is sent once more, if it may be. */
+function declined(refusal: Refusal, { relay, again }: Opening): Promise<Response> | Response {
+  const { brokenBy } = relay;
+  const isLost = refusal.code === "upstream_reset" && brokenBy !== undefined && "broken" in brokenBy && brokenBy.broken === "reset";
+  return (isLost ? again?.() : undefined) ?? refuse(refusal);
 }
 
 function sendOpen({ open, admission, number }: Opening, kind: "http" | "websocket"): boolean {

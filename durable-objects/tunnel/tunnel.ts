@@ -22,7 +22,7 @@ import { Freshness } from "./freshness.ts";
 import { HttpRelay, type Lane } from "./http-relay.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { type CutReason, type LiveStream, reportOf, StreamTable } from "./live-stream.ts";
-import { answerHttp, answerWebSocket, refuse } from "./open-stream.ts";
+import { answerHttp, answerWebSocket, type Opening, refuse } from "./open-stream.ts";
 import { PolicyHold } from "./policy-hold.ts";
 import { CONNECT_HEADER, type ConnectContext, type LaneStatus, OPEN_HEADER, type OpenContext, type StreamReport, type TunnelRpc } from "./rpc.ts";
 import { Usage } from "./usage.ts";
@@ -31,6 +31,9 @@ import { WebSocketRelay } from "./websocket-relay.ts";
 const LANE = "lane";
 /** A stream that lived this long gets an end in the record; shorter ones are told by their decision. */
 const LONG_LIVED_MS = 5_000;
+
+/** Idempotent (RFC 9110 §9.2.2): may be sent once more when nobody knows whether the app saw it. TRACE never comes here. */
+const REPEATABLE = /^(GET|HEAD|OPTIONS|PUT|DELETE)$/;
 
 /** Reports of ended sessions that are remembered, should they be asked for again. */
 const MAX_ENDINGS_COUNT = 1_000;
@@ -77,7 +80,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     this.#parts = { env, nonce, policy, leases: new LeaseTable(kv), usage, links, log: new DecisionLog(writer), lane: () => this.#lane };
     this.#admissions = new Admissions(this.#parts);
     this.#freshness = new Freshness(this.#parts, this.#admissions, this.#streams);
-    this.#fence = new BodyFence(kv, nonce);
+    this.#fence = new BodyFence(kv, nonce, () => links.sweep());
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(KEEP_ALIVE_PING, KEEP_ALIVE_PONG));
     this.#wake();
   }
@@ -93,10 +96,11 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     return open === null ? new Response(null, { status: 404 }) : this.#open(JSON.parse(open) as OpenContext, request);
   }
 
-  async #open(open: OpenContext, request: Request): Promise<Response> {
+  /** `lost`: the connector that lost this request before its first answer byte. */
+  async #open(open: OpenContext, request: Request, lost?: ConnectorLink): Promise<Response> {
     this.#remember(open);
     const websocket = open.ask.protocol === "websocket";
-    const admission = await this.#admissions.admit(open, websocket ? "sockets" : "body");
+    const admission = await this.#admissions.admit(open, websocket ? "sockets" : "body", lost);
     if ("code" in admission) return refuse(admission);
     // From here to the registered stream nothing is awaited: what was checked still holds (M1).
     const relay = new HttpRelay(this, admission.link);
@@ -106,7 +110,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     const stream = this.#register(open, admission, number, (why) => cutNow(why));
     const app = admission.policy.app(open.ask.app);
     relay.bind(stream, number, app?.timeouts.idle);
-    const opening = { open, admission, relay, number, stream, app, body: open.body === "stream" ? request.body : null };
+    const opening = { open, admission, relay, number, stream, app, body: open.body === "stream" ? request.body : null, again: this.#again(open, request, admission.link, lost) };
     if (!websocket) return answerHttp(opening);
     // A 101 turns the stream over from the relay that read the head to one that relays messages.
     return answerWebSocket(opening, (early) => {
@@ -120,6 +124,16 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       for (const bytes of early) messages.data(bytes);
       return pair[0];
     });
+  }
+
+  /** Once more on another connector, if there is one and the request may be repeated; never a third time. */
+  #again(open: OpenContext, request: Request, link: ConnectorLink, lost: ConnectorLink | undefined): Opening["again"] {
+    if (lost !== undefined || open.body !== "none" || !REPEATABLE.test(open.method)) return undefined;
+    return () => {
+      if (this.#parts.links.choose(link) === undefined) return undefined;
+      this.#parts.log.repeated(open.request, open.ask.app, link.connector, Date.now());
+      return this.#open(open, request, link);
+    };
   }
 
   #register(open: OpenContext, admission: Admission, number: number, cut: (why: CutReason) => number): LiveStream {
@@ -270,8 +284,9 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     if (link !== undefined) {
       const fault = typeof message === "string" ? link.receiveText(message) : link.receive(message);
       if (fault !== undefined) this.#parts.links.drop(socket, fault.code, fault.reason);
-      return;
+      return this.#parts.links.sweep();
     }
+    this.#parts.links.sweep();
     const relay = this.#relays.get(socket);
     if (relay !== undefined) relay.fromClient(message);
     else await this.#parts.links.welcome(socket, message);

@@ -57,6 +57,8 @@ export interface EdgeSettings {
   upgradeStatus?: number;
   asEdge?: boolean;
   challengeSkewMs?: number;
+  /** Does not answer `draining` with its go-away. */
+  silentDrain?: boolean;
 }
 
 export interface Ask {
@@ -259,6 +261,10 @@ export class EdgeLink {
     if (text === "ping") return this.socket.send("pong");
     const read = readConnectorMessage(text);
     if (read.type !== "message") throw new Error(`the connector sent a control that is ${read.type}`);
+    if (read.message.t === "draining" && this.#edge.settings.silentDrain !== true) {
+      this.mux.goAway(0);
+      this.flush();
+    }
     const index = this.#waiting.findIndex(({ t }) => t === read.message.t);
     if (index >= 0) this.#waiting.splice(index, 1)[0]?.done(read.message);
     else this.controls.push(read.message);

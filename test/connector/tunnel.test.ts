@@ -6,6 +6,7 @@ import { parseEndpoint } from "../../connector/allow-list.ts";
 import type { AllowRule } from "../../connector/allow-list.ts";
 import { Failure } from "../../connector/failure.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
+import { DRAIN_ANSWER_MS } from "../../protocol/deadlines.ts";
 import { connected, echo, edge, fetchLocal, origin } from "./connected-edge.ts";
 import { CONNECTOR, SESSION, must } from "./test-edge.ts";
 import type { Ask, EdgeLink, EdgeSettings, TestEdge } from "./test-edge.ts";
@@ -274,6 +275,17 @@ describe("coming and going", () => {
     expect((await stream.body()).toString()).toBe("first last");
     await running.ended;
     expect(() => readFileSync(join(state, "runtime.json"))).toThrow();
+  });
+
+  it("does not wait for an edge that says nothing to it: it goes away by itself (FR7)", async () => {
+    const { link, running } = await echo({ silentDrain: true });
+    await (await link.ask()).body();
+    const toldAt = performance.now();
+    running.drain();
+    await running.ended;
+    expect(link.goneAway).toBe(true);
+    expect(performance.now() - toldAt).toBeGreaterThan(DRAIN_ANSWER_MS - 50);
+    expect(performance.now() - toldAt).toBeLessThan(2 * DRAIN_ANSWER_MS);
   });
 
   it("a session of frames that makes no sense is closed with a code, and the origin's sockets with it", async () => {

@@ -99,22 +99,25 @@ export const laneStub = (lane = 0): DurableObjectStub => stubs.TUNNEL.getByName(
 export const laneOf = (lane = 0): ReturnType<ObjectEnv["TUNNEL"]["getByName"]> => objects.TUNNEL.getByName(`berlin/${lane}`);
 
 /** A request for an app as the edge hands it to the lane. */
-export function openRequest(sid: SessionId, app = "wiki", protocol: "http" | "websocket" = "http", lane = 0): Request {
+export function openRequest(sid: SessionId, app = "wiki", protocol: "http" | "websocket" = "http", lane = 0, asked: { readonly method?: string; readonly body?: string } = {}): Request {
+  const { method = "GET", body } = asked;
   const open: OpenContext = {
     v: 1,
     request: `r_${randomText(16)}` as RequestId,
     site: BERLIN,
     lane,
     sid,
-    ask: { app: app as AppId, protocol, method: "GET", path: "/" },
+    ask: { app: app as AppId, protocol, method, path: "/" },
     stamp: { epoch: 1, policyVersion: 1 },
     connection: {},
     issuer: ISSUER,
-    method: "GET",
+    method,
     target: "/",
     headers: [],
     publicOrigin: `https://${app}.access.example.com`,
-    body: "none",
+    body: body === undefined ? "none" : "stream",
+    ...(body === undefined ? {} : { length: body.length }),
   };
-  return new Request("https://lane.internal/", { headers: { [OPEN_HEADER]: JSON.stringify(open), ...(protocol === "websocket" ? { upgrade: "websocket" } : {}) } });
+  const headers = { [OPEN_HEADER]: JSON.stringify(open), ...(protocol === "websocket" ? { upgrade: "websocket" } : {}) };
+  return new Request("https://lane.internal/", { headers, ...(body === undefined ? {} : { method: "POST", body }) });
 }

@@ -53,6 +53,11 @@ export class TestConnector {
   readonly streams = new Map<number, OpenHead>();
   hello = "";
   acknowledges = true;
+  /** Leaves stream-opens without an answer. */
+  mute = false;
+  /** Stream-opens that came, in all. */
+  opened = 0;
+  readonly #goneAway = Promise.withResolvers<void>();
   cuts = 0;
 
   private constructor(socket: WebSocket, who: Enrolled, wrong: Wrong) {
@@ -84,6 +89,20 @@ export class TestConnector {
   get closed(): Promise<number> {
     return this.#closed.promise;
   }
+  /** The edge opens no more streams. */
+  get goneAway(): Promise<void> {
+    return this.#goneAway.promise;
+  }
+
+  control(text: string): void {
+    this.#socket.send(text);
+  }
+
+  /** Answers the stream-opens that were left without an answer. */
+  answerAll(): void {
+    for (const id of this.streams.keys()) this.#answer(id, false);
+    this.#flush();
+  }
 
   /** Sends body bytes on every live stream. */
   write(text: string): void {
@@ -94,6 +113,13 @@ export class TestConnector {
   /** Sends a message on every relayed WebSocket. */
   say(text: string): void {
     for (const id of this.#readers.keys()) this.#mux.write(id, encodeWebSocketMessage({ type: "text", text }));
+    this.#flush();
+  }
+
+  /** Resets every live stream, as when it has no room for it. */
+  refuse(): void {
+    for (const id of this.streams.keys()) this.#mux.reset(id);
+    this.streams.clear();
     this.#flush();
   }
 
@@ -133,6 +159,7 @@ export class TestConnector {
       if (event.type === "open") this.#heads.set(event.id, new HeadReader("open"));
       else if (event.type === "data") this.#data(event.id, event.bytes);
       else if (event.type === "reset") this.#forget(event.id);
+      else if (event.type === "goaway") this.#goneAway.resolve();
     }
     this.#flush();
   }
@@ -149,8 +176,14 @@ export class TestConnector {
     if (head?.ok !== true) return;
     this.#heads.delete(id);
     this.streams.set(id, head.value);
+    this.opened++;
+    if (this.mute) return;
     const websocket = head.value.kind === "websocket";
     if (websocket) this.#readers.set(id, new WebSocketMessageReader());
+    this.#answer(id, websocket);
+  }
+
+  #answer(id: number, websocket: boolean): void {
     const answer = encodeAnswerHead({ v: 1, status: websocket ? 101 : 200, headers: [], body: "stream" });
     if (answer.ok) this.#mux.write(id, answer.value);
   }

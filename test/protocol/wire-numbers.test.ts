@@ -77,8 +77,9 @@ describe("numbers", () => {
       HALF_CLOSED_MS: 300_000,
       CUT_ACK_MS: 5_000,
       DRAIN_MS: 30_000,
-      KEEP_ALIVE_MS: 25_000,
-      KEEP_ALIVE_DEAD_MS: 60_000,
+      DRAIN_ANSWER_MS: 2_000,
+      KEEP_ALIVE_MS: 10_000,
+      KEEP_ALIVE_DEAD_MS: 30_000,
     });
     expect([BACKOFF_BASE_MS, BACKOFF_MAX_MS, STABLE_MS]).toEqual([250, 30_000, 10_000]);
   });

@@ -1,0 +1,181 @@
+/**
+ * Two connectors of a site under a steady load (F1 to F3): one that leaves in good order costs no
+ * request, one that is killed costs only what was on it and may not be repeated. Real processes.
+ */
+import { readFileSync } from "node:fs";
+import { Agent, createServer, type IncomingMessage, request, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { edgeApi } from "../../../start/edge-api.ts";
+import { type LocalConnector, startConnector } from "../../../start/local-connector.ts";
+import { until } from "../../start/running-stack.ts";
+import { type EdgeUnderTest, edgeUnderTest } from "../corpus/edge-under-test.ts";
+
+/** The app thinks for this long, so that there is always something under way. */
+const THINKS_MS = 15;
+const EVENT_EVERY_MS = 50;
+/** Answered before the signal, and again after the process is gone. */
+const STEADY_COUNT = 60;
+/** A connector with nothing to finish ends this fast: a few round trips, and the end of a process. */
+const IDLE_EXIT_MS = 1_500;
+const SHAPES = [
+  { method: "GET", body: 0 },
+  { method: "GET", body: 0 },
+  { method: "DELETE", body: 0 },
+  { method: "POST", body: 0 },
+  { method: "POST", body: 20_000 },
+  { method: "PUT", body: 20_000 },
+] as const;
+/** What may be sent twice (RFC 9110 §9.2.2), when it has no body that is gone. */
+const isRepeatable = ({ method, body }: { readonly method: string; readonly body: number }): boolean => method !== "POST" && body === 0;
+
+let app: Server;
+let edge: EdgeUnderTest;
+let started = 0;
+/** How often the app saw each request, by the name that it carries. */
+const seen = new Map<string, number>();
+
+beforeAll(async () => {
+  app = createServer((asked, answer) => {
+    if (asked.url === "/events") {
+      answer.writeHead(200, { "content-type": "text/event-stream" });
+      // A client that has gone is noticed when something is written to it.
+      const timer = setInterval(() => answer.write("data: on\n\n"), EVENT_EVERY_MS);
+      answer.on("close", () => clearInterval(timer));
+      return;
+    }
+    const name = String(asked.headers["x-name"]);
+    seen.set(name, (seen.get(name) ?? 0) + 1);
+    asked.resume().on("end", () => setTimeout(() => answer.end(name), THINKS_MS));
+    asked.on("error", () => undefined);
+  });
+  app.listen(0, "127.0.0.1");
+  await new Promise((up) => app.once("listening", up));
+  edge = await edgeUnderTest({
+    apps: `  - { id: busy, site: office, upstream: "http://127.0.0.1:${(app.address() as AddressInfo).port}" }`,
+    policies: "  - { id: all, effect: allow, apps: [busy], when: { service: [probe] } }",
+  });
+});
+afterAll(async () => {
+  await edge?.stop();
+  app?.closeAllConnections();
+  app?.close();
+});
+
+async function replica(): Promise<LocalConnector> {
+  const { stack } = edge;
+  const operatorToken = readFileSync(stack.tokenFile, "utf8").trim();
+  return startConnector({ processes: stack.processes, api: edgeApi(stack.launcher), operatorToken, site: "office", stateDirectory: join(stack.stateDirectory, `replica-${++started}`) });
+}
+
+interface Sent {
+  readonly name: string;
+  readonly method: string;
+  readonly body: number;
+  readonly status: number;
+  readonly text: string;
+  readonly startedAt: number;
+  readonly endedAt: number;
+}
+
+const agent = new Agent({ keepAlive: true });
+afterAll(() => agent.destroy());
+
+const send = (name: string, method: string, body: number): Promise<Sent> => {
+  const startedAt = performance.now();
+  return new Promise((done) => {
+    const over = (status: number, text: string): void => done({ name, method, body, status, text, startedAt, endedAt: performance.now() });
+    const headers = { host: edge.hostOf("busy"), authorization: `Bearer ${edge.token}`, "x-name": name, "content-length": String(body) };
+    const asked = request({ host: "127.0.0.1", port: edge.port, path: "/", method, agent, headers }, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8").on("data", (part: string) => (text += part));
+      answer.on("end", () => over(answer.statusCode ?? 0, text));
+    });
+    asked.on("error", (error) => over(0, error.message));
+    asked.end(Buffer.alloc(body, 120));
+  });
+};
+
+/** A loop for each shape, until told to stop; what came of every request. */
+function steadyLoad(): { readonly sent: Sent[]; readonly stop: () => Promise<Sent[]> } {
+  const sent: Sent[] = [];
+  let isOver = false;
+  const loops = SHAPES.map(async ({ method, body }, lane) => {
+    for (let number = 0; !isOver; number++) sent.push(await send(`${started}-${lane}-${number}`, method, body));
+  });
+  return {
+    sent,
+    stop: async () => {
+      isOver = true;
+      await Promise.all(loops);
+      return sent;
+    },
+  };
+}
+
+const failures = (sent: readonly Sent[]): Sent[] => sent.filter((one) => one.status !== 200 || one.text !== one.name);
+
+/** Ends one of two connectors under load; resolves with all that was sent, and when it was told. */
+async function endedUnderLoad(leaving: LocalConnector, signal: NodeJS.Signals): Promise<{ readonly sent: Sent[]; readonly at: number; readonly code: number | null }> {
+  const load = steadyLoad();
+  await until(() => load.sent.length > STEADY_COUNT, "requests flow");
+  const at = performance.now();
+  leaving.child.process.kill(signal);
+  const { code } = await leaving.child.exited;
+  const before = load.sent.length;
+  await until(() => load.sent.length > before + STEADY_COUNT, "requests flow after it");
+  return { sent: await load.stop(), at, code };
+}
+
+describe("one of two connectors under load", () => {
+  let staying: LocalConnector;
+  beforeAll(async () => {
+    staying = edge.stack.connectors[0] as LocalConnector;
+  });
+
+  it.each(["SIGTERM", "SIGINT"] as const)("%s: no request fails, none is sent twice, and it exits 0", async (signal) => {
+    const { sent, code } = await endedUnderLoad(await replica(), signal);
+    expect(code).toBe(0);
+    expect(failures(sent)).toEqual([]);
+    expect(sent.filter((one) => seen.get(one.name) !== 1).map((one) => one.name)).toEqual([]);
+  });
+
+  it("SIGKILL: what may be repeated is answered all the same; of the rest only what was on it fails; nothing is sent a third time", async () => {
+    const { sent, at } = await endedUnderLoad(await replica(), "SIGKILL");
+    const failed = failures(sent);
+    expect(failed.filter(isRepeatable)).toEqual([]);
+    expect(failed.filter((one) => one.status !== 502 || one.startedAt > at || one.endedAt < at)).toEqual([]);
+    expect(sent.filter((one) => (seen.get(one.name) ?? 0) > (isRepeatable(one) ? 2 : 1)).map((one) => one.name)).toEqual([]);
+    expect(failed.length).toBeLessThanOrEqual(SHAPES.filter((one) => !isRepeatable(one)).length);
+  });
+
+  it("with an open event stream it stays for that and takes nothing new; idle it exits at once", async () => {
+    const leaving = await replica();
+    const first = new Promise<IncomingMessage>((open, fail) => {
+      const asked = request({ host: "127.0.0.1", port: edge.port, path: "/events", agent: false, headers: { host: edge.hostOf("busy"), authorization: `Bearer ${edge.token}`, accept: "text/event-stream" } }, open);
+      asked.on("error", fail);
+      asked.end();
+    });
+    // The one with nothing to do gets it: whichever that is, both leave below.
+    const stream = await first;
+    stream.resume();
+    const streamsOf = async (connector: LocalConnector): Promise<number> => {
+      const { json } = await edge.api("/edge-status");
+      const lanes = json["lanes"] as { connectors: { id: string; streams: number; draining: boolean }[] }[];
+      return lanes[0]?.connectors.find((one) => one.id === connector.id)?.streams ?? -1;
+    };
+    const [busy, idle] = (await streamsOf(leaving)) > 0 ? [leaving, staying] : [staying, leaving];
+    busy.child.process.kill("SIGTERM");
+    for (let number = 0; number < 10; number++) expect((await send(`events-${number}`, "GET", 0)).status).toBe(200);
+    expect(busy.child.ended()).toBe(false);
+    expect(await streamsOf(busy)).toBe(1);
+    stream.destroy();
+    expect((await busy.child.exited).code).toBe(0);
+    const toldAt = performance.now();
+    idle.child.process.kill("SIGTERM");
+    expect((await idle.child.exited).code).toBe(0);
+    expect(performance.now() - toldAt).toBeLessThan(IDLE_EXIT_MS);
+    expect((await send("nobody", "GET", 0)).status).toBe(503);
+  });
+});
