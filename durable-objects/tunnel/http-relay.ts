@@ -3,13 +3,16 @@
  * credit, both held while the lane may not pass them (M4). A broken transfer is an error at
  * both ends, never a short success. Not the decision and not the headers.
  */
+import { concat } from "../../core/bytes.ts";
 import { BODY_IDLE_MS } from "../../protocol/deadlines.ts";
 import { HeadReader, type AnswerHead, parseAnswerHead } from "../../protocol/head.ts";
 import type { ConnectorLink, StreamSink } from "./connector-link.ts";
+import type { Deadlines } from "./deadlines.ts";
 import type { CutReason, LiveStream } from "./live-stream.ts";
 
 /** What a relay asks of its lane. */
 export interface Lane {
+  readonly deadlines: Deadlines;
   /** May a byte of this stream pass now? A few comparisons (M4). */
   passes(stream: LiveStream, now: number): boolean;
   /** Renews what ran out and decides again; false when the stream was cut. */
@@ -30,8 +33,8 @@ const BODY_BROKEN: Answer = { v: 1, error: "upstream_protocol", detail: "body_br
 const HEARTBEAT = new TextEncoder().encode(": \n\n");
 
 export class HttpRelay implements StreamSink {
-  readonly answer: Promise<Answer>;
-  #settle: (answer: Answer) => void = () => undefined;
+  readonly #answer: Promise<Answer | undefined>;
+  #settle: (answer: Answer | undefined) => void = () => undefined;
   readonly #lane: Lane;
   readonly #link: ConnectorLink;
   #number = 0;
@@ -47,7 +50,6 @@ export class HttpRelay implements StreamSink {
   #wakeDown: (() => void) | undefined;
   #wakeUp: (() => void) | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
   #heartbeat = false;
   #atBoundary = false;
   #idleMs = BODY_IDLE_MS;
@@ -55,7 +57,7 @@ export class HttpRelay implements StreamSink {
   constructor(lane: Lane, link: ConnectorLink) {
     this.#lane = lane;
     this.#link = link;
-    this.answer = new Promise((resolve) => {
+    this.#answer = new Promise((resolve) => {
       this.#settle = resolve;
     });
   }
@@ -65,9 +67,13 @@ export class HttpRelay implements StreamSink {
     return this.#brokenBy;
   }
 
-  /** The request's body still comes from the client. */
-  get uploading(): boolean {
-    return !this.#uploaded && !this.#over;
+  /** The app's head. Undefined when it took longer than `ms`; an upload may take as long as it moves, and the time counts from its end. */
+  head(ms: number): Promise<Answer | undefined> {
+    if (!this.#answered && !this.#over) {
+      const late = (): void => (this.#uploaded ? this.#settle(undefined) : this.#lane.deadlines.set(this, ms, late));
+      this.#lane.deadlines.set(this, ms, late);
+    }
+    return this.#answer;
   }
 
   bind(stream: LiveStream, number: number, idleMs: number | undefined): void {
@@ -89,6 +95,7 @@ export class HttpRelay implements StreamSink {
     if (read.type !== "head" || head?.ok !== true) return this.#break({ broken: "protocol" }, "broken");
     this.#link.mux.consumed(this.#number, bytes.length - read.rest.length);
     this.#answered = true;
+    this.#lane.deadlines.clear(this);
     if (read.rest.length > 0) this.#queue.push(read.rest);
     this.#settle(head.value);
   }
@@ -124,6 +131,18 @@ export class HttpRelay implements StreamSink {
   /** No body will follow: the exchange is complete. */
   finishWithoutBody(): void {
     this.#finish();
+  }
+
+  /** The answer's body if all of it is here and may pass now: most small answers are, and need no stream. Completes the exchange. */
+  whole(length: number): Uint8Array | undefined {
+    const stream = this.#stream;
+    const total = this.#queue.reduce((sum, chunk) => sum + chunk.length, 0);
+    if (total !== length || stream === undefined || this.#over || !this.#lane.passes(stream, Date.now())) return undefined;
+    const parts = this.#queue.splice(0);
+    stream.bytesOut += total;
+    this.#link.mux.consumed(this.#number, total);
+    this.#finish();
+    return parts.length === 1 ? parts[0] : concat(parts);
   }
 
   /** The answer's body for the client. `eventStream`: quiet times are filled with comments. */
@@ -245,7 +264,7 @@ export class HttpRelay implements StreamSink {
   #finish(): void {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#timer);
+    this.#lane.deadlines.clear(this);
     // Bytes that nobody takes would hold the stream's place for ever.
     if (!this.#uploaded || this.#queue.length > 0) this.#link.mux.reset(this.#number);
     this.#link.mux.end(this.#number);
@@ -258,7 +277,7 @@ export class HttpRelay implements StreamSink {
     if (this.#over) return;
     this.#over = true;
     this.#brokenBy = answer;
-    clearTimeout(this.#timer);
+    this.#lane.deadlines.clear(this);
     this.#queue.length = 0;
     this.#link.resetStream(this.#number);
     this.#settle(answer);
@@ -273,9 +292,7 @@ export class HttpRelay implements StreamSink {
   }
 
   #rearm(): void {
-    clearTimeout(this.#timer);
-    if (this.#over) return;
-    this.#timer = setTimeout(() => this.#quiet(), this.#heartbeat ? HEARTBEAT_MS : this.#idleMs);
+    if (!this.#over) this.#lane.deadlines.set(this, this.#heartbeat ? HEARTBEAT_MS : this.#idleMs, () => this.#quiet());
   }
 
   #quiet(): void {

@@ -5,7 +5,6 @@
  */
 import type { App } from "../../policy/document.ts";
 import type { AnswerError, AnswerOk, HeaderField, OpenHead } from "../../protocol/head.ts";
-import { within } from "../within.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 import type { Answer, HttpRelay } from "./http-relay.ts";
 import type { LiveStream } from "./live-stream.ts";
@@ -50,6 +49,8 @@ export async function answerHttp(opening: Opening): Promise<Response> {
     relay.finishWithoutBody();
     return new Response(null, init);
   }
+  const whole = answer.length === undefined ? undefined : relay.whole(answer.length);
+  if (whole !== undefined) return new Response(whole, init);
   const type = answer.headers.find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "";
   const encoded = answer.headers.some(([name]) => name.toLowerCase() === "content-encoding");
   const eventStream = type.toLowerCase().startsWith("text/event-stream") && !encoded && answer.length === undefined;
@@ -123,10 +124,7 @@ function refused({ relay, admission }: Opening, code: RefusalCode, detail: strin
 async function answered({ relay, app, admission }: Opening): Promise<AnswerOk | Refusal> {
   const deadline = (app?.timeouts.connect ?? 5_000) + (app?.timeouts.firstByte ?? 60_000) + ANSWER_SLACK_MS;
   const policyVersion = admission.policy.version;
-  let answer: Answer | undefined;
-  // An upload may take as long as it moves; the app's time to answer counts from its end.
-  do answer = await within(deadline, relay.answer);
-  while (answer === undefined && relay.uploading);
+  let answer: Answer | undefined = await relay.head(deadline);
   if (answer === undefined) {
     relay.reset();
     return { code: "upstream_timeout", policyVersion, detail: "no answer from the connector" };

@@ -17,6 +17,7 @@ import { BodyFence } from "./body-fence.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 import { closeSocket, ConnectorLinks } from "./connector-links.ts";
 import { type Cut, cutStreams } from "./cut-streams.ts";
+import { Deadlines } from "./deadlines.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { Freshness } from "./freshness.ts";
 import { HttpRelay, type Lane } from "./http-relay.ts";
@@ -44,6 +45,7 @@ interface LaneId {
 }
 
 export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane {
+  readonly deadlines = new Deadlines();
   readonly #streams = new StreamTable();
   readonly #relays = new Map<WebSocket, WebSocketRelay>();
   readonly #fence: BodyFence;
