@@ -10,6 +10,7 @@ import { DialError, breakOff } from "./dial.ts";
 import { errorCode } from "./failure.ts";
 import { endToEnd, toPairs, valuesOf, without } from "./hop-by-hop.ts";
 import type { HeaderPairs } from "./hop-by-hop.ts";
+import { isReset, readOn, wroteInVain } from "./read-on.ts";
 
 export type RequestBody = { readonly kind: "none" } | { readonly kind: "known"; readonly bytes: number } | { readonly kind: "unknown" };
 
@@ -131,6 +132,7 @@ export class HttpExchange {
     }
     this.#request = request;
     this.#arm(this.#pool.timeouts.firstByteMs, "first_byte_timeout");
+    request.on("socket", readOn);
     request.on("continue", () => this.#release());
     request.on("response", (response) => this.#onResponse(response));
     // A 101 that was not asked for is no answer (RFC 9110 §15.2.2).
@@ -153,12 +155,13 @@ export class HttpExchange {
       if (!this.#done && !this.#events.body(bytes)) response.pause();
     });
     response.on("end", () => {
-      if (!response.complete) return this.#fail({ kind: "closed_early" });
+      const inVain = wroteInVain(this.#request?.socket);
+      if (!response.complete || (inVain && endsWithConnection(this.#asked.method, response))) return this.#fail({ kind: "closed_early" });
       if (this.#done) return;
       this.#done = true;
       clearTimeout(this.#timer);
       // An answer before the end of the upload: what is still to come is dropped with the socket.
-      if (!this.#uploadEnded && this.#asked.body.kind !== "none") this.#request?.destroy();
+      if (inVain || (!this.#uploadEnded && this.#asked.body.kind !== "none")) this.#request?.destroy();
       this.#dropWaiting();
       this.#events.end();
     });
@@ -167,10 +170,10 @@ export class HttpExchange {
   }
 
   #onError(request: ClientRequest, error: Error): void {
-    if (this.#done || request !== this.#request) return;
+    // A connection that breaks after the whole answer takes nothing away from it.
+    if (this.#done || request !== this.#request || this.#response?.complete === true) return;
     const code = errorCode(error);
-    const dead = code === "ECONNRESET" || code === "EPIPE";
-    if (dead && request.reusedSocket && !this.#retried && this.#response === undefined && this.#asked.body.kind === "none" && RETRIED.has(this.#asked.method)) {
+    if (isReset(error) && request.reusedSocket && !this.#retried && this.#response === undefined && this.#asked.body.kind === "none" && RETRIED.has(this.#asked.method)) {
       this.#retried = true;
       this.#send(framed(this.#asked, false), {
         createConnection: (_options, ready) => {
@@ -223,6 +226,12 @@ export class HttpExchange {
     clearTimeout(this.#timer);
     if (ms !== undefined && !this.#done) this.#timer = setTimeout(() => this.#fail({ kind }), ms);
   }
+}
+
+/** Nothing but the end of its connection says where this answer ends (RFC 9112 §6.3). */
+function endsWithConnection(method: string, { statusCode, headers }: IncomingMessage): boolean {
+  const bodiless = method === "HEAD" || statusCode === 204 || statusCode === 304;
+  return !bodiless && headers["content-length"] === undefined && headers["transfer-encoding"] === undefined;
 }
 
 /** The request's headers as node:http takes them: end-to-end ones, and one framing of our own (class J). */

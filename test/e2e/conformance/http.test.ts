@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FormBrowser } from "../../start/form-browser.ts";
-import { sendRaw } from "../corpus/raw-client.ts";
+import { type RawExchange, sendRaw } from "../corpus/raw-client.ts";
 import { bytesOf } from "../corpus/corpus.ts";
 import { type EdgeUnderTest, edgeUnderTest } from "../corpus/edge-under-test.ts";
 import { visit } from "../demo-visit.ts";
@@ -216,9 +216,26 @@ describe("CORS (P21)", () => {
 });
 
 describe("an upload that the app does not read", () => {
+  const upload = (path: string): Promise<RawExchange> => sendRaw(edge.port, bytesOf(edge, { line: `POST ${path}`, app: "plain", headers: ["Content-Length: 1000000"], body: "x".repeat(1_000_000) }));
+  /** Enough of them at once to meet the reset before, between and after the upload's pieces. */
+  const uploads = (path: string): Promise<RawExchange[]> => Promise.all(Array.from({ length: 20 }, () => upload(path)));
+
   it("still gets the app's answer", async () => {
-    const bytes = bytesOf(edge, { line: "POST /refuses-uploads", app: "plain", headers: ["Content-Length: 1000000"], body: "x".repeat(1_000_000) });
-    const { answers } = await sendRaw(edge.port, bytes);
-    expect(answers[0]).toMatchObject({ status: 413, body: "too much for the app" });
+    expect((await upload("/refuses-uploads")).answers).toMatchObject([{ status: 413, body: "too much for the app", complete: true }]);
+  });
+
+  it("gets the app's answer also when the app resets the connection after it", async () => {
+    for (const { answers } of await uploads("/resets-uploads")) expect(answers).toMatchObject([{ status: 413, body: "too much for the app", complete: true }]);
+  });
+
+  it("gets a connection that ends, never half an answer for a whole one", async () => {
+    for (const { answers, closed } of await uploads("/resets-halfway")) {
+      expect(closed).toBe(true);
+      expect(answers[0] ?? { status: 413, complete: false }).toMatchObject({ status: 413, complete: false });
+    }
+  });
+
+  it("gets a clear 502 when the app resets without an answer", async () => {
+    for (const { answers } of await uploads("/resets-at-once")) expect(answers).toMatchObject([{ status: 502, body: expect.stringContaining('"upstream_reset"') }]);
   });
 });

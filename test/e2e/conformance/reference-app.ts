@@ -33,6 +33,12 @@ const echo: Serve = (request, response) => {
   });
 };
 
+const REFUSAL = "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 20\r\n\r\ntoo much for the app";
+const resetting = (answer: string): Serve => (request, response) => {
+  request.pause();
+  response.socket?.write(answer, () => response.socket?.resetAndDestroy());
+};
+
 const PATHS: Readonly<Record<string, Serve>> = {
   "/echo": echo,
   "/text": fixed(200, TYPE, TEXT),
@@ -95,12 +101,15 @@ const PATHS: Readonly<Record<string, Serve>> = {
   },
   "/own-location": (request, response) => void response.writeHead(302, { Location: `http://${request.headers.host}/next` }).end(),
   "/headers": fixed(200, { "X-Powered-By": "reference", "X-Frame-Options": "DENY", "Content-Security-Policy": "default-src 'self'", "Cache-Control": "private, max-age=5", Server: "reference" }, "headers"),
+  // Answer, never read what is sent, and leave the end to the other side.
   "/refuses-uploads": (request, response) => {
-    // Answers, never reads what is sent, and leaves the end to the other side: to close with bytes
-    // unread would reset the connection (RFC 9293 §3.6.1), and who then sees the answer is chance.
     request.pause();
-    response.socket?.write("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 20\r\n\r\ntoo much for the app");
+    response.socket?.write(REFUSAL);
   },
+  // The same, and then reset the connection, as closing it with bytes unread does (RFC 9293 §3.6.1).
+  "/resets-uploads": resetting(REFUSAL),
+  "/resets-halfway": resetting(REFUSAL.slice(0, -4)),
+  "/resets-at-once": resetting(""),
 };
 
 export interface ReferenceApp {
@@ -108,8 +117,6 @@ export interface ReferenceApp {
   readonly port: number;
   readonly close: () => Promise<void>;
 }
-
-export const REFERENCE_PATHS = Object.keys(PATHS);
 
 /** Starts it on a free loopback port. */
 export async function referenceApp(more: Readonly<Record<string, Serve>> = {}): Promise<ReferenceApp> {
