@@ -15,7 +15,7 @@ const BIN = join(PROJECT, "node_modules/.bin");
 const PATH = `${BIN}${delimiter}${process.env["PATH"] ?? ""}`;
 
 /** Every folder with a tsconfig.json that the root one does not reach. */
-const TYPE_CHECKED = [".", "scripts", "test", "test/objects"];
+const TYPE_CHECKED = [".", "scripts", "test", "test/objects", "bench"];
 
 /** Runs a program of the project with its output shown; resolves with its exit code (a signal counts as 1). */
 function run(program: string, args: readonly string[]): Promise<number> {

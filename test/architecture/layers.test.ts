@@ -6,7 +6,7 @@ import { folderOf, isSource, projectFiles, read, SOURCE_FOLDERS, type SourceFold
 const PURE = ["core", "policy", "identity", "protocol"] as const;
 
 interface Rule {
-  readonly folders: readonly SourceFolder[];
+  readonly folders: readonly (SourceFolder | "test")[];
   /** Packages, `node:` for all of Node, `cloudflare:` for the Workers runtime. */
   readonly packages: readonly string[];
 }
@@ -21,6 +21,8 @@ const RULES: Readonly<Record<SourceFolder, Rule>> = {
   agent: { folders: ["core", "protocol", "identity"], packages: ["node:", "ws"] },
   cli: { folders: ["core", "policy", "protocol", "identity", "agent"], packages: ["node:", "commander", "yaml", "zod"] },
   console: { folders: ["core", "policy", "protocol"], packages: [] },
+  // Measures the product from outside, by the means of its end-to-end tests; nothing imports it.
+  bench: { folders: ["start", "test"], packages: ["node:", "ws", "cloudflare:"] },
   start: { folders: ["core", "policy", "identity", "protocol"], packages: ["node:", "jose", "oidc-provider", "wrangler", "ws", "yaml", "zod"] },
 };
 
