@@ -42,6 +42,8 @@ export interface ClientAttachment {
   readonly bytesOut: number;
   readonly bytesTold: number;
   readonly window: StreamSnapshot;
+  /** What the browser was sent since it last said something (M12). */
+  readonly unheard?: number;
 }
 
 export type Attachment = ConnectorAttachment | ClientAttachment;

@@ -321,6 +321,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     let cutNow: (why: CutReason) => number = () => 0;
     const stream: LiveStream = { ...stored, sid: stored.sid, held: false, cut: (why) => cutNow(why) };
     const relay = this.#relay(socket, link, stream);
+    relay.unheard = stored.unheard ?? 0;
     cutNow = (why) => relay.cut(why);
     link.restore(stored.number, stored.window, relay);
     this.#streams.add(stream);

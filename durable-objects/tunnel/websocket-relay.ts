@@ -6,6 +6,7 @@
 import { CLOSE_CODES, type CloseName, closeReason, sendableCloseCode } from "../../protocol/close-codes.ts";
 import { MAX_WEBSOCKET_MESSAGE_BYTES, WINDOW_BYTES } from "../../protocol/limits.ts";
 import { encodeWebSocketMessage, WebSocketMessageReader } from "../../protocol/websocket-messages.ts";
+import { within } from "../within.ts";
 import type { ClientAttachment } from "./attachments.ts";
 import type { ConnectorLink, StreamSink } from "./connector-link.ts";
 import type { Lane } from "./http-relay.ts";
@@ -13,9 +14,14 @@ import type { CutReason, LiveStream } from "./live-stream.ts";
 
 /** What may wait for a stalled app: one whole message and a window; then 1013 (M12). */
 const MAX_WAITING_BYTES = MAX_WEBSOCKET_MESSAGE_BYTES + WINDOW_BYTES;
-/** A browser that has this much unsent gets no more until it falls. */
-const MAX_UNSENT_BYTES = WINDOW_BYTES;
-const UNSENT_POLL_MS = 25;
+/**
+ * The runtime queues without a bound and does not tell what a browser has taken. A browser that says
+ * nothing is sent this much, then nothing more for UNHEARD_MS, then it is closed with 1013 (M12).
+ */
+const MAX_UNHEARD_BYTES = 4 * 1024 * 1024;
+const UNHEARD_MS = 30_000;
+/** What a message that waits in the runtime weighs besides its bytes. */
+const MESSAGE_WEIGHT_BYTES = 1_024;
 
 const CLOSE_FOR: Readonly<Record<CutReason, CloseName>> = {
   revoked: "signed_out",
@@ -37,6 +43,9 @@ export class WebSocketRelay implements StreamSink {
   readonly #down: Uint8Array[] = [];
   #sending = false;
   #delivering = false;
+  /** Weight of what was sent since the browser last said something. */
+  unheard = 0;
+  #heard: ((spoke: true) => void) | undefined;
   #ended = false;
   #closing = false;
   #over = false;
@@ -54,6 +63,8 @@ export class WebSocketRelay implements StreamSink {
   /** A message of the browser. */
   fromClient(message: string | ArrayBuffer): void {
     if (this.#over || this.#closing) return;
+    this.unheard = 0;
+    this.#heard?.(true);
     const encoded = encodeWebSocketMessage(
       typeof message === "string" ? { type: "text", text: message } : { type: "binary", bytes: new Uint8Array(message) },
     );
@@ -136,7 +147,9 @@ export class WebSocketRelay implements StreamSink {
     this.#keepAwake();
     for (let next = this.#down.shift(); next !== undefined && !this.#over; next = this.#down.shift()) {
       if (!(await this.#mayPass())) break;
+      this.unheard += next.length;
       for (const read of this.#reader.feed(next)) {
+        this.unheard += MESSAGE_WEIGHT_BYTES;
         if (read.type === "text") this.#socket.send(read.text);
         else if (read.type === "binary") this.#socket.send(read.bytes);
         else if (read.type === "close") {
@@ -148,7 +161,7 @@ export class WebSocketRelay implements StreamSink {
         }
       }
       this.#stream.bytesOut += next.length;
-      await this.#browserTook();
+      await this.#browserSpeaks();
       this.#link.mux.consumed(this.#number, next.length);
       this.#link.flush();
     }
@@ -157,11 +170,13 @@ export class WebSocketRelay implements StreamSink {
     this.#save();
   }
 
-  /** Credit goes back to the app only as fast as the browser takes what it was sent (M12). */
-  async #browserTook(): Promise<void> {
-    while (!this.#over && (this.#socket.bufferedAmount ?? 0) > MAX_UNSENT_BYTES) {
-      await new Promise((resolve) => setTimeout(resolve, UNSENT_POLL_MS));
-    }
+  /** Credit goes back to the app only while a browser may be sent more (M12). */
+  async #browserSpeaks(): Promise<void> {
+    if (this.#over || this.unheard < MAX_UNHEARD_BYTES) return;
+    const spoke = new Promise<true>((resolve) => {
+      this.#heard = resolve;
+    });
+    if ((await within(UNHEARD_MS, spoke)) === undefined) this.#close("overloaded");
   }
 
   async #mayPass(): Promise<boolean> {
@@ -201,6 +216,7 @@ export class WebSocketRelay implements StreamSink {
       this.#link.flush();
     } else this.#link.resetStream(this.#number);
     this.#wakeUp?.();
+    this.#heard?.(true);
     this.#lane.finished(this.#stream, how, this.#socket);
   }
 
@@ -247,6 +263,7 @@ export class WebSocketRelay implements StreamSink {
       bytesOut,
       bytesTold,
       window,
+      unheard: this.unheard,
     };
     this.#socket.serializeAttachment(attachment);
   }

@@ -1,0 +1,73 @@
+/** A browser that says nothing: how much it is sent, how long it is waited for, and what resets the count (M12). */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { ConnectorLink } from "../../../durable-objects/tunnel/connector-link.ts";
+import type { Lane } from "../../../durable-objects/tunnel/http-relay.ts";
+import type { LiveStream } from "../../../durable-objects/tunnel/live-stream.ts";
+import { WebSocketRelay } from "../../../durable-objects/tunnel/websocket-relay.ts";
+import { CLOSE_CODES } from "../../../protocol/close-codes.ts";
+import { encodeWebSocketMessage } from "../../../protocol/websocket-messages.ts";
+
+const MIB = 1024 * 1024;
+/** As in websocket-relay.ts: the most that a silent browser is sent, and how long it may stay silent then. */
+const UNHEARD_BYTES = 4 * MIB;
+const UNHEARD_MS = 30_000;
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** A relay between an app that has credit for `mib` MiB and a browser that is only counted. */
+function relayed() {
+  const seen = { sent: 0, consumed: 0, closed: undefined as number | undefined, stored: undefined as { unheard?: number } | undefined };
+  const socket = {
+    send: (message: string | Uint8Array) => void (seen.sent += message.length),
+    close: (code: number) => void (seen.closed ??= code),
+    serializeAttachment: (stored: { unheard?: number }) => void (seen.stored = stored),
+  };
+  const mux = { consumed: (_id: number, bytes: number) => void (seen.consumed += bytes), snapshot: () => ({ credit: 0, window: 0, held: 0, flags: 0 }), end: () => undefined };
+  const link = { mux, flush: () => undefined, write: (_id: number, bytes: Uint8Array) => bytes.length, release: () => undefined, resetStream: () => undefined };
+  const lane: Lane = { passes: () => true, renew: () => Promise.resolve(true), noteUserByte: () => undefined, finished: () => undefined };
+  const relay = new WebSocketRelay(lane, link as unknown as ConnectorLink, 2, { bytesIn: 0, bytesOut: 0 } as LiveStream, socket as unknown as WebSocket);
+  const push = async (bytes: number): Promise<void> => {
+    relay.data(encodeWebSocketMessage({ type: "binary", bytes: new Uint8Array(bytes) }));
+    await vi.advanceTimersByTimeAsync(0);
+  };
+  return { relay, seen, push };
+}
+
+describe("a browser that says nothing", () => {
+  it("is sent a bounded weight; then the app gets no credit, and the socket closes with 1013", async () => {
+    const { seen, push } = relayed();
+    for (let i = 0; i < 100; i++) await push(64 * 1024);
+    expect(seen.sent).toBeLessThanOrEqual(UNHEARD_BYTES + 64 * 1024);
+    expect(seen.consumed).toBeLessThan(seen.sent);
+    await vi.advanceTimersByTimeAsync(UNHEARD_MS - 1);
+    expect(seen.closed).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(seen.closed).toBe(CLOSE_CODES.overloaded.code);
+  });
+
+  it("is sent far fewer bytes in tiny messages, since each of them weighs", async () => {
+    const { seen, push } = relayed();
+    for (let i = 0; i < 10_000; i++) await push(10);
+    expect(seen.sent).toBeLessThan(UNHEARD_BYTES / 50);
+  });
+
+  it("gets more as soon as it says anything", async () => {
+    const { relay, seen, push } = relayed();
+    for (let i = 0; i < 100; i++) await push(64 * 1024);
+    for (let round = 0; round < 3; round++) {
+      const before = seen.sent;
+      relay.fromClient("on");
+      await vi.advanceTimersByTimeAsync(UNHEARD_MS / 2);
+      expect(seen.sent).toBeGreaterThanOrEqual(Math.min(100 * 64 * 1024, before + 32 * 64 * 1024));
+    }
+    expect(seen.sent).toBe(100 * 64 * 1024);
+    expect(seen.closed).toBeUndefined();
+  });
+
+  it("is not forgotten while the lane sleeps (M3)", async () => {
+    const { seen, push } = relayed();
+    await push(1000);
+    expect(seen.stored?.unheard).toBeGreaterThan(2000);
+  });
+});

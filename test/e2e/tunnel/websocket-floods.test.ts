@@ -1,0 +1,121 @@
+/**
+ * A WebSocket speaks no credit (M12): who sends more than the other side takes is held back or
+ * closed with a code, and the edge's memory stays where it was. Real processes, a raw client and app.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
+import { CLOSE_CODES } from "../../../protocol/close-codes.ts";
+import { until } from "../../start/running-stack.ts";
+import { type EdgeUnderTest, edgeUnderTest } from "../corpus/edge-under-test.ts";
+
+const MIB = 1024 * 1024;
+/** What the edge may grow by while one connection floods. */
+const MAX_GROWTH_MIB = 16;
+/** A flood ends after so much, if nothing ends it before. */
+const FLOOD_BYTES = 192 * MIB;
+/** Without a byte for so long, whoever sends is held back. */
+const HELD_BACK_MS = 1_000;
+const CLOSED_WITH: readonly number[] = [CLOSE_CODES.message_too_large.code, CLOSE_CODES.overloaded.code];
+
+let app: Server;
+let edge: EdgeUnderTest;
+let opened: (socket: { readonly socket: WebSocket; readonly request: IncomingMessage }) => void = () => undefined;
+
+beforeAll(async () => {
+  app = createServer();
+  const sockets = new WebSocketServer({ server: app, perMessageDeflate: false });
+  sockets.on("connection", (socket, request) => {
+    socket.on("error", () => undefined);
+    opened({ socket, request });
+  });
+  app.listen(0, "127.0.0.1");
+  await new Promise((up) => app.once("listening", up));
+  edge = await edgeUnderTest({
+    apps: `  - { id: chat, site: office, upstream: "http://127.0.0.1:${(app.address() as AddressInfo).port}" }`,
+    policies: "  - { id: all, effect: allow, apps: [chat], when: { service: [probe] } }",
+  });
+});
+afterAll(async () => {
+  await edge?.stop();
+  app?.closeAllConnections();
+  app?.close();
+});
+
+async function pair(): Promise<{ readonly client: WebSocket; readonly appSide: WebSocket; readonly appSocket: Socket }> {
+  const accepted = new Promise<Parameters<typeof opened>[0]>((accept) => (opened = accept));
+  const client = new WebSocket(`ws://127.0.0.1:${edge.port}/`, { headers: { host: edge.hostOf("chat"), authorization: `Bearer ${edge.token}` }, perMessageDeflate: false });
+  client.on("error", () => undefined);
+  await new Promise((open) => client.once("open", open));
+  const { socket, request } = await accepted;
+  return { client, appSide: socket, appSocket: request.socket };
+}
+
+const memory = (field: "VmHWM" | "VmRSS"): number => Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${edge.stack.edge().pid}/status`, "utf8"))?.[1]) / 1024;
+
+/** What the edge grew by, at most, while `work` ran. */
+async function growth(work: () => Promise<void>): Promise<number> {
+  const before = memory("VmRSS");
+  writeFileSync(`/proc/${edge.stack.edge().pid}/clear_refs`, "5");
+  await work();
+  return memory("VmHWM") - before;
+}
+
+/** Sends messages of `size` bytes as fast as the socket takes them; resolves when it is closed, held back or all is sent. */
+async function flood(from: WebSocket, size: number): Promise<{ readonly sent: number; readonly code: number | undefined }> {
+  const message = Buffer.alloc(size, 120);
+  let sent = 0;
+  let code: number | undefined;
+  let movedAt = performance.now();
+  from.once("close", (closed: number) => (code = closed));
+  while (sent < FLOOD_BYTES && from.readyState === from.OPEN && performance.now() - movedAt < HELD_BACK_MS) {
+    if (from.bufferedAmount > 4 * MIB) {
+      await new Promise((turn) => setTimeout(turn, 5));
+      continue;
+    }
+    movedAt = performance.now();
+    for (let part = 0; part < MIB && from.readyState === from.OPEN; part += size) {
+      from.send(message);
+      sent += size;
+    }
+    await new Promise((turn) => setImmediate(turn));
+  }
+  if (from.readyState !== from.OPEN) await until(() => code !== undefined, "the close event", 12_000);
+  return { sent, code };
+}
+
+describe("a client that floods an app that has stopped reading", () => {
+  it.each([["messages of 1 MiB", MIB], ["messages of 64 KiB", 64 * 1024], ["messages of 4 KiB", 4 * 1024]])("%s: closed with 1009 or 1013, in bounded memory", async (_title, size) => {
+    const { client, appSocket } = await pair();
+    appSocket.pause();
+    let ended: Awaited<ReturnType<typeof flood>> | undefined;
+    const grown = await growth(async () => {
+      ended = await flood(client, size);
+    });
+    expect(CLOSED_WITH).toContain(ended?.code);
+    expect(grown).toBeLessThan(MAX_GROWTH_MIB);
+    appSocket.destroy();
+  });
+});
+
+describe("an app that floods a client that has stopped reading", () => {
+  it.each([["messages of 1 MiB", MIB], ["messages of 64 KiB", 64 * 1024], ["messages of 100 bytes", 100]])("%s: held back, in bounded memory, and goes on when the client does", async (_title, size) => {
+    const { client, appSide } = await pair();
+    (client as unknown as { _socket: Socket })._socket.pause();
+    let ended: Awaited<ReturnType<typeof flood>> | undefined;
+    const grown = await growth(async () => {
+      ended = await flood(appSide, size);
+    });
+    expect(ended?.sent).toBeLessThan(FLOOD_BYTES);
+    expect(grown).toBeLessThan(MAX_GROWTH_MIB);
+    // It reads again, and says so as pages do: what was held back arrives.
+    const held = appSide.bufferedAmount;
+    const speaking = setInterval(() => client.send("go on"), 50);
+    (client as unknown as { _socket: Socket })._socket.resume();
+    await until(() => appSide.bufferedAmount < held / 2, "the rest flows");
+    clearInterval(speaking);
+    client.terminate();
+  });
+});
