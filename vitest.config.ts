@@ -9,7 +9,7 @@ const PURE = ["core", "policy", "identity", "protocol", "durable-objects"];
 /** Inside workerd, against wrangler.toml. */
 const IN_WORKERD = ["objects", "worker"];
 /** Processes, sockets and a browser: one file at a time. */
-const END_TO_END = ["e2e"];
+const END_TO_END = ["e2e", "bench"];
 const ARCHITECTURE = ["architecture"];
 const PROPERTY_SEED = "test/property-seed.ts";
 

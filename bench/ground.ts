@@ -11,6 +11,8 @@ import { AbsentError, type Ground, type Origin, type System } from "./systems/sy
 export interface RunningGround {
   /** The system, started when first asked for; undefined when it is not on this machine. */
   readonly system: (name: string) => Promise<System | undefined>;
+  /** What a system is started on. */
+  readonly ground: Ground;
   /** Why systems are absent. */
   readonly absent: ReadonlyMap<string, string>;
   readonly stop: () => Promise<void>;
@@ -45,7 +47,7 @@ export async function startGround(say: (line: string) => void): Promise<RunningG
       started.set(name, running);
       return running;
     };
-    return { system, absent, stop };
+    return { system, ground, absent, stop };
   } catch (cause) {
     await stop();
     throw cause;

@@ -35,6 +35,8 @@ export interface StackOptions {
   readonly testFacts?: boolean;
   /** Another Worker than the project's; for tests of the start itself. */
   readonly wranglerConfig?: string;
+  /** More arguments of workerd; for profiling. */
+  readonly workerdArguments?: readonly string[];
   /** Sites for which no connector is started; for tests that start their own. */
   readonly withoutConnectors?: boolean;
   /** Gives the start up: what runs is ended and the promise rejects. Without effect once it has resolved. */
@@ -146,6 +148,7 @@ async function assemble(options: StackOptions, { state, document, processes, sto
       port,
       secrets: { ...secrets, POSTERN_SETUP_KEY: setupKey },
       ...(factsHeader === undefined ? {} : { factsHeader }),
+      ...(options.workerdArguments === undefined ? {} : { workerdArguments: options.workerdArguments }),
     });
   progress("starting the edge (the first start builds it)");
   const portFile = join(state, "port");

@@ -29,6 +29,8 @@ export interface WorkerdOptions {
   /** Values by name; they reach the Worker through workerd's environment only. */
   readonly secrets: Readonly<Record<string, string>>;
   readonly factsHeader?: string;
+  /** More arguments of workerd; for profiling. */
+  readonly workerdArguments?: readonly string[];
 }
 
 export interface RunningWorkerd {
@@ -105,7 +107,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<RunningWork
   await writeFile(configFile, text, { mode: 0o600 });
   const child = options.processes.start({
     name: "edge",
-    argv: [workerdBinary(), "serve", configFile, "config", "--experimental", "--control-fd=3", `--socket-addr=http=127.0.0.1:${options.port}`],
+    argv: [workerdBinary(), "serve", configFile, "config", "--experimental", "--control-fd=3", `--socket-addr=http=127.0.0.1:${options.port}`, ...(options.workerdArguments ?? [])],
     env: { ...plainEnvironment(), ...options.secrets },
     channel: "pipe",
   });

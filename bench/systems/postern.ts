@@ -4,7 +4,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { startStack } from "../../start/stack.ts";
+import { type StackOptions, startStack } from "../../start/stack.ts";
 import { recordsIn } from "./records.ts";
 import { cookiesOf } from "./sign-ins.ts";
 import type { Ground, System } from "./system.ts";
@@ -38,10 +38,11 @@ ${policies()}
   - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
 `;
 
-export async function startPostern(ground: Ground): Promise<System> {
+/** `tuning`: for a profile; a measurement runs the product as it is. */
+export async function startPostern(ground: Ground, tuning: Pick<StackOptions, "wranglerConfig" | "workerdArguments"> = {}): Promise<System> {
   const documentFile = join(ground.folder, "postern.yaml");
   await writeFile(documentFile, documentOf(ground));
-  const stack = await startStack({ stateDirectory: join(ground.folder, "postern"), port: 0, environment: {}, documentFile });
+  const stack = await startStack({ stateDirectory: join(ground.folder, "postern"), port: 0, environment: {}, documentFile, ...tuning });
   try {
     const connector = stack.connectors[0];
     if (connector === undefined) throw new Error("the connector did not start");

@@ -9,5 +9,5 @@ export const SYSTEMS: Readonly<Record<string, (ground: Ground) => Promise<System
   "workerd-proxy": startProxy,
   "do-hello": startHello,
   floor: startFloor,
-  postern: startPostern,
+  postern: (ground) => startPostern(ground),
 };
