@@ -20,6 +20,8 @@ const HELP = {
   postern_connector_streams_refused_total: "Streams refused by the connector, by reason.",
   postern_connector_upstream_errors_total: "Failures of origins, by code.",
   postern_connector_bytes_total: "Payload bytes of streams, heads included, by direction (in: towards the app).",
+  postern_connector_frames_total: "Frames and streams out of the ordinary, by kind: refused, resetSent, resetReceived, late, ignored, overruns, pings.",
+  postern_connector_tunnels_closed_total: "Tunnels that ended, by close code.",
   postern_connector_cuts_total: "Cuts carried out for revocations.",
   postern_connector_connects_total: "Connections to the edge, by outcome.",
   postern_connector_lane_up: "1 if the lane is welcomed by the edge.",

@@ -10,6 +10,8 @@ import type { EdgeMessage } from "../protocol/control.ts";
 import { KEEP_ALIVE_PING, encodeControl, readEdgeMessage } from "../protocol/control.ts";
 import { DRAIN_ANSWER_MS, DRAIN_MS, HALF_CLOSED_MS, KEEP_ALIVE_DEAD_MS, KEEP_ALIVE_MS } from "../protocol/deadlines.ts";
 import { MAX_UNKNOWN_CONTROL_COUNT } from "../protocol/limits.ts";
+import { newCounters } from "../protocol/mux-events.ts";
+import type { MuxCounters } from "../protocol/mux-events.ts";
 import { Mux } from "../protocol/mux.ts";
 import type { AdmissionStore } from "./admission-store.ts";
 import type { Log } from "./log.ts";
@@ -23,6 +25,9 @@ import type { StreamOwner } from "./tunnel-stream.ts";
 
 /** Bytes waiting in the socket above which origins are paused, and below which they go on (promise 6). */
 const CONGESTED_BYTES = 4 * 1024 * 1024;
+
+/** Of the mux's counters, those that show a peer that misbehaves, or a cap that was met (class K). */
+const COUNTED = ["refused", "resetSent", "resetReceived", "late", "ignored", "overruns", "pings"] as const;
 
 interface TunnelParts {
   readonly socket: WebSocket;
@@ -50,8 +55,8 @@ export class Tunnel implements StreamOwner, InboxReader {
   readonly #halfClosed = new Map<TunnelStream, number>();
   readonly #keepAlive: NodeJS.Timeout;
   readonly #stopReporting: () => void;
-  /** What of the mux's byte counters the metrics have. */
-  readonly #reported = { in: 0, out: 0 };
+  /** What of the mux's counters the metrics have. */
+  #reported: Readonly<MuxCounters> = newCounters();
   #flushing = false;
   #heardAt = performance.now();
   #unknown = 0;
@@ -67,12 +72,13 @@ export class Tunnel implements StreamOwner, InboxReader {
     this.#parts = parts;
     this.#mux = new Mux({ role: "connector", now: () => performance.now() });
     this.#keepAlive = setInterval(() => this.#checkLife(), KEEP_ALIVE_MS);
-    this.#stopReporting = parts.metrics.onScrape(() => this.#reportBytes());
+    this.#stopReporting = parts.metrics.onScrape(() => this.#reportCounters());
     this.left = new Promise((done) => (this.#leave = done));
     parts.socket.on("pong", () => this.#heard());
     parts.socket.on("ping", () => this.#heard());
     this.ended = new Promise((done) => {
       parts.socket.once("close", (code) => {
+        parts.metrics.count("postern_connector_tunnels_closed_total", { code: String(code) });
         this.#onClose();
         done({ code, retry: retryAfterClose(code) });
       });
@@ -289,12 +295,13 @@ export class Tunnel implements StreamOwner, InboxReader {
     for (const stream of waiting) stream.onWritable();
   }
 
-  #reportBytes(): void {
-    const { bytesIn, bytesOut } = this.#mux.counters;
-    this.#parts.metrics.count("postern_connector_bytes_total", { direction: "in" }, bytesIn - this.#reported.in);
-    this.#parts.metrics.count("postern_connector_bytes_total", { direction: "out" }, bytesOut - this.#reported.out);
-    this.#reported.in = bytesIn;
-    this.#reported.out = bytesOut;
+  #reportCounters(): void {
+    const { metrics } = this.#parts;
+    const [now, before] = [{ ...this.#mux.counters }, this.#reported];
+    this.#reported = now;
+    metrics.count("postern_connector_bytes_total", { direction: "in" }, now.bytesIn - before.bytesIn);
+    metrics.count("postern_connector_bytes_total", { direction: "out" }, now.bytesOut - before.bytesOut);
+    for (const kind of COUNTED) metrics.count("postern_connector_frames_total", { kind }, now[kind] - before[kind]);
   }
 
   #send(text: string): void {
@@ -332,7 +339,7 @@ export class Tunnel implements StreamOwner, InboxReader {
     this.#closed = true;
     clearInterval(this.#keepAlive);
     this.#stopReporting();
-    this.#reportBytes();
+    this.#reportCounters();
     this.#destroyStreams();
     this.#leave();
   }

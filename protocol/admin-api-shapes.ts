@@ -119,9 +119,12 @@ export const edgeStatus = z.object({
       lane: count,
       reachable: z.boolean(),
       policy_version: z.optional(count),
-      connectors: z.optional(many(z.object({ id: text, streams: count, draining: z.boolean() }))),
+      /** `wakes`: how often the lane has woken from its sleep since this connector's hello. */
+      connectors: z.optional(many(z.object({ id: text, streams: count, draining: z.boolean(), wakes: z.optional(count) }))),
       streams: z.optional(count),
       leases: z.optional(count),
+      /** Since the lane woke: the connectors' frames (resets, overruns, ignored, pings …), and `closed_CODE` for each socket of one that ended so. */
+      counters: z.optional(z.record(z.string(), count)),
       /** What keeps the lane from hibernating, in words. */
       awake: z.optional(many(text)),
     }),

@@ -21,6 +21,8 @@ export interface ConnectorAttachment {
   readonly welcomedAt: number;
   /** It said that it leaves: nothing new goes to it, also after a wake. */
   readonly draining?: true;
+  /** How often the lane has woken since its hello. */
+  readonly wakes?: number;
 }
 
 /** A browser's WebSocket that is relayed. */

@@ -73,6 +73,9 @@ export class ConnectorLink {
   get welcomedAt(): number {
     return this.#attachment.welcomedAt;
   }
+  get wakes(): number {
+    return this.#attachment.wakes ?? 0;
+  }
   get streams(): number {
     return this.#sinks.size;
   }

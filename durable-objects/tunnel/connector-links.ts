@@ -27,6 +27,8 @@ export class ConnectorLinks {
   readonly #deadlines = new Map<WebSocket, ReturnType<typeof setTimeout>>();
   /** Revoked while this instance lives: a hello that was under way is not welcomed any more. */
   readonly #barred = new Set<ConnectorId>();
+  /** What was counted on sockets that are gone. */
+  readonly #past: Record<string, number> = {};
   #sweptAt = 0;
 
   /** `pingedAt`: when the runtime last answered a socket's keep-alive for us; 0 when never. */
@@ -44,6 +46,11 @@ export class ConnectorLinks {
   }
   all(): ConnectorLink[] {
     return [...this.#links.values()];
+  }
+  counters(): Record<string, number> {
+    const sum = { ...this.#past };
+    for (const { mux } of this.#links.values()) addUp(sum, { ...mux.counters });
+    return sum;
   }
   of(socket: WebSocket): ConnectorLink | undefined {
     return this.#links.get(socket);
@@ -89,8 +96,7 @@ export class ConnectorLinks {
     accept(socket);
     this.#handshakes.set(socket, handshake);
     const deadline = setTimeout(() => {
-      this.#handshakes.delete(socket);
-      closeSocket(socket, CLOSE_CODES.handshake_timeout.code, CLOSE_CODES.handshake_timeout.meaning);
+      this.drop(socket, CLOSE_CODES.handshake_timeout.code, CLOSE_CODES.handshake_timeout.meaning);
     }, HANDSHAKE_MS);
     this.#deadlines.set(socket, deadline);
     socket.send(encodeControl(handshake.challenge));
@@ -138,13 +144,12 @@ export class ConnectorLinks {
   }
 
   #refuse(socket: WebSocket, code: string, message: string): void {
-    this.#greeted(socket);
     try {
       socket.send(refuseText(code, message));
     } catch {
       // The peer is gone already.
     }
-    closeSocket(socket, CLOSE_CODES.handshake_refused.code, code);
+    this.drop(socket, CLOSE_CODES.handshake_refused.code, code);
   }
 
   /** Sends the site's configuration to every link that was last sent an older one. */
@@ -158,8 +163,10 @@ export class ConnectorLinks {
 
   /** Ends a socket and with it every stream on it. */
   drop(socket: WebSocket, code: number, reason: string): void {
-    this.#greeted(socket);
     const link = this.#links.get(socket);
+    // The runtime tells of a socket's end again after we closed it.
+    if (link !== undefined || this.#handshakes.has(socket)) addUp(this.#past, { ...link?.mux.counters, [`closed_${code}`]: 1 });
+    this.#greeted(socket);
     this.#links.delete(socket);
     link?.lost();
     closeSocket(socket, code, reason);
@@ -179,10 +186,17 @@ export class ConnectorLinks {
   restore(sockets: readonly WebSocket[]): void {
     for (const socket of sockets) {
       const attachment = readAttachment(socket);
-      if (attachment?.role === "connector") this.#links.set(socket, new ConnectorLink(socket, attachment, Date.now));
-      else closeSocket(socket, CLOSE_CODES.going_away.code, "connect anew");
+      if (attachment?.role === "connector") {
+        const woken = { ...attachment, wakes: (attachment.wakes ?? 0) + 1 };
+        socket.serializeAttachment(woken);
+        this.#links.set(socket, new ConnectorLink(socket, woken, Date.now));
+      } else closeSocket(socket, CLOSE_CODES.going_away.code, "connect anew");
     }
   }
+}
+
+function addUp(sum: Record<string, number>, more: Readonly<Record<string, number>>): void {
+  for (const name in more) sum[name] = (sum[name] ?? 0) + (more[name] ?? 0);
 }
 
 /** Closes with a code that may be sent; a socket that is closed already stays so. */

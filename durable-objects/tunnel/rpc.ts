@@ -80,9 +80,11 @@ export interface LaneStatus {
   readonly site: SiteId;
   readonly lane: number;
   readonly policyVersion: number;
-  readonly connectors: readonly { readonly id: ConnectorId; readonly streams: number; readonly draining: boolean }[];
+  readonly connectors: readonly { readonly id: ConnectorId; readonly streams: number; readonly draining: boolean; readonly wakes: number }[];
   readonly streams: number;
   readonly leases: number;
+  /** Since it woke: what the muxes of its connectors counted, and `closed_CODE` for each of their sockets that ended so. */
+  readonly counters: Readonly<Record<string, number>>;
   /** What keeps this lane from hibernating, in words (M14). */
   readonly awake: readonly string[];
 }

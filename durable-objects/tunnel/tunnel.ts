@@ -268,9 +268,10 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     return {
       ...this.#lane,
       policyVersion: policy.version,
-      connectors: links.all().map((one) => ({ id: one.connector, streams: one.streams, draining: one.draining })),
+      connectors: links.all().map((one) => ({ id: one.connector, streams: one.streams, draining: one.draining, wakes: one.wakes })),
       streams: this.#streams.size,
       leases: leases.size,
+      counters: links.counters(),
       awake: [
         ...(bodies > 0 ? [`${bodies} HTTP responses are open`] : []),
         ...(log.pending > 0 ? [`${log.pending} records wait to be stored`] : []),

@@ -296,11 +296,13 @@ describe("coming and going", () => {
     });
     const made = await edge();
     made.configure({ id: "wiki", upstreams: [url] });
-    const { link } = await connected(made);
+    const { link, running } = await connected(made);
     await (await link.ask()).head;
     link.socket.send(Buffer.from([9, 9, 9]));
     expect(await link.closed).toBe(CLOSE_CODES.protocol_error.code);
     await closed.promise;
+    await made.link();
+    expect((await fetchLocal(`${running.metrics}/metrics`)).text).toContain(`postern_connector_tunnels_closed_total{code="${CLOSE_CODES.protocol_error.code}"} 1`);
   });
 });
 

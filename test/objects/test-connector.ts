@@ -94,6 +94,11 @@ export class TestConnector {
     return this.#goneAway.promise;
   }
 
+  /** Sends frames of the test's own making. */
+  raw(bytes: Uint8Array): void {
+    this.#socket.send(bytes);
+  }
+
   control(text: string): void {
     this.#socket.send(text);
   }
@@ -107,6 +112,13 @@ export class TestConnector {
   /** Sends body bytes on every live stream. */
   write(text: string): void {
     for (const id of this.streams.keys()) this.#mux.write(id, new TextEncoder().encode(text));
+    this.#flush();
+  }
+
+  /** Ends the body of every live stream. */
+  endAll(): void {
+    for (const id of this.streams.keys()) this.#mux.end(id);
+    this.streams.clear();
     this.#flush();
   }
 

@@ -56,8 +56,8 @@ export async function edgeStatus(x: Exchange): Promise<Response> {
     lanes: lanes.map((lane, index) => {
       const one = status[index];
       if (one === undefined) return { site: lane.site, lane: lane.lane, reachable: false };
-      const { policyVersion, connectors: held, streams, leases, awake } = one;
-      return { site: lane.site, lane: lane.lane, reachable: true, policy_version: policyVersion, connectors: held, streams, leases, awake };
+      const { policyVersion, connectors: held, streams, leases, counters, awake } = one;
+      return { site: lane.site, lane: lane.lane, reachable: true, policy_version: policyVersion, connectors: held, streams, leases, counters, awake };
     }),
   } satisfies EdgeStatusAnswer);
 }
