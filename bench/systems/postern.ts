@@ -6,10 +6,10 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type StackOptions, startStack } from "../../start/stack.ts";
 import { recordsIn } from "./records.ts";
+import { SESSIONS_COUNT } from "./sessions-count.ts";
 import { cookiesOf } from "./sign-ins.ts";
 import type { Ground, System } from "./system.ts";
 
-export const SESSIONS_COUNT = 50;
 const POLICIES_COUNT = 100;
 /** One policy in so many denies somebody else. */
 const DENY_EVERY = 10;

@@ -1,6 +1,9 @@
 /** The systems by name, in the order in which tables show them. */
+import { startCaddy } from "./caddy.ts";
 import { startDirect } from "./direct.ts";
+import { startLocaltunnel } from "./localtunnel.ts";
 import { startPostern } from "./postern.ts";
+import { startSshRemote } from "./ssh-remote.ts";
 import type { Ground, System } from "./system.ts";
 import { startFloor, startHello, startProxy } from "./yardsticks.ts";
 
@@ -10,4 +13,7 @@ export const SYSTEMS: Readonly<Record<string, (ground: Ground) => Promise<System
   "do-hello": startHello,
   floor: startFloor,
   postern: (ground) => startPostern(ground),
+  localtunnel: startLocaltunnel,
+  "ssh-R": startSshRemote,
+  caddy: startCaddy,
 };
