@@ -32,6 +32,8 @@ export const SERVICE = "probe";
 export interface DocumentParts {
   readonly apps: string;
   readonly policies: string;
+  /** More sites than `office`. */
+  readonly sites?: string;
   /** A provider of the demo, for tests that sign somebody in. */
   readonly withPeople?: boolean;
 }
@@ -43,8 +45,9 @@ const PEOPLE = `identity:
 
 const documentOf = (parts: DocumentParts): string => `version: 1
 domain: postern.localhost
-${parts.withPeople === true ? PEOPLE : ""}sites: [{ id: office }]
-apps:
+${parts.withPeople === true ? PEOPLE : ""}sites:
+  - { id: office }
+${parts.sites ?? ""}apps:
 ${parts.apps}
 policies:
   - { id: operators, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }

@@ -1,6 +1,9 @@
 /**
  * Two connectors of a site under a steady load (F1 to F3): one that leaves in good order costs no
- * request, one that is killed costs only what was on it and may not be repeated. Real processes.
+ * request, one that is killed costs only what was on it and may not be repeated. And meanwhile, at
+ * another site, a lane with a thousand open, quiet WebSockets, which the engine evicts: its
+ * connector's pings wake nobody, and the next byte on any of them arrives (M3 to M5, M13, M14).
+ * Real processes; one file, because the quiet lane needs nothing but time.
  */
 import { readFileSync } from "node:fs";
 import { Agent, createServer, type IncomingMessage, request, type Server } from "node:http";
@@ -9,8 +12,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { edgeApi } from "../../../start/edge-api.ts";
 import { type LocalConnector, startConnector } from "../../../start/local-connector.ts";
+import { loopbackFetch } from "../../../start/loopback-http.ts";
 import { until } from "../../start/running-stack.ts";
 import { type EdgeUnderTest, edgeUnderTest } from "../corpus/edge-under-test.ts";
+import { openQuiet, type QuietApp, type QuietClient, startQuietApp } from "./quiet-sockets.ts";
 
 /** The app thinks for this long, so that there is always something under way. */
 const THINKS_MS = 15;
@@ -30,7 +35,14 @@ const SHAPES = [
 /** What may be sent twice (RFC 9110 §9.2.2), when it has no body that is gone. */
 const isRepeatable = ({ method, body }: { readonly method: string; readonly body: number }): boolean => method !== "POST" && body === 0;
 
+const QUIET_COUNT = 1_000;
+/** The engine evicts an object that was idle for 10 s; its connector has pinged meanwhile. */
+const EVICTED_AFTER_MS = 11_500;
+
 let app: Server;
+let quietApp: QuietApp;
+let quiet: QuietClient[];
+let quietSince: number;
 let edge: EdgeUnderTest;
 let started = 0;
 /** How often the app saw each request, by the name that it carries. */
@@ -52,16 +64,32 @@ beforeAll(async () => {
   });
   app.listen(0, "127.0.0.1");
   await new Promise((up) => app.once("listening", up));
+  quietApp = await startQuietApp();
   edge = await edgeUnderTest({
-    apps: `  - { id: busy, site: office, upstream: "http://127.0.0.1:${(app.address() as AddressInfo).port}" }`,
-    policies: "  - { id: all, effect: allow, apps: [busy], when: { service: [probe] } }",
+    sites: "  - { id: hut }\n",
+    apps: `  - { id: busy, site: office, upstream: "http://127.0.0.1:${(app.address() as AddressInfo).port}" }
+  - { id: chat, site: hut, upstream: "${quietApp.url}" }`,
+    policies: "  - { id: all, effect: allow, apps: [busy, chat], when: { service: [probe] } }",
   });
+  quiet = await openQuiet(QUIET_COUNT, edge.port, { host: edge.hostOf("chat"), authorization: `Bearer ${edge.token}` });
+  await until(async () => (await quietLane()).awake.length === 0, "nothing keeps the quiet lane awake");
+  expect(await quietLane()).toMatchObject({ streams: QUIET_COUNT, wakes: 0 });
+  quietSince = performance.now();
 });
 afterAll(async () => {
   await edge?.stop();
+  quietApp?.close();
   app?.closeAllConnections();
   app?.close();
 });
+
+/** Asks every lane, and so wakes them: not in between. */
+async function quietLane(): Promise<{ streams: number; awake: string[]; wakes: number }> {
+  const { json } = await edge.api("/edge-status");
+  const lanes = json["lanes"] as { site: string; streams: number; awake: string[]; connectors: { wakes: number }[] }[];
+  const hut = lanes.find((one) => one.site === "hut");
+  return { streams: hut?.streams ?? -1, awake: hut?.awake ?? [], wakes: hut?.connectors[0]?.wakes ?? -1 };
+}
 
 async function replica(): Promise<LocalConnector> {
   const { stack } = edge;
@@ -131,11 +159,11 @@ async function endedUnderLoad(leaving: LocalConnector, signal: NodeJS.Signals): 
 describe("one of two connectors under load", () => {
   let staying: LocalConnector;
   beforeAll(async () => {
-    staying = edge.stack.connectors[0] as LocalConnector;
+    staying = edge.stack.connectors.find((one) => one.site === "office") as LocalConnector;
   });
 
-  it.each(["SIGTERM", "SIGINT"] as const)("%s: no request fails, none is sent twice, and it exits 0", async (signal) => {
-    const { sent, code } = await endedUnderLoad(await replica(), signal);
+  it("SIGTERM: no request fails, none is sent twice, and it exits 0", async () => {
+    const { sent, code } = await endedUnderLoad(await replica(), "SIGTERM");
     expect(code).toBe(0);
     expect(failures(sent)).toEqual([]);
     expect(sent.filter((one) => seen.get(one.name) !== 1).map((one) => one.name)).toEqual([]);
@@ -150,7 +178,7 @@ describe("one of two connectors under load", () => {
     expect(failed.length).toBeLessThanOrEqual(SHAPES.filter((one) => !isRepeatable(one)).length);
   });
 
-  it("with an open event stream it stays for that and takes nothing new; idle it exits at once", async () => {
+  it("with an open event stream it stays for that and takes nothing new; idle, and told by SIGINT, it exits at once", async () => {
     const leaving = await replica();
     const first = new Promise<IncomingMessage>((open, fail) => {
       const asked = request({ host: "127.0.0.1", port: edge.port, path: "/events", agent: false, headers: { host: edge.hostOf("busy"), authorization: `Bearer ${edge.token}`, accept: "text/event-stream" } }, open);
@@ -160,11 +188,7 @@ describe("one of two connectors under load", () => {
     // The one with nothing to do gets it: whichever that is, both leave below.
     const stream = await first;
     stream.resume();
-    const streamsOf = async (connector: LocalConnector): Promise<number> => {
-      const { json } = await edge.api("/edge-status");
-      const lanes = json["lanes"] as { connectors: { id: string; streams: number; draining: boolean }[] }[];
-      return lanes[0]?.connectors.find((one) => one.id === connector.id)?.streams ?? -1;
-    };
+    const streamsOf = async (connector: LocalConnector): Promise<number> => Number(/streams_open\{lane="0"\} ([0-9]+)/.exec((await loopbackFetch(`${connector.metrics}/metrics`)).text)?.[1] ?? 0);
     const [busy, idle] = (await streamsOf(leaving)) > 0 ? [leaving, staying] : [staying, leaving];
     busy.child.process.kill("SIGTERM");
     for (let number = 0; number < 10; number++) expect((await send(`events-${number}`, "GET", 0)).status).toBe(200);
@@ -173,9 +197,21 @@ describe("one of two connectors under load", () => {
     stream.destroy();
     expect((await busy.child.exited).code).toBe(0);
     const toldAt = performance.now();
-    idle.child.process.kill("SIGTERM");
+    idle.child.process.kill("SIGINT");
     expect((await idle.child.exited).code).toBe(0);
     expect(performance.now() - toldAt).toBeLessThan(IDLE_EXIT_MS);
     expect((await send("nobody", "GET", 0)).status).toBe(503);
+  });
+});
+
+describe(`a lane with ${QUIET_COUNT} quiet WebSockets`, () => {
+  it("slept meanwhile; the byte that wakes it arrives, and so does the next on each of them, both ways", async () => {
+    await new Promise((over) => setTimeout(over, Math.max(0, quietSince + EVICTED_AFTER_MS - performance.now())));
+    quietApp.side(17)?.send("wake");
+    await until(() => quiet[17]?.heard[0] === "wake", "the byte that wakes");
+    expect(await quietLane()).toMatchObject({ streams: QUIET_COUNT, wakes: 1 });
+    for (const [number, { socket }] of quiet.entries()) socket.send(`all ${number}`);
+    await until(() => quiet.every(({ heard }, number) => heard.at(-1) === `echo all ${number}`), "an echo on each");
+    expect(quiet.filter(({ socket }) => socket.readyState !== socket.OPEN)).toEqual([]);
   });
 });
