@@ -8,35 +8,55 @@ import { defineConfig } from "vitest/config";
 const PURE = ["core", "policy", "identity", "protocol", "durable-objects"];
 /** Inside workerd, against wrangler.toml. */
 const IN_WORKERD = ["objects", "worker"];
-/** Processes, sockets and a browser: one file at a time. */
-const END_TO_END = ["e2e", "bench"];
 const ARCHITECTURE = ["architecture"];
-const PROPERTY_SEED = "test/property-seed.ts";
+/** Processes, sockets and a browser. */
+const END_TO_END = ["e2e", "bench"];
 
 const filesOf = (folders: readonly string[]): string[] => folders.map((folder) => `test/${folder}/**/*.test.ts`);
 
-/** Projects of a lower order run first; inside an order they share the machine. */
-const ORDER = { quick: 0, workerd: 1, endToEnd: 2 };
+/** End-to-end files that measure nothing that a busy machine changes; whatever else is end to end runs alone. */
+const NOT_MEASURING = [
+  "test/e2e/*.test.ts",
+  ...filesOf(["e2e/apps", "e2e/corpus", "e2e/policy", "e2e/wrangler-dev"]),
+  "test/e2e/credentials/{matrix,routes}.test.ts",
+  "test/e2e/browser/{hostile-sibling,providers,return-to}.test.ts",
+  "test/e2e/conformance/{failures,http,websocket}.test.ts",
+  "test/e2e/revocation/{crash,outlasting,sign-in-races}.test.ts",
+];
+
+/** First what may share the machine, a file on each core; then one file at a time. */
+const TOGETHER = { maxWorkers: "100%", sequence: { groupOrder: 0 } };
+const ALONE = { maxWorkers: 1, sequence: { groupOrder: 1 } };
+
+const PROPERTY_SEED = "test/property-seed.ts";
+const READY_EDGE = "test/ready-edge.ts";
+const READY_BROWSER = "test/ready-browser.ts";
+
 /** Property tests, on a machine that does something else too. */
 const PURE_TIMEOUT_MS = 30_000;
+const NODE_TIMEOUT_MS = 20_000;
 /** The first request of a file loads the whole Worker module by module. */
 const IN_WORKERD_TIMEOUT_MS = 30_000;
 const END_TO_END_TIMEOUT_MS = 60_000;
 
+const within = (ms: number): { readonly testTimeout: number; readonly hookTimeout: number } => ({ testTimeout: ms, hookTimeout: ms });
+const END_TO_END_SETTINGS = { globalSetup: [READY_EDGE, READY_BROWSER], ...within(END_TO_END_TIMEOUT_MS) };
+
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "pure", include: filesOf(PURE), setupFiles: PROPERTY_SEED, testTimeout: PURE_TIMEOUT_MS, hookTimeout: PURE_TIMEOUT_MS, sequence: { groupOrder: ORDER.quick } } },
-      { test: { name: "architecture", include: filesOf(ARCHITECTURE), sequence: { groupOrder: ORDER.quick } } },
+      // These keep nothing between files, so that a worker goes on to the next one as it is.
+      { test: { name: "pure", include: filesOf(PURE), setupFiles: PROPERTY_SEED, isolate: false, ...within(PURE_TIMEOUT_MS), ...TOGETHER } },
+      { test: { name: "architecture", include: filesOf(ARCHITECTURE), isolate: false, ...TOGETHER } },
       {
         test: {
           name: "node",
           include: ["test/**/*.test.ts"],
           exclude: filesOf([...PURE, ...IN_WORKERD, ...END_TO_END, ...ARCHITECTURE]),
           setupFiles: PROPERTY_SEED,
-          testTimeout: 20_000,
-          hookTimeout: 20_000,
-          sequence: { groupOrder: ORDER.quick },
+          globalSetup: READY_BROWSER,
+          ...within(NODE_TIMEOUT_MS),
+          ...TOGETHER,
         },
       },
       {
@@ -46,18 +66,10 @@ export default defineConfig({
             miniflare: { bindings: { POSTERN_EDGE_KIND: "local", POSTERN_SETUP_KEY: "a setup key for tests, longer than 32 bytes" } },
           }),
         ],
-        test: { name: "workerd", include: filesOf(IN_WORKERD), maxWorkers: 1, testTimeout: IN_WORKERD_TIMEOUT_MS, hookTimeout: IN_WORKERD_TIMEOUT_MS, sequence: { groupOrder: ORDER.workerd } },
+        test: { name: "workerd", include: filesOf(IN_WORKERD), ...within(IN_WORKERD_TIMEOUT_MS), ...TOGETHER },
       },
-      {
-        test: {
-          name: "e2e",
-          include: filesOf(END_TO_END),
-          maxWorkers: 1,
-          testTimeout: END_TO_END_TIMEOUT_MS,
-          hookTimeout: END_TO_END_TIMEOUT_MS,
-          sequence: { groupOrder: ORDER.endToEnd },
-        },
-      },
+      { test: { name: "e2e", include: NOT_MEASURING, ...END_TO_END_SETTINGS, ...TOGETHER } },
+      { test: { name: "e2e-alone", include: filesOf(END_TO_END), exclude: NOT_MEASURING, ...END_TO_END_SETTINGS, ...ALONE } },
     ],
   },
 });

@@ -4,7 +4,7 @@
  * that pages load. Prints the connector's sizes.
  */
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
@@ -17,11 +17,18 @@ const outfile = join(assets, "connector.mjs");
 /** ws loads these natives if they are there; the bundle must not look for them. */
 const OPTIONAL_NATIVES = ["bufferutil", "utf-8-validate"];
 
+/** Whole or not at all: another build may be reading the folder. */
+function place(file: string, bytes: string | Uint8Array): void {
+  writeFileSync(`${file}.${process.pid}`, bytes);
+  renameSync(`${file}.${process.pid}`, file);
+}
+
 mkdirSync(assets, { recursive: true });
-for (const path of Object.keys(PAGE_FILES)) copyFileSync(join(root, "worker", "pages", basename(path)), join(assets, basename(path)));
-await build({
+for (const path of Object.keys(PAGE_FILES)) place(join(assets, basename(path)), readFileSync(join(root, "worker", "pages", basename(path))));
+const built = await build({
   entryPoints: [join(root, "connector", "main.ts")],
   outfile,
+  write: false,
   bundle: true,
   platform: "node",
   target: "node24",
@@ -34,7 +41,8 @@ await build({
   banner: { js: '#!/usr/bin/env node\nimport { createRequire as posternRequire } from "node:module"; const require = posternRequire(import.meta.url);' },
   logLevel: "warning",
 });
-const bytes = readFileSync(outfile);
+const bytes = built.outputFiles[0]?.contents ?? new Uint8Array();
+place(outfile, bytes);
 const digest = createHash("sha256").update(bytes).digest("hex");
-writeFileSync(`${outfile}.sha256`, `${digest}  connector.mjs\n`);
+place(`${outfile}.sha256`, `${digest}  connector.mjs\n`);
 process.stdout.write(`${JSON.stringify({ file: "dist/assets/connector.mjs", bytes: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length, sha256: digest })}\n`);

@@ -18,6 +18,8 @@ import { type WorkerSettings, workerSettings } from "./worker-settings.ts";
 const run = promisify(execFile);
 /** Longest a build may take before it counts as hung. */
 const BUILD_TIMEOUT_MS = 120_000;
+/** Where a clone keeps its bundles. */
+export const EDGE_CACHE = join(import.meta.dirname, "../node_modules/.cache/postern-edge");
 /** Bundles kept; older ones are removed so that the cache stays bounded. */
 const KEPT_BUNDLE_COUNT = 6;
 

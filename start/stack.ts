@@ -10,6 +10,7 @@ import { startDemoParts } from "./demo-parts.ts";
 import { DEMO_PASSWORD, DEMO_USERS } from "./demo-users.ts";
 import { type LocalDocument, localDocument } from "./document.ts";
 import { edgeApi, untilReady } from "./edge-api.ts";
+import { EDGE_CACHE } from "./edge-bundle.ts";
 import { documentPath, keptDemoDocument, writeDocument } from "./kept-document.ts";
 import { canStart, type LocalConnector, startConnector } from "./local-connector.ts";
 import { bringLive } from "./local-setup.ts";
@@ -144,7 +145,7 @@ async function assemble(options: StackOptions, { state, document, processes, sto
       processes,
       stateDirectory: state,
       configPath: options.wranglerConfig ?? join(PROJECT, "wrangler.toml"),
-      cacheDirectory: join(PROJECT, "node_modules/.cache/postern-edge"),
+      cacheDirectory: EDGE_CACHE,
       port,
       secrets: { ...secrets, POSTERN_SETUP_KEY: setupKey },
       ...(factsHeader === undefined ? {} : { factsHeader }),

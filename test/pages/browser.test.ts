@@ -9,10 +9,9 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { basename } from "node:path";
-import bundled from "@sparticuz/chromium";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { launchChromium } from "../../scripts/chromium.ts";
 import { continuePage } from "../../worker/pages/continue.ts";
 import { PAGE_FILES, pageHeaders } from "../../worker/pages/headers.ts";
 import { everyPage } from "./every-page.ts";
@@ -49,8 +48,7 @@ beforeAll(async () => {
   server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  // Own arguments: the package's list is for a single process, which ends with its first closed context.
-  browser = await chromium.launch({ executablePath: process.env["CHROMIUM_PATH"] ?? (await bundled.executablePath()), args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+  browser = await launchChromium();
 }, BROWSER_TIMEOUT_MS);
 
 afterAll(async () => {

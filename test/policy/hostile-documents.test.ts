@@ -13,6 +13,11 @@ const codesOf = (text: string): string[] => {
 };
 /** Generous: a bound on the kind of growth, not a benchmark. */
 const LIMIT_MS = 5_000;
+/** The processor's time of this process, which a busy machine does not lengthen. */
+const workedMs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
 
 describe("hostile documents", () => {
   it.each<[string, () => string, string]>([
@@ -38,18 +43,18 @@ describe("hostile documents", () => {
     ["too many policies", () => textOf(`[${Array.from({ length: MAX_POLICIES + 1 }, (_, i) => `{ id: p${i}, effect: deny, apps: wiki, when: { group: x } }`).join(",")}]`), "too_large"],
   ])("%s", (_, make, code) => {
     const text = make();
-    const started = performance.now();
+    const started = workedMs();
     expect(codesOf(text)).toContain(code);
-    expect(performance.now() - started).toBeLessThan(LIMIT_MS);
+    expect(workedMs() - started).toBeLessThan(LIMIT_MS);
   });
 
   it("60,000 unknown keys, or names that lead nowhere, are refused without a search for each", () => {
     const text = Array.from({ length: 60_000 }, (_, i) => `k${i}: 1`).join("\n");
-    const started = performance.now();
+    const started = workedMs();
     expect(codesOf(text)).toContain("unknown_key");
     const apps = Array.from({ length: 9_000 }, (_, i) => `app-${i}-of-many`).join(",");
     expect(codesOf(textOf(`[{ id: a, effect: allow, apps: [${apps}], when: { group: x } }]`))).toEqual(["dangling"]);
-    expect(performance.now() - started).toBeLessThan(LIMIT_MS);
+    expect(workedMs() - started).toBeLessThan(LIMIT_MS);
   });
 
   it("reports at most MAX_PROBLEMS", () => {
@@ -63,12 +68,12 @@ describe("hostile documents", () => {
   });
 
   it("values of 64 KB are refused at once", () => {
-    const started = performance.now();
+    const started = workedMs();
     for (const value of [" ".repeat(65_536), "a.".repeat(32_768), "a-".repeat(32_768), "1".repeat(65_536)]) {
       expect(codesOf(`version: 1\ndomain: "${value}"\n`)).not.toEqual([]);
       expect(codesOf(textOf(`[{ id: a, effect: allow, apps: wiki, when: { ip_range: "${value}", email: "${value}" } }]`))).not.toEqual([]);
     }
-    expect(performance.now() - started).toBeLessThan(LIMIT_MS);
+    expect(workedMs() - started).toBeLessThan(LIMIT_MS);
   });
 
   it("leaves prototypes alone and keeps depth above what the language needs", () => {
