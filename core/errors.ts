@@ -90,7 +90,7 @@ const registry = {
     ["Use a method that the `Allow` header of the answer names."]),
 
   // The way to the app.
-  no_connector: entry(503, "operator", "The app is out of reach",
+  no_connector: entry(503, "both", "The app's connector is away",
     "No connector of the app's site is connected at the moment. You are allowed in; the way there is down.",
     [RETRY_SOON, "An operator: `postern edge-status` shows the site's connectors; `postern-connector run` starts one."], 10),
   upstream_refused: entry(502, "operator", "The app did not accept the connection",

@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { parseServiceToken } from "../../identity/session-token.ts";
-import { visibleApps } from "../../protocol/admin-api-shapes.ts";
+import { refusal, visibleApps } from "../../protocol/admin-api-shapes.ts";
 import { declare, does, type Runner } from "../command.ts";
 import { edgeClient } from "../edge-client.ts";
 import { type EdgeRoute, parseEdgeUrl, routeTo } from "../edge-route.ts";
@@ -22,6 +22,8 @@ interface Options {
 }
 
 const NEWLINE = 0x0a;
+/** No refusal of the edge is longer. */
+const MAX_REFUSAL_BYTES = 65_536;
 const DEFAULT_SECONDS = "300";
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)$/;
 /** Headers that carry the credential or the host: ours to set. */
@@ -63,24 +65,37 @@ async function perform(invocation: Invocation, route: EdgeRoute, asked: Paramete
   const head = Object.entries(answer.headers).flatMap(([name, value]) => [value ?? []].flat().map((one) => `${name}: ${one}\n`));
   if (include && !json) io.out(`${status}\n${head.join("")}\n`);
   const parts: Buffer[] = [];
+  let bytes = 0;
   let ending: number | undefined;
   try {
     for await (const part of answer as AsyncIterable<Buffer>) {
-      if (json) parts.push(part);
-      else io.out(part);
+      bytes += part.length;
+      if (json || (status >= 400 && bytes <= MAX_REFUSAL_BYTES)) parts.push(part);
+      if (!json) io.out(part);
       ending = part.at(-1) ?? ending;
     }
   } catch (error) {
     // A broken transfer is a failure, never a short success (DESIGN §3, promise 7).
     throw diagnose(error, route);
   }
-  if (json) io.out(`${JSON.stringify({ status, headers: answer.headers, body: Buffer.concat(parts).toString("utf8") })}\n`);
+  const text = Buffer.concat(parts).toString("utf8");
+  if (json) io.out(`${JSON.stringify({ status, headers: answer.headers, body: text })}\n`);
   if (status < 400) return 0;
   // The error starts a line of its own, also after a body that does not end one.
   if (!json && ending !== undefined && ending !== NEWLINE) io.err("\n");
   const id = answer.headers["postern-request-id"];
-  io.err(`error: ${route.origin.host} answered ${status}\n${typeof id === "string" ? `fix: postern explain ${id}\n` : ""}`);
+  io.err(`error: ${route.origin.host} answered ${status}\n${typeof id === "string" && bytes <= MAX_REFUSAL_BYTES && isRefusal(text, id) ? `fix: postern explain ${id}\n` : ""}`);
   return 1;
+}
+
+/** Whether an answer is the edge's own refusal: an app's 404 carries a request id too, and there is nothing to explain about it. */
+function isRefusal(text: string, requestId: string): boolean {
+  try {
+    const own = refusal.safeParse(JSON.parse(text));
+    return own.success && own.data.error.request_id === requestId;
+  } catch {
+    return false;
+  }
 }
 
 /** The token is the Authorization, or, when that is the app's own, a service token goes beside it. */

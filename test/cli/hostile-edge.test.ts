@@ -66,6 +66,22 @@ describe("odd edges", () => {
     expect(ran.err).toMatch(/cannot be reached\nwhy: .*ECONNREFUSED.*\nfix: .*npm start/);
   });
 
+  const REFUSED = { error: { code: "no_connector", message: "m", fix: [], request_id: "r_own" } };
+  it.each([
+    ["the edge's refusal", JSON.stringify(REFUSED), true],
+    ["an app's page", "<h1>Not Found</h1>", false],
+    ["an app's JSON in the same shape, about another request", JSON.stringify({ error: { ...REFUSED.error, request_id: "r_other" } }), false],
+    ["an answer too long to be a refusal", JSON.stringify({ ...REFUSED, more: "x".repeat(100_000) }), false],
+  ])("curl names explain for what Postern decided, not for what the app answered: %s", async (_title, body, explained) => {
+    const { env } = await edge(answering(503, body, { "postern-request-id": "r_own" }));
+    for (const more of [[], ["--json"]]) {
+      const ran = await runCommand(["curl", `${env["POSTERN_EDGE"]}/x`, ...more], { env });
+      expect(ran.exit).toBe(1);
+      expect(ran.err).toContain("answered 503\n");
+      expect(ran.err.includes("fix: postern explain r_own")).toBe(explained);
+    }
+  });
+
   it("keeps its deadline against an edge that never answers", async () => {
     const { env } = await edge(() => undefined);
     const ran = await runCommand(["curl", `${env["POSTERN_EDGE"]}/`, "--max-time", "1"], { env });

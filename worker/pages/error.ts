@@ -26,9 +26,9 @@ export interface ErrorModel {
 }
 
 const WHO: Readonly<Record<ErrorActor, string>> = {
-  user: "You can solve this yourself",
-  operator: "Your administrator can solve this",
-  both: "You or your administrator can solve this",
+  user: "What you can do",
+  operator: "What your administrator can do",
+  both: "What you or your administrator can do",
 };
 
 /** The error page as HTML text. */
