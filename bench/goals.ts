@@ -19,5 +19,6 @@ export const GOALS: readonly Goal[] = [
   goal("http-1k-700rps", "p99_ms", "workerd-proxy", "at most", 12),
   goal("http-1k-700rps", "p99_ms", "ssh-R", "at most", 1 / 3),
   goal("download-1", "MBps", "workerd-proxy", "at least", 0.8),
+  goal("http-1k-during-download", "p99_ms", "floor", "at most", 1 / 4),
   goal("upload-1", "MBps", "workerd-proxy", "at least", 0.65),
 ];

@@ -18,7 +18,7 @@ export interface RunningGround {
   readonly stop: () => Promise<void>;
 }
 
-export async function startGround(say: (line: string) => void): Promise<RunningGround> {
+export async function startGround(sessions: number, say: (line: string) => void): Promise<RunningGround> {
   const folder = await mkdtemp(join(tmpdir(), "postern-bench-"));
   const processes = createProcesses(await privateFolder(join(folder, "logs")));
   const started = new Map<string, Promise<System | undefined>>();
@@ -30,7 +30,7 @@ export async function startGround(say: (line: string) => void): Promise<RunningG
   };
   try {
     const child = processes.start({ name: "origin", argv: [process.execPath, join(import.meta.dirname, "origin.ts")], env: plainEnvironment(), channel: "ipc" });
-    const ground: Ground = { origin: (await waitFor(child)) as Origin, folder, say };
+    const ground: Ground = { origin: (await waitFor(child)) as Origin, folder, sessions, say };
     const start = async (name: string): Promise<System | undefined> => {
       try {
         say(`starting ${name}`);

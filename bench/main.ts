@@ -1,9 +1,10 @@
 /**
  * `npm run bench`: every case on every system, one sample after the other in turn, medians, a table
- * with ratios, and the rows in a file. Follow it from `run`; what is measured is cases.ts.
+ * with ratios, and the rows in a file. Follow it from `run`; what is measured is cases/.
  */
 import { join } from "node:path";
-import { type Case, CASES, type Pace } from "./cases.ts";
+import { CASES } from "./cases/all.ts";
+import type { Case, Pace } from "./cases/case.ts";
 import { type RunningGround, startGround } from "./ground.ts";
 import { wrkVersion } from "./load/wrk.ts";
 import type { Metrics } from "./measure/metrics.ts";
@@ -18,6 +19,7 @@ const RESULTS = join(import.meta.dirname, "results");
 const BENCH = "tunnel";
 const ROUNDS = { all: 5, quick: 3, tiny: 1 };
 const SECONDS = { all: 4, quick: 2 };
+const SESSIONS_COUNT = { all: 50, tiny: 3 };
 /** Longest wait for a quiet machine before a sample. */
 const QUIET_WAIT_MS = { all: 3_000, quick: 800 };
 
@@ -49,10 +51,11 @@ async function measure(one: Case, ground: RunningGround, options: BenchOptions, 
     if (system !== undefined) systems.push({ name, system, samples: [] });
   }
   for (const { system } of systems) await one.warmUp?.(system, pace);
-  for (let round = 0; round < pace.rounds; round++) {
+  for (let round = 0; round < Math.min(pace.rounds, one.mostRounds ?? pace.rounds); round++) {
     for (const { name, system, samples } of round % 2 === 0 ? systems : systems.toReversed()) {
       if (!pace.tiny) await untilQuiet(options.quick ? QUIET_WAIT_MS.quick : QUIET_WAIT_MS.all);
       const metrics = await one.sample(system, pace);
+      if (metrics === undefined) continue;
       samples.push(metrics);
       if ((metrics["errors"] ?? 0) > 0) say(`${one.name} ${name}: ${metrics["errors"]} errors`);
     }
@@ -69,7 +72,7 @@ async function run(options: BenchOptions): Promise<void> {
   const head = { machine: machine({ generator }), commit: commit(), date: new Date().toISOString() };
   const progress = new Progress(`${out.replace(/\.tmp$/, "")}.run.tmp`, JSON.stringify([head.machine, head.commit, options.quick, options.systems, pace]));
   if (!options.fresh) await progress.load();
-  const ground = await startGround(say);
+  const ground = await startGround(SESSIONS_COUNT[options.tiny ? "tiny" : "all"], say);
   const stop = (): void => void ground.stop().finally(() => process.exit(130));
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);

@@ -65,6 +65,7 @@ function serve(socket: Socket): void {
         });
         return;
       }
+      if (path.startsWith("/stall")) return void socket.pause();
       if (path.startsWith("/upload")) {
         bodyBytes = bodyLeft = Number(/\r\ncontent-length: *([0-9]+)/i.exec(text)?.[1] ?? 0);
         if (/\r\nexpect:/i.test(text)) socket.write("HTTP/1.1 100 Continue\r\n\r\n");

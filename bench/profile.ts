@@ -23,6 +23,7 @@ const SHOWN_COUNT = 45;
 const MB = 1_000_000;
 const BULK_BYTES = 200 * MB;
 const CONNECTIONS_COUNT = 32;
+const SESSIONS_COUNT = 50;
 
 const [load = "small", seconds = "6"] = process.argv.slice(2);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -58,7 +59,7 @@ function show(part: string, profile: CpuProfile, count: number, cpuUs: number): 
 }
 
 const wranglerConfig = await readableConfig();
-const { ground, stop } = await startGround((line) => void process.stderr.write(`${line}\n`));
+const { ground, stop } = await startGround(SESSIONS_COUNT, (line) => void process.stderr.write(`${line}\n`));
 try {
   const inspectorPort = 20_000 + (process.pid % 10_000);
   const system = await startPostern(ground, { wranglerConfig, workerdArguments: [`--inspector-addr=127.0.0.1:${inspectorPort}`] });

@@ -30,3 +30,6 @@ export function smallRequests(target: Target): string[] {
 export const downloadRequest = (target: Target, bytes: number): string => headOf(target, "GET", `/bytes/${bytes}`, target.cookies[0]);
 
 export const uploadRequest = (target: Target, bytes: number): string => headOf(target, "POST", "/upload", target.cookies[0], [`Content-Length: ${bytes}`, "Content-Type: application/octet-stream"]);
+
+/** One that the origin accepts and then never reads. */
+export const stalledUploadRequest = (target: Target, bytes: number): string => headOf(target, "POST", "/stall", target.cookies[0], [`Content-Length: ${bytes}`, "Content-Type: application/octet-stream"]);

@@ -136,14 +136,12 @@ function one(): Promise<number> {
 }
 
 async function upload(socket: Socket): Promise<void> {
+  const over = new Promise<void>((closed) => socket.once("close", () => closed()));
   for (let left = load.bytes; left > 0 && !socket.destroyed; ) {
     const part = left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left);
     left -= part.length;
     if (socket.write(part)) continue;
-    await new Promise<void>((more) => {
-      socket.once("drain", more);
-      socket.once("close", more);
-    });
+    await Promise.race([new Promise<void>((more) => socket.once("drain", more)), over]);
   }
 }
 

@@ -8,6 +8,7 @@ const UNITS: readonly (readonly [prefix: string, unit: string])[] = [
   ["rps", "1/s"],
   ["p50_ms", "ms"],
   ["p99_ms", "ms"],
+  ["p99_alone_ms", "ms"],
   ["generator_late_p99_ms", "ms"],
   ["MBps", "MB/s"],
   ["messages_per_s", "1/s"],

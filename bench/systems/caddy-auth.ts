@@ -1,8 +1,8 @@
 /** The identity service beside caddy, as a process: 204 with the user's name for a cookie that it signed, 401 for any other. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { generateKeyPair, jwtVerify, SignJWT } from "jose";
-import { SESSIONS_COUNT } from "./sessions-count.ts";
 
 const ALGORITHM = "ES256";
 const GROUPS_COUNT = 20;
@@ -10,7 +10,7 @@ const GROUPS_COUNT = 20;
 const { privateKey, publicKey } = await generateKeyPair(ALGORITHM);
 const groups = Array.from({ length: GROUPS_COUNT }, (_, i) => `group-${i}`);
 const cookies = await Promise.all(
-  Array.from({ length: SESSIONS_COUNT }, async (_, i) => `session=${await new SignJWT({ groups }).setProtectedHeader({ alg: ALGORITHM }).setSubject(`user-${i}`).setIssuedAt().setExpirationTime("1h").sign(privateKey)}`),
+  Array.from({ length: Number(await text(process.stdin)) }, async (_, i) => `session=${await new SignJWT({ groups }).setProtectedHeader({ alg: ALGORITHM }).setSubject(`user-${i}`).setIssuedAt().setExpirationTime("1h").sign(privateKey)}`),
 );
 
 const server = createServer((request, response) => {

@@ -13,7 +13,7 @@ import type { Ground, System } from "./system.ts";
 export async function startCaddy(ground: Ground): Promise<System> {
   const caddy = programPath("caddy");
   return withProcesses(ground, "caddy", async (processes, folder) => {
-    const auth = processes.start({ name: "auth", argv: [process.execPath, join(import.meta.dirname, "caddy-auth.ts")], env: plainEnvironment(), channel: "ipc" });
+    const auth = processes.start({ name: "auth", argv: [process.execPath, join(import.meta.dirname, "caddy-auth.ts")], env: plainEnvironment(), channel: "ipc", input: String(ground.sessions) });
     const { port: authPort, cookies } = (await waitFor(auth)) as { readonly port: number; readonly cookies: readonly string[] };
     const port = await freePort();
     const config = join(folder, "Caddyfile");

@@ -6,7 +6,6 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type StackOptions, startStack } from "../../start/stack.ts";
 import { recordsIn } from "./records.ts";
-import { SESSIONS_COUNT } from "./sessions-count.ts";
 import { cookiesOf } from "./sign-ins.ts";
 import type { Ground, System } from "./system.ts";
 
@@ -47,8 +46,8 @@ export async function startPostern(ground: Ground, tuning: Pick<StackOptions, "w
     const connector = stack.connectors[0];
     if (connector === undefined) throw new Error("the connector did not start");
     const urlOf = (id: string): string => stack.apps.find((app) => app.id === id)?.url ?? "";
-    ground.say(`signing ${SESSIONS_COUNT} people in`);
-    const cookies = await cookiesOf(`${urlOf("bench")}/`, SESSIONS_COUNT);
+    ground.say(`signing ${ground.sessions} people in`);
+    const cookies = await cookiesOf(`${urlOf("bench")}/`, ground.sessions);
     const [socketCookie = ""] = await cookiesOf(`${urlOf("sockets")}/`, 1);
     const parts = [{ name: "edge", pid: stack.edge().pid }, { name: "connector", pid: connector.child.pid }];
     return {

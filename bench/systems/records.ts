@@ -11,7 +11,8 @@ const AUDIT_FOLDER = "postern-Audit";
 /** Distinct requests of the app whose decision is stored. */
 export async function recordsIn(objectsFolder: string, app: string): Promise<number> {
   const folder = join(objectsFolder, AUDIT_FOLDER);
-  const shards = (await readdir(folder)).filter((name) => name.endsWith(".sqlite"));
+  // workerd keeps a file of its own beside the objects'.
+  const shards = (await readdir(folder)).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
   let count = 0;
   for (const shard of shards) {
     const database = new DatabaseSync(join(folder, shard), { readOnly: true });

@@ -30,6 +30,8 @@ export interface Ground {
   readonly origin: Origin;
   /** A private folder of this run. */
   readonly folder: string;
+  /** How many sessions a system that knows any is asked as, in turn. */
+  readonly sessions: number;
   readonly say: (line: string) => void;
 }
 

@@ -19,7 +19,7 @@ async function yardstick(ground: Ground, name: "proxy" | "hello" | "floor", rela
       configPath: join(YARDSTICKS, `${name}.toml`),
       cacheDirectory: CACHE,
       port: 0,
-      vars: { ORIGIN: `http://127.0.0.1:${ground.origin.http}` },
+      vars: { ORIGIN: `http://127.0.0.1:${ground.origin.http}`, WEBSOCKETS: `http://127.0.0.1:${ground.origin.websocket}` },
       secrets: {},
     });
     const parts = [{ name: "edge", pid: edge.child.pid }];
@@ -35,7 +35,7 @@ async function yardstick(ground: Ground, name: "proxy" | "hello" | "floor", rela
       parts.push({ name: "connector", pid: child.pid });
     }
     const target = { port: edge.port, host: `127.0.0.1:${edge.port}`, cookies: [] };
-    return { http: target, ...(relay === undefined ? {} : { websocket: target }), parts: () => parts, stop: () => processes.stopAll() };
+    return { http: target, ...(name === "hello" ? {} : { websocket: target }), parts: () => parts, stop: () => processes.stopAll() };
   } catch (cause) {
     await processes.stopAll();
     throw cause;

@@ -9,7 +9,7 @@ import { z } from "zod";
 
 const PROJECT = join(import.meta.dirname, "../..");
 /** The whole product is started, and every case run once. */
-const RUN_TIMEOUT_MS = 150_000;
+const RUN_TIMEOUT_MS = 300_000;
 
 const Row = z.strictObject({ bench: z.string(), case: z.string(), system: z.string(), metric: z.string(), value: z.number(), unit: z.string().min(1), n: z.number().int().positive() });
 const Results = z.strictObject({ machine: z.looseObject({ cpu: z.string(), cores: z.number() }), commit: z.string(), date: z.iso.datetime(), rows: z.array(Row) });
@@ -54,7 +54,42 @@ describe("npm run bench", () => {
       expect(value(name, "do-hello", "MBps")).toBeUndefined();
     });
 
+    it.each(["websocket-echo-1", "websocket-echo-64"])("%s: echoes through each system that carries WebSockets", (name) => {
+      for (const system of ["direct", "workerd-proxy", "floor", "postern"]) {
+        expect(value(name, system, "messages_per_s"), system).toBeGreaterThan(0);
+        expect(value(name, system, "errors"), system).toBe(0);
+      }
+    });
+
+    it("small requests beside a download: alone and beside it", () => {
+      for (const system of ["workerd-proxy", "floor", "postern"]) {
+        for (const metric of ["p99_ms", "p99_alone_ms", "MBps"]) expect(value("http-1k-during-download", system, metric), `${system} ${metric}`).toBeGreaterThan(0);
+        expect(value("http-1k-during-download", system, "errors"), system).toBe(0);
+      }
+    });
+
+    it.each(["stalled-download", "stalled-upload"])("%s: what edge and connector grow by, and what others wait", (name) => {
+      for (const metric of ["rss_growth_MB_edge", "rss_growth_MB_connector", "p99_ms"]) expect(value(name, "postern", metric), metric).toBeGreaterThanOrEqual(0);
+      expect(value(name, "postern", "errors")).toBe(0);
+    });
+
+    it("finds one stored decision for each request (DESIGN promise 8)", () => expect(value("records", "postern", "records_per_request")).toBe(1));
+
     it("claims nothing from so few", () => expect(said).not.toContain("must be"));
+  });
+
+  it("goes on where a run of the same commit was broken off", async () => {
+    const part = ["--tiny", "--systems", "direct", "--only", "http-1k-*", "--out", join(folder, "part.json")];
+    const child = spawn(process.execPath, ["bench/main.ts", ...part], { cwd: PROJECT, stdio: ["ignore", "pipe", "inherit"] });
+    child.stdout.once("data", () => child.kill("SIGTERM"));
+    const [firstSaid, code] = await Promise.all([text(child.stdout), new Promise<number | null>((over) => child.once("exit", over))]);
+    expect([code, firstSaid.includes("http-1k-during-download")]).toEqual([130, false]);
+    const second = await bench(...part);
+    expect(second.code, second.errors).toBe(0);
+    expect(second.said.indexOf("http-1k-c1 ")).toBeLessThan(second.said.indexOf("(of the run that was broken off)"));
+    const kept = Results.parse(JSON.parse(readFileSync(join(folder, "part.json"), "utf8"))).rows;
+    expect(new Set(kept.map((row) => row.case)).size).toBe(5);
+    expect((await bench(...part)).said).not.toContain("broken off");
   });
 
   it("refuses a case or a system that there is none of, and names those that there are", async () => {
