@@ -48,11 +48,11 @@ export class StreamOpening implements StreamHandler {
       this.#stream.consumed(bytes.length);
       return this.#refuse({ code: "bad_open", reason: read.error });
     }
-    // The head must not weigh on the body's window; the rest is consumed by whoever takes it.
-    this.#stream.consumed(bytes.length - read.rest.length);
+    const head = this.#gate.authenticate(read.json, read.mac);
+    // The head must not weigh on the body's window; the rest is consumed by whoever takes it. An agent knows of no head (FC6).
+    this.#stream.consumed(bytes.length - read.rest.length, head.ok && head.value.kind === "tcp" ? "now" : undefined);
     this.#judging = true;
     if (read.rest.length > 0) this.#held.push(read.rest);
-    const head = this.#gate.authenticate(read.json, read.mac);
     if (!head.ok) return this.#refuse(head.error);
     void this.#gate.admit(head.value).then((permit) => {
       if (this.#gone) return;

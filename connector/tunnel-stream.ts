@@ -80,9 +80,9 @@ export class TunnelStream {
     this.#owner.forget(this);
   }
 
-  /** Gives credit back for bytes that `data` brought. */
-  consumed(bytes: number): void {
-    this.#mux.consumed(this.id, bytes);
+  /** Gives credit back for bytes that `data` brought; "now": as if they had not been (FC6). */
+  consumed(bytes: number, when?: "now"): void {
+    this.#mux.consumed(this.id, bytes, when);
     this.#owner.touched();
   }
 

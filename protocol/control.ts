@@ -17,7 +17,8 @@ const JWS = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+$/;
 const CODE = /^[a-z][a-z0-9_]{0,63}$/;
 const PRINTABLE = /^[\x20-\x7e\x80-\uffff]+$/;
 
-const named =
+/** A text that one of the parsers of core/ids.ts reads. */
+export const named =
   <T>(parse: (text: string) => T | undefined): Shape<T> =>
   (value) =>
     typeof value === "string" ? parse(value) : undefined;
@@ -95,12 +96,12 @@ export type ControlRead<M> =
 
 /** Reads a text from the edge, on the connector. `maxBytes` bounds it in UTF-16 units. */
 export function readEdgeMessage(raw: string, maxBytes: number = MAX_CONTROL_BYTES): ControlRead<EdgeMessage> {
-  return read(raw, maxBytes, EDGE_SHAPES);
+  return readControl(raw, maxBytes, EDGE_SHAPES);
 }
 
 /** Reads a text from a connector, at the edge. Pass MAX_HELLO_BYTES until the hello is verified. */
 export function readConnectorMessage(raw: string, maxBytes: number = MAX_CONTROL_BYTES): ControlRead<ConnectorMessage> {
-  return read(raw, maxBytes, CONNECTOR_SHAPES);
+  return readControl(raw, maxBytes, CONNECTOR_SHAPES);
 }
 
 /** Writes a control text. */
@@ -108,7 +109,8 @@ export function encodeControl(message: EdgeMessage | ConnectorMessage): string {
   return JSON.stringify(message);
 }
 
-function read<S extends { readonly [t: string]: Shape<unknown> }>(raw: string, maxBytes: number, shapes: S): ControlRead<AnyOf<S>> {
+/** Reads a text of any link by its shapes. */
+export function readControl<S extends { readonly [t: string]: Shape<unknown> }>(raw: string, maxBytes: number, shapes: S): ControlRead<AnyOf<S>> {
   if (raw === KEEP_ALIVE_PING || raw === KEEP_ALIVE_PONG) return { type: "keep_alive", text: raw };
   if (raw.length > maxBytes) return { type: "too_large" };
   let value: unknown;

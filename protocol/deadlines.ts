@@ -13,6 +13,8 @@ export const BODY_IDLE_MS = 600_000;
 export const HALF_CLOSED_MS = 300_000;
 /** Cut sent to cut acknowledged; after it the socket is closed, which destroys what it carried (M2). Tunnel object. */
 export const CUT_ACK_MS = 5_000;
+/** An agent or a connector lost its socket to its TCP streams being gone for good: so long they can be attached to again (M18). Agent, connector; the tunnel object remembers who may hold one. */
+export const RESUME_MS = 60_000;
 /** Drain announced to socket closed: what lives may finish. Connector. */
 export const DRAIN_MS = 30_000;
 /** Drain announced to the edge's go-away: until it came, streams that were on their way are still served. Connector. */

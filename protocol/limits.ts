@@ -59,6 +59,24 @@ export const MAX_LATE_STREAMS_COUNT = 8_192;
 /** Frames without payload waiting for takeOutput. Bounds control queues when nobody drains. Mux.ts. */
 export const MAX_QUEUED_CONTROL_COUNT = 32_768;
 
+// The agent's link (AG). Enforced by the tunnel object.
+
+/** Streams of one agent's socket, opening ones counted. Bounds its attachment (M13); more sockets after that. */
+export const MAX_AGENT_STREAMS_COUNT = 256;
+/** Passed on an agent's socket and not credited, both ways. Bounds what one agent makes this object and a connector hold (M11). */
+export const MAX_AGENT_BYTES = 16 * 1024 * 1024;
+/** The same for all agents of an object; below what a connector refuses new streams at, so that its other streams go on. */
+export const MAX_SPLICED_BYTES = 24 * 1024 * 1024;
+/** A window update below this counts as a frame that says nothing. Bounds floods of tiny credit. */
+export const MIN_CREDIT_BYTES = 1024;
+/** Streams that an agent's socket asks for. Bounds decisions and records. */
+export const MAX_OPENS_BURST_COUNT = 1_024;
+export const MAX_OPENS_PER_SECOND_COUNT = 256;
+/** One that is refused counts as so many: it is asked about and recorded at once. Bounds what a denied agent makes others wait. */
+export const REFUSED_OPEN_COUNT = 16;
+/** One text of an agent. Bounds JSON.parse. */
+export const MAX_AGENT_TEXT_BYTES = 2 * 1024;
+
 // Heads
 
 /** JSON of a stream head. Bounds endless heads. HeadReader on both ends. */

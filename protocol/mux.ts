@@ -201,6 +201,17 @@ export class Mux {
     return stream === undefined ? undefined : snapshotOf(stream);
   }
 
+  /** Lets a stream that is here go without a frame: from now on its shell splices it (splice.ts), and says `gone` at its end. */
+  detach(id: number, stream = this.#streams.get(id)): void {
+    if (stream !== undefined) this.#forget(id, stream);
+  }
+
+  /** A spliced stream is gone: what the peer may still send on it, and whether a reset tells it. */
+  gone(id: number, data: number, credit: number, tell: boolean): void {
+    if (tell) this.#sendReset(id, data, credit);
+    else this.#guard.gone(id, data, credit);
+  }
+
   /** Puts a stream back after a wake, before the first `receive`. Its id is not reserved again. */
   restore(id: number, snapshot: StreamSnapshot): void {
     const former = this.#streams.get(id);

@@ -9,6 +9,8 @@ export const ADMIN_API = "/.postern/api/v1";
 export const ENROLL_PATH = "/.postern/connectors/enroll";
 /** The tunnel's WebSocket, at the launcher; `?connector&lane`. */
 export const CONNECT_PATH = "/.postern/connect";
+/** The agent's WebSocket, at the launcher; `?app`. */
+export const AGENT_PATH = "/.postern/agent";
 /** The connector's program as one file; its digest is at this and ".sha256". */
 export const CONNECTOR_PROGRAM_PATH = "/.postern/connector.mjs";
 export const READY_PATH = "/.postern/ready";

@@ -14,13 +14,13 @@ export class TokenBucket {
     this.#left = burst;
   }
 
-  /** Takes one token at `now` (milliseconds); false if none is left. A clock that steps back refills nothing. */
-  take(now: number): boolean {
+  /** Takes tokens at `now` (milliseconds); false if so many are not left. A clock that steps back refills nothing. */
+  take(now: number, count = 1): boolean {
     const since = this.#at === undefined ? 0 : now - this.#at;
     if (since > 0) this.#left = Math.min(this.#burst, this.#left + (since / 1000) * this.#perSecond);
     if (this.#at === undefined || since > 0) this.#at = now;
-    if (this.#left < 1) return false;
-    this.#left -= 1;
+    if (this.#left < count) return false;
+    this.#left -= count;
     return true;
   }
 }

@@ -4,7 +4,7 @@
  * is the gate's.
  */
 import { Hono } from "hono/tiny";
-import { ADMIN_API, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, TOKEN_PATH } from "../protocol/paths.ts";
+import { ADMIN_API, AGENT_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, TOKEN_PATH } from "../protocol/paths.ts";
 import { canonicalise, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
 import type { Env } from "./env.ts";
@@ -19,6 +19,7 @@ import * as revocation from "./routes/admin/revocation.ts";
 import * as services from "./routes/admin/services.ts";
 import * as sessions from "./routes/admin/sessions.ts";
 import * as sites from "./routes/admin/sites.ts";
+import { agent } from "./routes/agent.ts";
 import * as connectors from "./routes/connectors.ts";
 import { beginDevice, decideDevice, devicePage } from "./routes/device.ts";
 import { redeem, signIn } from "./routes/hand-off.ts";
@@ -67,6 +68,8 @@ const routes = new Hono<Bindings>({
   .get(`/launcher${CONNECTOR_PROGRAM_PATH}.sha256`, (c) => connectorFile(c.env.exchange))
   .post(`/launcher${ENROLL_PATH}`, (c) => connectors.enroll(c.env.exchange))
   .get(`/launcher${CONNECT_PATH}`, (c) => connectors.connect(c.env.exchange))
+  // Agents
+  .get(`/launcher${AGENT_PATH}`, (c) => agent(c.env.exchange))
   // Operators
   .post(`/launcher${ADMIN_API}/setup`, (c) => policy.setup(c.env.exchange))
   .post(`/launcher${ADMIN_API}/policy`, (c) => policy.apply(c.env.exchange))

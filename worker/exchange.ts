@@ -22,6 +22,8 @@ export interface Exchange {
   readonly policy: CompiledPolicy | undefined;
   /** The launcher's origin, "https://access.example.com"; this host's own before a document is live. */
   readonly launcher: string;
+  /** An agent asks for its socket, for this app: another's host, and no credential that a browser sends by itself. */
+  readonly agentFor?: string;
   readonly later: (work: Promise<unknown>) => void;
 }
 

@@ -3,10 +3,10 @@
  * it goes on to a lane, to sign-in, or nowhere. Nothing reaches an app but through `gate()`.
  */
 import type { ErrorCode } from "../core/errors.ts";
-import type { AppId } from "../core/ids.ts";
+import { ADMIN_APP, type AppId } from "../core/ids.ts";
 import { at } from "../core/time.ts";
 import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
-import type { Refusal } from "../durable-objects/tunnel/rpc.ts";
+import { type Refusal, TCP_ASK } from "../durable-objects/tunnel/rpc.ts";
 import { advise } from "../policy/advice.ts";
 import type { CompiledPolicy } from "../policy/compile.ts";
 import { decide } from "../policy/decide.ts";
@@ -44,10 +44,10 @@ const NO_APP = "" as AppId;
 export async function gate(x: Exchange): Promise<Response> {
   const { policy } = x;
   if (policy === undefined) return refuse(x, "unavailable", { detail: "No policy is live yet." });
-  const app = policy.appByHost(x.url.host);
+  const app = appOf(x, policy);
   const early = app === undefined ? undefined : preflight(x, app);
   if (early !== undefined) return early;
-  const credential = readCredential(x.request, x.env, x.url.host, app?.id ?? NO_APP);
+  const credential = credentialOf(x, app);
   if (credential.kind === "malformed") return readable(x, app, refuse(x, "token_invalid"));
   const standing = await stand(x, policy, credential, false);
   return readable(x, app, await answer(x, credential, standing));
@@ -66,15 +66,21 @@ async function answer(x: Exchange, credential: Credential, first: Standing): Pro
   return newest.decision.effect === "allow" ? pass(x, credential, newest) : denied(x, newest, true);
 }
 
+const appOf = (x: Exchange, policy: CompiledPolicy): App | undefined => (x.agentFor === undefined ? policy.appByHost(x.url.host) : policy.app(x.agentFor));
+
+/** An agent carries what `postern login` or `postern service create` gave it, and no cookie counts. */
+function credentialOf(x: Exchange, app: App | undefined): Credential {
+  const credential = readCredential(x.request, x.env, x.url.host, x.agentFor === undefined ? (app?.id ?? NO_APP) : ADMIN_APP);
+  return x.agentFor !== undefined && credential.kind === "presented" && credential.cookie ? { kind: "none" } : credential;
+}
+
 /** Everything a decision looks at, and the decision. `fresh` asks the session instead of this isolate's cache. */
 export async function stand(x: Exchange, policy: CompiledPolicy, credential: Credential, fresh: boolean, lastActiveAt?: number): Promise<Standing> {
-  const app = policy.appByHost(x.url.host);
+  const app = appOf(x, policy);
   const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, fresh) : undefined;
   const ask: Ask = {
     app: app?.id ?? NO_APP,
-    protocol: x.framing.websocket ? "websocket" : "http",
-    method: x.method,
-    path: x.url.path,
+    ...(x.agentFor === undefined ? { protocol: x.framing.websocket ? "websocket" : "http", method: x.method, path: x.url.path } : TCP_ASK),
   };
   const facts = factsOf(x, session, lastActiveAt);
   const decision = decide(policy, ask, facts, at(x.now));
@@ -128,7 +134,7 @@ async function pass(x: Exchange, credential: Credential, standing: Standing, res
 /** The lane knew better than this isolate: ask whoever knows best, read the request by that, and go once more or say why not. */
 async function answerAgain(x: Exchange, credential: Credential, before: Standing, lane: { recorded: boolean; refusal: Refusal; body?: BodyToSend }): Promise<Response> {
   const policy = (await newestPolicy(x.env, x.now)) ?? before.policy;
-  const url = canonicalise(x.request.url, policy.appByHost(x.url.host)?.insecurePaths ?? []);
+  const url = canonicalise(x.request.url, appOf(x, policy)?.insecurePaths ?? []);
   if (!url.ok) return refuse(x, url.error.code);
   const reread: Exchange = { ...x, policy, url: url.value };
   const newest = await stand(reread, policy, credential, true, lane.refusal.lastActiveAt);

@@ -56,7 +56,8 @@ export async function proxy(x: Exchange, app: App, standing: Standing, stripAuth
     issuer: x.launcher,
     method: x.method,
     target: x.url.path + x.url.query,
-    headers: forwardedHeaders(x.request.headers, {
+    // An agent's socket: nothing of its request reaches an app.
+    headers: ask.protocol === "tcp" ? [] : forwardedHeaders(x.request.headers, {
       host: typeof app.host === "string" ? host : app.host.literal,
       scheme: x.url.scheme,
       clientIp: addressOf(x.connection),
@@ -89,7 +90,7 @@ const refused = (code: Refusal["code"], policyVersion: number, detail: string): 
 /** A request of ours around the browser's body: none of its headers is a header here, so none can pose as ours. */
 function laneRequest(context: OpenContext, body: BodyToSend["body"]): Request {
   const headers: Record<string, string> = { [OPEN_HEADER]: asciiJson(context) };
-  if (context.ask.protocol === "websocket") headers["upgrade"] = "websocket";
+  if (context.ask.protocol !== "http") headers["upgrade"] = "websocket";
   return new Request("https://lane.internal/", { method: body === null ? "GET" : "POST", headers, body, redirect: "manual" });
 }
 

@@ -19,6 +19,7 @@ const MAX_BOUNCES_COUNT = 3;
 
 /** `/.postern/sign-in` of this host: sets the nonce and goes on to the launcher. For links on pages. */
 export function signInAddress(x: Exchange, target: string): string {
+  if (x.agentFor !== undefined) return `${x.launcher}/.postern/login?to=${encodeURIComponent(`${x.launcher}/`)}`;
   return `${originOf(x.url)}/.postern/sign-in?to=${encodeURIComponent(target)}`;
 }
 

@@ -80,12 +80,13 @@ export class Admissions {
       const policy = await hold.fresh(Date.now);
       if (policy === undefined) return { code: "unavailable", policyVersion: hold.version, detail: "no policy" };
       // The edge acted on an older document: its settings of the app may be old too (M7).
-      if (open.stamp.policyVersion < policy.version) return { code: "stale", policyVersion: policy.version };
-      if (open.stamp.policyVersion > policy.version) {
+      const seen = open.stamp?.policyVersion ?? policy.version;
+      if (seen < policy.version) return { code: "stale", policyVersion: policy.version };
+      if (seen > policy.version) {
         await hold.renew(Date.now);
         continue;
       }
-      const link = links.choose(besides);
+      const link = links.choose(besides, open.connector);
       if (link === undefined) return { code: "no_connector", policyVersion: policy.version };
       const known = await this.#known(open, policy, link, holds);
       if ("code" in known) return known;
@@ -96,8 +97,8 @@ export class Admissions {
       const decision = decide(policy, open.ask, facts, at(now));
       if (decision.effect !== "allow") {
         if (open.sid !== undefined) await recordNow(env, open.sid, decisionEvent(open.request, open.ask, facts, decision, now));
-        const seen = lease === undefined ? {} : { lastActiveAt: lease.lastActiveAt };
-        return { code: decision.effect === "step_up" ? "step_up" : "denied", policyVersion: policy.version, ...seen };
+        const active = lease === undefined ? {} : { lastActiveAt: lease.lastActiveAt };
+        return { code: decision.effect === "step_up" ? "step_up" : "denied", policyVersion: policy.version, ...active };
       }
       const { maxBytes } = decision.limits;
       if (maxBytes !== undefined && open.sid !== undefined && this.#parts.usage.total(open.sid, open.ask.app) >= maxBytes) {

@@ -2,7 +2,7 @@
  * What a lane keeps on its sockets so that it survives hibernation (M3): at most 16 KiB each,
  * versioned, because the code that reads may be newer than the code that wrote (M13).
  */
-import type { ConnectorId, RequestId, SessionId } from "../../core/ids.ts";
+import type { AppId, ConnectorId, RequestId, SessionId } from "../../core/ids.ts";
 import type { Limits } from "../../policy/decision.ts";
 import type { Ask, Fact } from "../../policy/facts.ts";
 import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
@@ -48,11 +48,29 @@ export interface ClientAttachment {
   readonly unheard?: number;
 }
 
-export type Attachment = ConnectorAttachment | ClientAttachment;
+/** An agent's WebSocket with the streams on it. */
+export interface AgentAttachment {
+  readonly v: 1;
+  readonly role: "agent";
+  /** Random; a stream's request id is made of it and the stream's number here. */
+  readonly id: string;
+  readonly sid: SessionId;
+  readonly connection: { readonly [name: string]: Fact };
+  readonly issuer: string;
+  /** No stream id up to this is opened again. */
+  readonly newest: number;
+  /** What `streams` names by index. */
+  readonly apps: readonly AppId[];
+  readonly links: readonly string[];
+  /** agent-streams.ts packs and unpacks it. */
+  readonly streams: Uint32Array;
+}
+
+export type Attachment = ConnectorAttachment | ClientAttachment | AgentAttachment;
 
 /** Undefined for a socket of an unknown version or without one: it is closed, never guessed at. */
 export function readAttachment(socket: WebSocket): Attachment | undefined {
   const stored = socket.deserializeAttachment() as Partial<Attachment> | null;
-  if (stored?.v !== 1 || (stored.role !== "connector" && stored.role !== "client")) return undefined;
+  if (stored?.v !== 1 || (stored.role !== "connector" && stored.role !== "client" && stored.role !== "agent")) return undefined;
   return stored as Attachment;
 }

@@ -5,13 +5,15 @@
 import { createHmac } from "node:crypto";
 import { fromBase64Url } from "../../core/bytes.ts";
 import type { ConnectorId, SessionId } from "../../core/ids.ts";
-import { CLOSE_CODES } from "../../protocol/close-codes.ts";
-import { type ConnectorMessage, encodeControl, readConnectorMessage } from "../../protocol/control.ts";
+import { type ConnectorMessage, type ControlRead, encodeControl, readConnectorMessage } from "../../protocol/control.ts";
 import { CUT_ACK_MS } from "../../protocol/deadlines.ts";
+import type { FrameHeader } from "../../protocol/frames.ts";
 import { frameOpenHead, type OpenHead, openHeadJson } from "../../protocol/head.ts";
-import { MAX_CUT_IDS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
+import { MAX_CUT_IDS_COUNT, MAX_MESSAGE_BYTES, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
 import { Mux } from "../../protocol/mux.ts";
+import { type Fatal, flood, tooLarge, violation } from "../../protocol/mux-guard.ts";
 import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
+import { eachRun } from "../../protocol/splice.ts";
 import { signStreamOpen } from "../../protocol/stream-mac.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import { within } from "../within.ts";
@@ -25,12 +27,23 @@ export interface StreamSink {
   writable(): void;
 }
 
+/** Where whole frames go on, as they are. */
+export interface FrameSink {
+  pass(frames: Uint8Array): void;
+}
+
+/** A stream whose frames are not the mux's: they go on to an agent's socket (spliced-stream.ts). */
+export interface SplicedSink extends StreamSink {
+  /** Where the frame goes, once it is rewritten; undefined when it goes nowhere now. */
+  fromConnector(header: FrameHeader, message: Uint8Array, at: number): FrameSink | undefined;
+}
+
 /** From here on admissions that ran out are forgotten. */
 const MAX_ADMISSIONS_COUNT = 1_024;
 /** Received and not yet taken by clients, per connector: an isolate has 128 MB for all its lanes (M11). */
 const MAX_LINK_BUFFERED_BYTES = 16 * 1024 * 1024;
 
-export class ConnectorLink {
+export class ConnectorLink implements FrameSink {
   readonly socket: WebSocket;
   readonly mux: Mux;
   draining = false;
@@ -43,6 +56,7 @@ export class ConnectorLink {
   readonly #mac: Uint8Array;
   readonly #clock: () => number;
   readonly #sinks = new Map<number, StreamSink>();
+  readonly #spliced = new Map<number, SplicedSink>();
   readonly #cuts = new Map<string, (acknowledged: boolean) => void>();
   /** Digests that were sent on this socket, and when: an admission is named only while it is valid. */
   readonly #admissions = new Map<string, number>();
@@ -116,17 +130,38 @@ export class ConnectorLink {
     this.#sinks.set(id, sink);
   }
 
-  /** Sends the admission, once per socket, and the stream-open that names it. False when the head is not one. */
-  sendHead(id: number, head: OpenHead, admission: string): boolean {
+  /** Sends the admission, once per socket, and the stream-open that names it. Answers its bytes; 0 when the head is not one. */
+  sendHead(id: number, head: OpenHead, admission: string): number {
     const json = openHeadJson(head);
-    if (!json.ok) return false;
+    if (!json.ok) return 0;
     if (!this.#admissions.has(head.admission)) {
       this.#remember(head.admission);
       this.#text(encodeControl({ t: "admission", jws: admission }));
     }
     const mac = signStreamOpen(hmacSha256, this.#mac, head.n, json.value);
     const frame = frameOpenHead(json.value, mac);
-    return this.mux.write(id, frame) === frame.length;
+    return this.mux.write(id, frame) === frame.length ? frame.length : 0;
+  }
+
+  /** From now on the stream's frames pass by the mux. */
+  splice(id: number, sink: SplicedSink): void {
+    this.mux.detach(id);
+    this.#spliced.set(id, sink);
+    this.#sinks.set(id, sink);
+  }
+
+  /** A spliced stream ends. `tell`: the connector hears of it by a reset, which leaves with the next flush, or by a cut. */
+  unsplice(id: number, data: number, credit: number, tell: "reset" | "cut" | "nothing"): void {
+    this.mux.gone(id, data, credit, tell === "reset");
+    this.#spliced.delete(id);
+    this.#sinks.delete(id);
+    // Many at once are named by the cut that ends them all (cut-streams.ts).
+    if (tell === "cut" && !this.#gathering) void this.cut([id], []);
+    this.flush();
+  }
+
+  pass(frames: Uint8Array): void {
+    this.#send(frames);
   }
 
   #remember(digest: string): void {
@@ -169,9 +204,28 @@ export class ConnectorLink {
   }
 
   /** A binary message. Answers the reason when the peer broke the protocol and the link must go. */
-  receive(message: ArrayBuffer): { code: number; reason: string } | undefined {
+  receive(message: ArrayBuffer): Fatal | undefined {
     this.heardAt = this.#clock();
-    for (const event of this.mux.receive(new Uint8Array(message))) {
+    const bytes = new Uint8Array(message);
+    if (this.#spliced.size === 0 || bytes.length === 0 || bytes.length > MAX_MESSAGE_BYTES) return this.#receive(bytes);
+    let fatal: Fatal | undefined;
+    const fault = eachRun<FrameSink>(
+      bytes,
+      (header, at) => {
+        const spliced = this.#spliced.get(header.streamId);
+        return spliced === undefined ? this : spliced.fromConnector(header, bytes, at);
+      },
+      (to, run) => {
+        if (to === this) fatal ??= this.#receive(run);
+        else to.pass(run);
+      },
+    );
+    // What cannot be read is the mux's to answer.
+    return fatal ?? (fault === undefined ? undefined : this.#receive(bytes.subarray(fault.rest)));
+  }
+
+  #receive(bytes: Uint8Array): Fatal | undefined {
+    for (const event of this.mux.receive(bytes)) {
       switch (event.type) {
         case "data":
           this.#sinks.get(event.id)?.data(event.bytes);
@@ -205,26 +259,11 @@ export class ConnectorLink {
   }
 
   /** A text message after the handshake. Answers as `receive` does. */
-  receiveText(raw: string): { code: number; reason: string } | undefined {
+  receiveText(raw: string): Fatal | undefined {
     this.heardAt = this.#clock();
     const read = readConnectorMessage(raw);
-    switch (read.type) {
-      case "keep_alive":
-        return undefined;
-      case "unknown":
-        this.#unknown++;
-        return this.#unknown > MAX_UNKNOWN_CONTROL_COUNT ? { code: CLOSE_CODES.flood.code, reason: "unknown messages" } : undefined;
-      case "malformed":
-        return { code: CLOSE_CODES.protocol_error.code, reason: `control ${read.reason}` };
-      case "too_large":
-        return { code: CLOSE_CODES.too_large.code, reason: "control too large" };
-      case "message":
-        this.#take(read.message);
-        return undefined;
-      default:
-        read satisfies never;
-        return undefined;
-    }
+    if (read.type === "message") this.#take(read.message);
+    return textFault(read, () => ++this.#unknown);
   }
 
   #take(message: ConnectorMessage): void {
@@ -274,6 +313,7 @@ export class ConnectorLink {
   lost(): void {
     const sinks = [...this.#sinks.values()];
     this.#sinks.clear();
+    this.#spliced.clear();
     for (const answered of this.#cuts.values()) answered(false);
     for (const sink of sinks) sink.reset();
   }
@@ -291,6 +331,13 @@ export class ConnectorLink {
       // The socket is closing; webSocketClose ends its streams.
     }
   }
+}
+
+/** Why a socket ends because of a text on it, whichever link it is; undefined when it goes on. */
+export function textFault(read: ControlRead<unknown>, unknown: () => number): Fatal | undefined {
+  if (read.type === "unknown") return unknown() > MAX_UNKNOWN_CONTROL_COUNT ? flood("unknown messages") : undefined;
+  if (read.type === "malformed") return violation(`control ${read.reason}`);
+  return read.type === "too_large" ? tooLarge() : undefined;
 }
 
 function hmacSha256(key: Uint8Array, bytes: Uint8Array): Uint8Array {

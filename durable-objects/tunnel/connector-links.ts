@@ -65,11 +65,12 @@ export class ConnectorLinks {
     return this.#handshakes.has(socket);
   }
 
-  /** The connector with the least to do; one that drains, is dead or is not welcomed gets nothing new. */
-  choose(besides?: ConnectorLink): ConnectorLink | undefined {
+  /** The connector with the least to do; one that drains, is dead or is not welcomed gets nothing new. `wanted`: that one, to attach to what it holds. */
+  choose(besides?: ConnectorLink, wanted?: ConnectorId): ConnectorLink | undefined {
     this.sweep();
     let best: ConnectorLink | undefined;
     for (const link of this.#links.values()) {
+      if (wanted !== undefined && link.connector !== wanted) continue;
       if (link !== besides && !link.draining && (best === undefined || link.streams < best.streams)) best = link;
     }
     return best;

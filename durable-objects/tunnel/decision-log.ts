@@ -10,7 +10,7 @@ import type { Ask, Fact, Facts } from "../../policy/facts.ts";
 import { decisionData } from "../audit/decision-event.ts";
 import type { AuditWriter } from "../audit/record.ts";
 import type { HeldLease } from "./lease-table.ts";
-import type { CutReason, LiveStream } from "./live-stream.ts";
+import type { LiveStream, StreamEnd } from "./live-stream.ts";
 
 export class DecisionLog {
   readonly #writer: AuditWriter;
@@ -51,7 +51,7 @@ export class DecisionLog {
     this.#writer.add({ id, at: now, kind: "repeated", data: { app, connector } });
   }
 
-  streamEnded(stream: LiveStream, how: "done" | "broken" | CutReason, now: number): void {
+  streamEnded(stream: LiveStream, how: StreamEnd, now: number): void {
     this.#writer.add({
       id: stream.id,
       at: now,

@@ -8,7 +8,7 @@ import { BODY_IDLE_MS } from "../../protocol/deadlines.ts";
 import { HeadReader, type AnswerHead, parseAnswerHead } from "../../protocol/head.ts";
 import type { ConnectorLink, StreamSink } from "./connector-link.ts";
 import type { Deadlines } from "./deadlines.ts";
-import type { CutReason, LiveStream } from "./live-stream.ts";
+import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
 
 /** What a relay asks of its lane. */
 export interface Lane {
@@ -18,8 +18,8 @@ export interface Lane {
   /** Renews what ran out and decides again; false when the stream was cut. */
   renew(stream: LiveStream): Promise<boolean>;
   noteUserByte(stream: LiveStream, now: number): void;
-  /** `socket`: the browser's, when the stream was a WebSocket. */
-  finished(stream: LiveStream, how: "done" | "broken" | CutReason, socket?: WebSocket): void;
+  /** `socket`: the client's, when the stream was on one. */
+  finished(stream: LiveStream, how: StreamEnd, socket?: WebSocket): void;
 }
 
 export type Answer = AnswerHead | { readonly broken: CutReason | "reset" | "protocol" };

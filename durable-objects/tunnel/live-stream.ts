@@ -1,6 +1,6 @@
 /**
  * One live stream as the lane sees it, whatever its protocol: enough to decide again, to count
- * and to cut. The relays (http-relay.ts, websocket-relay.ts) move its bytes.
+ * and to cut. The relays (http-relay.ts, websocket-relay.ts, spliced-stream.ts) move its bytes.
  */
 import type { RequestId, SessionId } from "../../core/ids.ts";
 import type { Limits } from "../../policy/decision.ts";
@@ -35,6 +35,9 @@ export interface LiveStream {
 
 /** revoked: the session or app is gone · policy: decided again and no longer allowed · limit: bytes used up · link: the connector is gone */
 export type CutReason = "revoked" | "policy" | "limit" | "link" | "expired";
+
+/** How a stream ended, for the record. flow: a peer broke a rule of its splice · memory: too much waited on it */
+export type StreamEnd = CutReason | "done" | "broken" | "flow" | "memory";
 
 export class StreamTable {
   readonly #streams = new Map<RequestId, LiveStream>();

@@ -35,7 +35,7 @@ export function refuse(refusal: Refusal): Response {
 
 export async function answerHttp(opening: Opening): Promise<Response> {
   const { open, relay, number, app, body, admission } = opening;
-  if (!sendOpen(opening, "http")) return refused(opening, "upstream_protocol", "headers_too_large");
+  if (sendOpen(opening, "http") === 0) return refused(opening, "upstream_protocol", "headers_too_large");
   if (body === null) admission.link.mux.end(number);
   admission.link.flush();
   if (body !== null) void relay.upload(body, app?.maxBody, open.length);
@@ -69,7 +69,7 @@ function ofLength(body: ReadableStream<Uint8Array>, length: number | undefined):
 /** `accept` makes the browser's end once the app said 101; it is given what came right after the head. */
 export async function answerWebSocket(opening: Opening, accept: (early: Uint8Array[]) => WebSocket): Promise<Response> {
   const { relay } = opening;
-  if (!sendOpen(opening, "websocket")) return refused(opening, "upstream_protocol", "headers_too_large");
+  if (sendOpen(opening, "websocket") === 0) return refused(opening, "upstream_protocol", "headers_too_large");
   opening.admission.link.flush();
   const answer = await answered(opening);
   if ("code" in answer) return declined(answer, opening);
@@ -97,8 +97,9 @@ function declined(refusal: Refusal, { relay, again }: Opening): Promise<Response
   return (isLost ? again?.() : undefined) ?? refuse(refusal);
 }
 
-function sendOpen({ open, admission, number }: Opening, kind: "http" | "websocket"): boolean {
-  const assertion = admission.admitted.assertion;
+/** Answers the bytes of the stream-open; 0 when it cannot be one. */
+export function sendOpen({ open, admission, number }: Pick<Opening, "open" | "admission" | "number">, kind: OpenHead["kind"]): number {
+  const assertion = kind === "tcp" ? "" : admission.admitted.assertion;
   const headers: HeaderField[] = assertion === "" ? [...open.headers] : [...open.headers, ["X-Postern-Assertion", assertion]];
   const head: OpenHead = {
     v: 1,
@@ -110,7 +111,7 @@ function sendOpen({ open, admission, number }: Opening, kind: "http" | "websocke
     method: open.method,
     path: open.target,
     headers,
-    body: kind === "websocket" ? "stream" : open.body,
+    body: kind === "http" ? open.body : "stream",
     ...(open.length === undefined ? {} : { length: open.length }),
   };
   return admission.link.sendHead(number, head, admission.admitted.admission);

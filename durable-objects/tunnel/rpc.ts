@@ -1,4 +1,4 @@
-/** Tunnel: the calls it answers, and what the worker hands it with a request. Types only. */
+/** Tunnel: the calls it answers, and what the worker hands it with a request. Types, and the names of headers. */
 import type { PublicJwk } from "../../identity/keys.ts";
 import type { AppId, ConnectorId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
 import type { Ask, Fact } from "../../policy/facts.ts";
@@ -11,6 +11,9 @@ export const CONNECT_HEADER = "postern-connect";
 /** On the tunnel's answer: this is a refusal for the worker to explain, not the app's answer. */
 export const REFUSAL_HEADER = "postern-refusal";
 
+/** What a TCP stream asks, whoever opens it. */
+export const TCP_ASK = { protocol: "tcp", method: "CONNECT", path: "/" } as const;
+
 export interface OpenContext {
   readonly v: 1;
   readonly request: RequestId;
@@ -19,7 +22,10 @@ export interface OpenContext {
   /** Absent for a public path (P20). */
   readonly sid?: SessionId;
   readonly ask: Ask;
-  readonly stamp: { readonly epoch: number; readonly policyVersion: number };
+  /** What the edge decided on; absent when an agent asks the lane itself. */
+  readonly stamp?: { readonly epoch: number; readonly policyVersion: number };
+  /** Only this connector will do. */
+  readonly connector?: ConnectorId;
   readonly connection: { readonly [name: string]: Fact };
   readonly issuer: string;
   readonly method: string;

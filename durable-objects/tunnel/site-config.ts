@@ -3,9 +3,10 @@ import type { SiteId } from "../../core/ids.ts";
 import type { Json } from "../../core/json.ts";
 import type { App, PolicyDocument } from "../../policy/document.ts";
 
+export const lanesOf = (document: PolicyDocument, site: SiteId): number => document.sites.find((one) => one.id === site)?.lanes ?? 1;
+
 export function siteConfig(document: PolicyDocument, site: SiteId): Json {
-  const lanes = document.sites.find((one) => one.id === site)?.lanes ?? 1;
-  return { lanes, apps: document.apps.filter((app) => app.site === site).map(appConfig) };
+  return { lanes: lanesOf(document, site), apps: document.apps.filter((app) => app.site === site).map(appConfig) };
 }
 
 function appConfig(app: App): Json {

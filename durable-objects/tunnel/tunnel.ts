@@ -11,7 +11,9 @@ import { AuditWriter } from "../audit/record.ts";
 import { CONTROL_NAME, laneAuditName, laneName, type ObjectEnv } from "../bindings.ts";
 import type { PolicySnapshot } from "../control/rpc.ts";
 import { type CutReport, NOTHING_CUT } from "../cut-report.ts";
+import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import { type Admission, Admissions, type LaneParts } from "./admission.ts";
+import { AgentLinks } from "./agent-links.ts";
 import { type ClientAttachment, readAttachment } from "./attachments.ts";
 import { BodyFence } from "./body-fence.ts";
 import type { ConnectorLink } from "./connector-link.ts";
@@ -22,10 +24,11 @@ import { DecisionLog } from "./decision-log.ts";
 import { Freshness } from "./freshness.ts";
 import { HttpRelay, type Lane } from "./http-relay.ts";
 import { LeaseTable } from "./lease-table.ts";
-import { type CutReason, type LiveStream, reportOf, StreamTable } from "./live-stream.ts";
+import { type CutReason, type LiveStream, reportOf, type StreamEnd, StreamTable } from "./live-stream.ts";
 import { answerHttp, answerWebSocket, type Opening, refuse } from "./open-stream.ts";
 import { PolicyHold } from "./policy-hold.ts";
 import { CONNECT_HEADER, type ConnectContext, type LaneStatus, OPEN_HEADER, type OpenContext, type StreamReport, type TunnelRpc } from "./rpc.ts";
+import { lanesOf } from "./site-config.ts";
 import { Usage } from "./usage.ts";
 import { WebSocketRelay } from "./websocket-relay.ts";
 
@@ -52,6 +55,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   readonly #parts: LaneParts;
   readonly #admissions: Admissions;
   readonly #freshness: Freshness;
+  readonly #agents: AgentLinks;
   readonly #endings = new Map<string, Promise<CutReport>>();
   #lane: LaneId | undefined;
 
@@ -83,6 +87,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     this.#admissions = new Admissions(this.#parts);
     this.#freshness = new Freshness(this.#parts, this.#admissions, this.#streams);
     this.#fence = new BodyFence(kv, nonce, () => links.sweep());
+    this.#agents = new AgentLinks(ctx, this, this.#parts, this.#admissions, this.#streams, (...args) => this.#register(...args));
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(KEEP_ALIVE_PING, KEEP_ALIVE_PONG));
     this.#wake();
   }
@@ -101,6 +106,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   /** `lost`: the connector that lost this request before its first answer byte. */
   async #open(open: OpenContext, request: Request, lost?: ConnectorLink): Promise<Response> {
     this.#remember(open);
+    if (open.ask.protocol === "tcp") return this.#agents.greet(open);
     const websocket = open.ask.protocol === "websocket";
     const admission = await this.#admissions.admit(open, websocket ? "sockets" : "body", lost);
     if ("code" in admission) return refuse(admission);
@@ -110,6 +116,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     if (number === undefined) return refuse({ code: "overloaded", policyVersion: admission.policy.version });
     let cutNow: (why: CutReason) => number = (why) => relay.cut(why);
     const stream = this.#register(open, admission, number, (why) => cutNow(why));
+    this.#fence.opened();
     const app = admission.policy.app(open.ask.app);
     relay.bind(stream, number, app?.timeouts.idle);
     const opening = { open, admission, relay, number, stream, app, body: open.body === "stream" ? request.body : null, again: this.#again(open, request, admission.link, lost) };
@@ -159,7 +166,6 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       cut,
     };
     this.#streams.add(stream);
-    this.#fence.opened();
     this.noteUserByte(stream, stream.openedAt);
     return stream;
   }
@@ -184,7 +190,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     if (stream.sid !== undefined) this.#parts.leases.noteActivity(stream.sid, now);
   }
 
-  finished(stream: LiveStream, how: "done" | "broken" | CutReason, socket?: WebSocket): void {
+  finished(stream: LiveStream, how: StreamEnd, socket?: WebSocket): void {
     this.#streams.remove(stream.id);
     this.#parts.usage.ended(stream);
     if (socket === undefined) this.#fence.closed();
@@ -201,6 +207,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     const before = this.#parts.policy.compiled;
     const policy = this.#parts.policy.take(snapshot);
     if (policy === undefined) return NOTHING_CUT;
+    if (before !== undefined && lanesOf(before.document, lane.site) !== lanesOf(policy.document, lane.site)) this.#agents.drain();
     const forbids = (stream: LiveStream): boolean => !this.#freshness.redecide(stream, policy, before);
     const report = await this.#cut({ streams: this.#streams.where(() => true), why: "policy", sessions: [], forbids });
     await this.#parts.links.configure(policy, lane);
@@ -227,8 +234,15 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     // Synchronous up to the cut: no reply of before counts from here on (M1).
     this.#parts.leases.push(sid, epoch);
     const why = reason === "expired" || reason === "idle" ? "expired" : "revoked";
-    const cut = { streams: this.#streams.ofSession(sid), why, sessions: [sid], forbids: () => true } as const;
-    return this.#cut(cut);
+    const holders = this.#agents.holders.of(sid, Date.now());
+    const cut = this.#cut({ streams: this.#streams.ofSession(sid), why, sessions: [sid], forbids: () => true });
+    this.#agents.endSession(sid);
+    // Told with the session's name, they let go what they held for an agent that was away; one that is away itself is not (M18).
+    const away = holders.some((connector) => this.#parts.links.ofConnector(connector).length === 0);
+    const report = await cut;
+    this.#agents.holders.forget(sid);
+    if (!away || this.#lane === undefined || report.unconfirmed.length > 0) return report;
+    return { ...report, unconfirmed: [{ ...this.#lane, leaseEndsAt: Date.now() + LEASE_WAIT_MS }] };
   }
 
   /** Cuts, and answers only once no older instance of this lane can pipe a body any more (M6). */
@@ -275,6 +289,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       awake: [
         ...(bodies > 0 ? [`${bodies} HTTP responses are open`] : []),
         ...(log.pending > 0 ? [`${log.pending} records wait to be stored`] : []),
+        ...(this.#agents.moving > 0 ? [`${this.#agents.moving} agents moved bytes a moment ago`] : []),
         ...(links.greeting > 0 ? [`${links.greeting} connectors are saying hello`] : []),
       ],
     };
@@ -290,6 +305,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       return this.#parts.links.sweep();
     }
     this.#parts.links.sweep();
+    if (this.#agents.holds(socket)) return this.#agents.receive(socket, message);
     const relay = this.#relays.get(socket);
     if (relay !== undefined) relay.fromClient(message);
     else await this.#parts.links.welcome(socket, message);
@@ -298,12 +314,14 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
     const relay = this.#relays.get(socket);
     if (relay !== undefined) relay.clientClosed(code, reason);
+    else if (this.#agents.holds(socket)) this.#agents.drop(socket, { code, reason });
     else this.#parts.links.drop(socket, code, reason);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
     const relay = this.#relays.get(socket);
     if (relay !== undefined) relay.clientFailed();
+    else if (this.#agents.holds(socket)) this.#agents.drop(socket, { code: CLOSE_CODES.internal.code, reason: "socket error" });
     else this.#parts.links.drop(socket, CLOSE_CODES.internal.code, "socket error");
   }
 
@@ -316,6 +334,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       if (stored?.role === "client" && link !== undefined) this.#restore(socket, link, stored);
       else closeSocket(socket, CLOSE_CODES.upstream_lost.code, CLOSE_CODES.upstream_lost.meaning);
     }
+    this.#agents.restore(this.ctx.getWebSockets("agent"));
   }
 
   #restore(socket: WebSocket, link: ConnectorLink, stored: ClientAttachment): void {

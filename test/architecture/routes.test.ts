@@ -18,9 +18,10 @@ import type { Env } from "../../worker/env.ts";
 /**
  * anybody: says nothing about anybody · person: finds out by itself who is signed in ·
  * code: needs a secret that was handed out for this · key: proves a connector's key or token ·
+ * bearer: a program's own token, through the gate, and no cookie ·
  * page: a change by a cookie, so it compares Origin · setup: the setup key · a role: postern:admin.
  */
-type Class = "anybody" | "person" | "code" | "key" | "page" | "setup" | "viewer" | "responder" | "operator";
+type Class = "anybody" | "person" | "code" | "key" | "bearer" | "page" | "setup" | "viewer" | "responder" | "operator";
 
 const CLASSES: Readonly<Record<string, Class>> = {
   "get /:place/.postern/jwks.json": "anybody",
@@ -42,6 +43,7 @@ const CLASSES: Readonly<Record<string, Class>> = {
   "get /launcher/.postern/connector.mjs.sha256": "anybody",
   "post /launcher/.postern/connectors/enroll": "key",
   "get /launcher/.postern/connect": "key",
+  "get /launcher/.postern/agent": "bearer",
   "post /api/setup": "setup",
   "post /api/policy": "operator",
   "get /api/policy": "viewer",
@@ -152,6 +154,13 @@ describe("routes", () => {
     for (const authorization of ["", TOKEN, `Bearer ${"j".repeat(43)}`]) {
       expect(await tried(route, { authorization }, "operator")).toEqual({ status: 401, code: "setup_key_wrong", asked: [] });
     }
+  });
+
+  it.each(routes.filter(({ name }) => CLASSES[name] === "bearer"))("$name takes a token and no cookie, and none from a page", async (route) => {
+    const socket = { upgrade: "websocket", "sec-websocket-key": `${"A".repeat(22)}==`, "sec-websocket-version": "13", "sec-websocket-protocol": "postern.agent.v1" };
+    expect(await tried(route, { ...socket, cookie: COOKIE }, "operator")).toEqual({ status: 401, code: "sign_in_required", asked: [] });
+    expect(await tried(route, { ...socket, authorization: TOKEN, origin: LAUNCHER }, "operator")).toEqual({ status: 403, code: "origin_not_allowed", asked: [] });
+    expect(await tried(route, { ...socket, authorization: TOKEN }, "operator")).toEqual({ status: 404, code: "not_found", asked: ["SESSION.verify", "SESSION.verify", "AUDIT.append"] });
   });
 
   const changes = routes.filter(({ name, method }) => method !== "GET" && (CLASSES[name] === "page" || isRole(CLASSES[name])));

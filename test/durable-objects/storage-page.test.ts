@@ -58,7 +58,7 @@ function nameOf(argument: string, source: string): string[] | undefined {
   return prefix === undefined ? undefined : [prefix];
 }
 
-const ROLES: Readonly<Record<Attachment["role"], string>> = { connector: "attachment: connector", client: "attachment: client" };
+const ROLES: Readonly<Record<Attachment["role"], string>> = { connector: "attachment: connector", client: "attachment: client", agent: "attachment: agent" };
 const TABLES: Readonly<Record<string, readonly string[]>> = { control: CONTROL_MIGRATIONS, audit: AUDIT_MIGRATIONS };
 
 describe("STORAGE.md", () => {

@@ -1,6 +1,6 @@
 /**
  * A deployment inside workerd for the tests of the objects: the real namespaces, a document with
- * one site and two apps, and people who sign in. Holds no rule of Postern.
+ * one site and four apps, and people who sign in. Holds no rule of Postern.
  */
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
@@ -8,7 +8,7 @@ import { toBase64Url } from "../../core/bytes.ts";
 import type { AppId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import type { ObjectEnv } from "../../durable-objects/bindings.ts";
-import { OPEN_HEADER, type OpenContext } from "../../durable-objects/tunnel/rpc.ts";
+import { OPEN_HEADER, type OpenContext, TCP_ASK } from "../../durable-objects/tunnel/rpc.ts";
 import type { NewCredential, SignIn } from "../../durable-objects/user/rpc.ts";
 import { parseDocument, type PolicyDocument } from "../../policy/document.ts";
 
@@ -28,6 +28,8 @@ sites: [{ id: berlin }]
 apps:
   - { id: wiki, site: berlin, upstream: "http://10.0.0.5:8080" }
   - { id: crm, site: berlin, upstream: "http://10.0.0.6:8080" }
+  - { id: pg, site: berlin, upstream: "tcp://10.0.0.9:5432" }
+  - { id: my, site: berlin, upstream: "tcp://10.0.0.9:3306" }
 policies:
   - { id: staff, effect: allow, apps: [${apps.join(", ")}], when: { provider: [corp] } }
   - { id: robots, effect: allow, apps: [wiki], when: { service: [backup] } }
@@ -41,7 +43,7 @@ policies:
 export const randomText = (bytes: number): string => toBase64Url(crypto.getRandomValues(new Uint8Array(bytes)));
 
 /** Sets the deployment up; the document names an operator, so that a second setup is refused. */
-export async function setUp(apps: readonly string[] = ["wiki", "crm"]): Promise<void> {
+export async function setUp(apps: readonly string[] = ["wiki", "crm", "pg", "my"]): Promise<void> {
   const done = await objects.CONTROL.getByName("control").setup({ ...documentFor(apps), namesOperator: true, token: tokenOf() });
   if (!done.ok) throw new Error(done.code);
 }
@@ -99,7 +101,7 @@ export const laneStub = (lane = 0): DurableObjectStub => stubs.TUNNEL.getByName(
 export const laneOf = (lane = 0): ReturnType<ObjectEnv["TUNNEL"]["getByName"]> => objects.TUNNEL.getByName(`berlin/${lane}`);
 
 /** A request for an app as the edge hands it to the lane. */
-export function openRequest(sid: SessionId, app = "wiki", protocol: "http" | "websocket" = "http", lane = 0, asked: { readonly method?: string; readonly body?: string } = {}): Request {
+export function openRequest(sid: SessionId, app = "wiki", protocol: OpenContext["ask"]["protocol"] = "http", lane = 0, asked: { readonly method?: string; readonly body?: string } = {}): Request {
   const { method = "GET", body } = asked;
   const open: OpenContext = {
     v: 1,
@@ -107,7 +109,7 @@ export function openRequest(sid: SessionId, app = "wiki", protocol: "http" | "we
     site: BERLIN,
     lane,
     sid,
-    ask: { app: app as AppId, protocol, method, path: "/" },
+    ask: { app: app as AppId, ...(protocol === "tcp" ? TCP_ASK : { protocol, method, path: "/" }) },
     stamp: { epoch: 1, policyVersion: 1 },
     connection: {},
     issuer: ISSUER,
@@ -118,6 +120,6 @@ export function openRequest(sid: SessionId, app = "wiki", protocol: "http" | "we
     body: body === undefined ? "none" : "stream",
     ...(body === undefined ? {} : { length: body.length }),
   };
-  const headers = { [OPEN_HEADER]: JSON.stringify(open), ...(protocol === "websocket" ? { upgrade: "websocket" } : {}) };
+  const headers = { [OPEN_HEADER]: JSON.stringify(open), ...(protocol === "http" ? {} : { upgrade: "websocket" }) };
   return new Request("https://lane.internal/", { headers, ...(body === undefined ? {} : { method: "POST", body }) });
 }

@@ -28,6 +28,15 @@ export async function enrolled(): Promise<Enrolled> {
   return { id: done.connector.id, key };
 }
 
+export interface TcpEnd {
+  readonly request: string;
+  readonly app: string;
+  bytes: number;
+  /** The last characters that came. */
+  text: string;
+  how: string;
+}
+
 export interface Wrong {
   /** Signs with this key instead of the enrolled one. */
   readonly signWith?: ConnectorKey;
@@ -47,8 +56,12 @@ export class TestConnector {
   readonly #readers = new Map<number, WebSocketMessageReader>();
   readonly #welcome = Promise.withResolvers<string>();
   readonly #closed = Promise.withResolvers<number>();
-  /** What the app sent over a relayed WebSocket. */
+  /** What the app was sent over a relayed WebSocket. */
   readonly texts: string[] = [];
+  /** What came on TCP streams, and how each ended. */
+  readonly tcp = new Map<number, TcpEnd>();
+  /** Takes bytes of TCP streams; credit goes back only then. */
+  takes = true;
   /** Live streams by number. */
   readonly streams = new Map<number, OpenHead>();
   hello = "";
@@ -59,6 +72,8 @@ export class TestConnector {
   opened = 0;
   readonly #goneAway = Promise.withResolvers<void>();
   cuts = 0;
+  /** Sessions that cuts named. */
+  readonly cutSessions: string[] = [];
 
   private constructor(socket: WebSocket, who: Enrolled, wrong: Wrong) {
     this.#socket = socket;
@@ -151,7 +166,9 @@ export class TestConnector {
     else if (message.t === "refuse") this.#welcome.resolve(message.code);
     else if (message.t === "cut") {
       this.cuts++;
+      this.cutSessions.push(...message.sessions);
       for (const id of message.streams) {
+        this.#tcpEnded(id, "cut");
         this.#mux.reset(id);
         this.#forget(id);
       }
@@ -170,13 +187,35 @@ export class TestConnector {
     for (const event of this.#mux.receive(new Uint8Array(data))) {
       if (event.type === "open") this.#heads.set(event.id, new HeadReader("open"));
       else if (event.type === "data") this.#data(event.id, event.bytes);
-      else if (event.type === "reset") this.#forget(event.id);
-      else if (event.type === "goaway") this.#goneAway.resolve();
+      else if (event.type === "end") this.#tcpEnded(event.id, "fin");
+      else if (event.type === "reset") {
+        this.#tcpEnded(event.id, event.cause === "peer" ? "reset" : event.cause);
+        this.#forget(event.id);
+      } else if (event.type === "goaway") this.#goneAway.resolve();
+      else if (event.type === "fatal") throw new Error(event.reason);
     }
     this.#flush();
   }
 
+  #tcpEnded(id: number, how: string): void {
+    const end = this.tcp.get(id);
+    if (end?.how === "open" || end?.how === "fin") end.how = how;
+  }
+
+  /** Ends its half of every TCP stream. */
+  endTcp(): void {
+    for (const id of this.tcp.keys()) this.#mux.end(id);
+    this.#flush();
+  }
+
   #data(id: number, bytes: Uint8Array): void {
+    const tcp = this.tcp.get(id);
+    if (tcp !== undefined) {
+      tcp.bytes += bytes.length;
+      tcp.text = (tcp.text + new TextDecoder().decode(bytes)).slice(-64);
+      if (this.takes) this.#mux.consumed(id, bytes.length);
+      return;
+    }
     this.#mux.consumed(id, bytes.length, "now");
     const messages = this.#readers.get(id);
     if (messages !== undefined) {
@@ -190,13 +229,14 @@ export class TestConnector {
     this.streams.set(id, head.value);
     this.opened++;
     if (this.mute) return;
-    const websocket = head.value.kind === "websocket";
-    if (websocket) this.#readers.set(id, new WebSocketMessageReader());
-    this.#answer(id, websocket);
+    const { kind, req, app } = head.value;
+    if (kind === "websocket") this.#readers.set(id, new WebSocketMessageReader());
+    if (kind === "tcp") this.tcp.set(id, { request: req, app, bytes: 0, text: "", how: "open" });
+    this.#answer(id, kind !== "http");
   }
 
-  #answer(id: number, websocket: boolean): void {
-    const answer = encodeAnswerHead({ v: 1, status: websocket ? 101 : 200, headers: [], body: "stream" });
+  #answer(id: number, switches: boolean): void {
+    const answer = encodeAnswerHead({ v: 1, status: switches ? 101 : 200, headers: [], body: "stream" });
     if (answer.ok) this.#mux.write(id, answer.value);
   }
 

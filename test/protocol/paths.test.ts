@@ -7,6 +7,7 @@ const RELEASED = {
   ADMIN_API: "/.postern/api/v1",
   ENROLL_PATH: "/.postern/connectors/enroll",
   CONNECT_PATH: "/.postern/connect",
+  AGENT_PATH: "/.postern/agent",
   CONNECTOR_PROGRAM_PATH: "/.postern/connector.mjs",
   READY_PATH: "/.postern/ready",
   ME_PATH: "/.postern/me",

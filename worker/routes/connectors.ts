@@ -38,13 +38,19 @@ export async function enroll(x: Exchange): Promise<Response> {
   return json(x, { connector: enrolled.connector.id, site: enrolled.connector.site, lanes: enrolled.lanes, keys: enrolled.keySet, edge: x.launcher });
 }
 
-/** GET /.postern/connect?connector&lane, a WebSocket */
-export async function connect(x: Exchange): Promise<Response> {
+/** Why a request for one of our programs' sockets is none. */
+export function socketFault(x: Exchange, subprotocol: string): Response | undefined {
   if (!x.framing.websocket) return refuse(x, "bad_argument", { detail: "This address speaks WebSocket only." });
-  // A browser always says where it comes from; a connector has no page.
+  // A browser always says where it comes from; a program has no page.
   if (x.request.headers.get("origin") !== null) return refuse(x, "origin_not_allowed");
   const offered = (x.request.headers.get("sec-websocket-protocol") ?? "").split(",").map((one) => one.trim());
-  if (!offered.includes(SUBPROTOCOL)) return refuse(x, "bad_argument", { detail: `Offer the subprotocol ${SUBPROTOCOL}.` });
+  return offered.includes(subprotocol) ? undefined : refuse(x, "bad_argument", { detail: `Offer the subprotocol ${subprotocol}.` });
+}
+
+/** GET /.postern/connect?connector&lane, a WebSocket */
+export async function connect(x: Exchange): Promise<Response> {
+  const fault = socketFault(x, SUBPROTOCOL);
+  if (fault !== undefined) return fault;
   const query = new URLSearchParams(x.url.query);
   const id = parseConnectorId(query.get("connector") ?? "");
   const lane = /^[0-9]{1,2}$/.test(query.get("lane") ?? "") ? Number(query.get("lane")) : -1;

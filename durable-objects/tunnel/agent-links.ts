@@ -1,0 +1,228 @@
+/**
+ * The agents' sockets of one lane: letting them in, waking them, their common cap, and ending
+ * those of a session. Quiet sockets are written down once, then nothing of them keeps the lane
+ * awake (M3, M14). Not the streams on one (agent-link.ts).
+ */
+import { toBase64Url } from "../../core/bytes.ts";
+import type { AppId, SessionId } from "../../core/ids.ts";
+import { NO_LIMITS } from "../../policy/weigh.ts";
+import { AGENT_SUBPROTOCOL } from "../../protocol/agent-link.ts";
+import { CLOSE_CODES, type CloseName } from "../../protocol/close-codes.ts";
+import { KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
+import { MAX_SPLICED_BYTES, REFUSE_SHARE } from "../../protocol/limits.ts";
+import type { Fatal } from "../../protocol/mux-guard.ts";
+import type { Admission, Admissions, LaneParts } from "./admission.ts";
+import { AGENT_ID_BYTES, type AgentLane, AgentLink, requestOf } from "./agent-link.ts";
+import { unpackStreams } from "./agent-streams.ts";
+import { type AgentAttachment, readAttachment } from "./attachments.ts";
+import { closeSocket } from "./connector-links.ts";
+import type { Lane } from "./http-relay.ts";
+import type { LiveStream, StreamEnd, StreamTable } from "./live-stream.ts";
+import { refuse } from "./open-stream.ts";
+import { type OpenContext, type Refusal, TCP_ASK } from "./rpc.ts";
+import type { SplicedStream } from "./spliced-stream.ts";
+import { StreamHolders } from "./stream-holders.ts";
+
+/** Agents' sockets of one lane, and of one session on it. Bounds memory; silent ones go first. */
+const MAX_AGENTS_COUNT = 4_096;
+const MAX_SESSION_AGENTS_COUNT = 256;
+/** How long nothing must have moved on a socket before it is written down. */
+const SETTLE_MS = 1_000;
+
+type Register = AgentLane["register"];
+
+export class AgentLinks implements AgentLane {
+  readonly #ctx: DurableObjectState;
+  readonly lane: Lane;
+  readonly #parts: LaneParts;
+  readonly #admissions: Admissions;
+  readonly #table: StreamTable;
+  readonly #links = new Map<WebSocket, AgentLink>();
+  readonly #unsettled = new Set<AgentLink>();
+  readonly holders: StreamHolders;
+  readonly register: Register;
+  /** A timer runs until all have settled. */
+  #waits = false;
+  #weight = 0;
+
+  constructor(ctx: DurableObjectState, lane: Lane, parts: LaneParts, admissions: Admissions, table: StreamTable, register: Register) {
+    this.#ctx = ctx;
+    this.lane = lane;
+    this.#parts = parts;
+    this.#admissions = admissions;
+    this.#table = table;
+    this.register = register;
+    this.holders = new StreamHolders(ctx.storage.kv, Date.now());
+  }
+
+  get size(): number {
+    return this.#links.size;
+  }
+  /** Sockets on which something moved a moment ago. */
+  get moving(): number {
+    return this.#unsettled.size;
+  }
+  get full(): boolean {
+    return this.#weight > MAX_SPLICED_BYTES * REFUSE_SHARE;
+  }
+
+  /** An agent's upgrade, admitted as a stream of its first app would be. */
+  async greet(open: OpenContext): Promise<Response> {
+    const admission = await this.#admissions.admit(open, "sockets");
+    if ("code" in admission) return refuse(admission);
+    const { sid, connection, issuer } = open;
+    if (sid === undefined || this.#sweep(sid, Date.now()) >= MAX_SESSION_AGENTS_COUNT || this.#links.size >= MAX_AGENTS_COUNT) return refuse({ code: "overloaded", policyVersion: admission.policy.version });
+    const pair = new WebSocketPair();
+    const socket = pair[1];
+    this.#ctx.acceptWebSocket(socket, ["agent"]);
+    const id = toBase64Url(crypto.getRandomValues(new Uint8Array(AGENT_ID_BYTES)));
+    const link = new AgentLink(this, socket, { v: 1, role: "agent", id, sid, connection, issuer, newest: 0, apps: [], links: [], streams: new Uint32Array() });
+    link.save();
+    this.#links.set(socket, link);
+    return new Response(null, { status: 101, webSocket: pair[0], headers: { "Sec-WebSocket-Protocol": AGENT_SUBPROTOCOL, "Postern-Request-Id": open.request } });
+  }
+
+  receive(socket: WebSocket, message: string | ArrayBuffer): void {
+    const link = this.#links.get(socket);
+    const end = (fault: Fatal | undefined): void => {
+      if (fault !== undefined) this.drop(socket, fault);
+    };
+    if (typeof message !== "string") end(link?.receive(message));
+    // The runtime hands over a socket's next message once this one is dealt with: opening must not hold up what is open.
+    else if (link !== undefined) this.#ctx.waitUntil(link.receiveText(message).then(end));
+  }
+
+  holds(socket: WebSocket): boolean {
+    return this.#links.has(socket);
+  }
+
+  /** Ends a socket; a connector keeps its streams for whoever can prove that they are theirs (M18). */
+  drop(socket: WebSocket, { code, reason }: Fatal): void {
+    const link = this.#links.get(socket);
+    this.#links.delete(socket);
+    link?.lost();
+    if (link !== undefined) this.#unsettled.delete(link);
+    closeSocket(socket, code, reason);
+  }
+
+  /** Every socket of a session that ended. */
+  endSession(sid: SessionId): void {
+    for (const [socket, link] of this.#links) if (link.attachment.sid === sid) this.drop(socket, ending("signed_out"));
+  }
+
+  /** Connect anew: the site's lanes are others now. */
+  drain(): void {
+    for (const link of this.#links.values()) link.say({ t: "drain" });
+  }
+
+  async admitTcp({ sid, connection, issuer }: AgentAttachment, app: AppId, more: Pick<OpenContext, "request" | "connector">): Promise<{ open: OpenContext; outcome: Admission | Refusal }> {
+    const lane = this.#parts.lane();
+    if (lane === undefined) throw new Error("a lane without a name");
+    // An app of another site is here what an unknown one is.
+    const here = this.#parts.policy.compiled?.app(app)?.site === lane.site ? app : ("" as AppId);
+    const open: OpenContext = {
+      v: 1,
+      ...lane,
+      ...more,
+      sid,
+      ask: { app: here, ...TCP_ASK },
+      connection,
+      issuer,
+      ...TCP_ASK,
+      target: TCP_ASK.path,
+      headers: [],
+      publicOrigin: "",
+      body: "stream",
+    };
+    return { open, outcome: await this.#admissions.admit(open, "sockets") };
+  }
+
+  weigh(agent: AgentLink, bytes: number): void {
+    this.#weight += bytes;
+    if (bytes <= 0 || this.#weight <= MAX_SPLICED_BYTES) return;
+    let most = agent;
+    for (const one of this.#links.values()) if (one.weight > most.weight) most = one;
+    most.shed();
+  }
+
+  changed(agent: AgentLink): void {
+    this.#unsettled.add(agent);
+    if (this.#waits) return;
+    this.#waits = true;
+    setTimeout(() => this.#settle(), SETTLE_MS);
+  }
+
+  /** A socket that rests is written down; while another moves, the timer keeps the lane awake. */
+  #settle(): void {
+    for (const link of this.#unsettled) if (link.settled()) this.#unsettled.delete(link);
+    this.#waits = this.#unsettled.size > 0;
+    if (this.#waits) setTimeout(() => this.#settle(), SETTLE_MS);
+  }
+
+  began({ live, link }: SplicedStream): void {
+    if (live.sid !== undefined) this.holders.note(live.sid, link.connector, Date.now(), false);
+  }
+
+  over({ live, link }: SplicedStream, how: StreamEnd, socket: WebSocket): void {
+    if (live.sid !== undefined && LEAVES_STREAM.has(how)) this.holders.note(live.sid, link.connector, Date.now(), true);
+    this.lane.finished(live, how, socket);
+  }
+
+  /** After a wake: sockets and their streams from what was written down; a stream whose connector is gone ends. */
+  restore(sockets: readonly WebSocket[]): void {
+    for (const socket of sockets) {
+      const stored = readAttachment(socket);
+      if (stored?.role !== "agent") {
+        closeSocket(socket, CLOSE_CODES.going_away.code, "connect anew");
+        continue;
+      }
+      const agent = new AgentLink(this, socket, stored);
+      this.#links.set(socket, agent);
+      for (const kept of unpackStreams(stored)) {
+        let cut: LiveStream["cut"] = () => 0;
+        const live: LiveStream = {
+          ...kept,
+          id: requestOf(stored.id, kept.id),
+          sid: stored.sid,
+          ask: { app: kept.app, ...TCP_ASK },
+          connection: stored.connection,
+          issuer: stored.issuer,
+          // Nothing was decided by this instance: the next byte waits for that (M4).
+          redecideAt: 0,
+          limits: NO_LIMITS,
+          policyVersion: 0,
+          held: false,
+          cut: (why) => cut(why),
+        };
+        const link = this.#parts.links.byId(kept.link);
+        if (link === undefined) {
+          agent.tellEnd(kept.id, "link");
+          this.lane.finished(live, "link", socket);
+          continue;
+        }
+        const stream = agent.restore(kept, link, live);
+        cut = (why) => stream.cut(why);
+        this.#table.add(live);
+      }
+    }
+  }
+
+  /** Sockets of agents that have gone without a word. Answers how many this session still has. */
+  #sweep(sid: SessionId, now: number): number {
+    let count = 0;
+    for (const [socket, link] of this.#links) {
+      const pinged = this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
+      if (now - Math.max(link.heardAt, pinged) > KEEP_ALIVE_DEAD_MS) this.drop(socket, ending("idle"));
+      else if (link.attachment.sid === sid) count++;
+    }
+    return count;
+  }
+}
+
+/** Ends after which a connector may hold the stream for its agent (M18). */
+const LEAVES_STREAM: ReadonlySet<StreamEnd> = new Set(["broken", "link", "flow", "memory"]);
+
+function ending(name: CloseName): Fatal {
+  const { code, meaning } = CLOSE_CODES[name];
+  return { code, reason: meaning };
+}

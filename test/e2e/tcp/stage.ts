@@ -1,0 +1,91 @@
+/** The stage of the TCP tests: the whole product with TCP apps in this process, an operator, and services with tokens. */
+import { writeFileSync } from "node:fs";
+import { createServer, type AddressInfo, type Socket } from "node:net";
+import { join } from "node:path";
+import { type Stack, startStack } from "../../../start/stack.ts";
+import { temporaryState } from "../../start/running-stack.ts";
+import { type Operator, operatorOf } from "../revocation/operator.ts";
+import { type AgentOptions, TestAgent } from "./agent-client.ts";
+
+export interface TcpApp {
+  readonly url: string;
+  /** Live connections. */
+  readonly sockets: ReadonlySet<Socket>;
+  readonly close: () => void;
+}
+
+/** A TCP app that does this with each connection. */
+export async function tcpApp(serve: (socket: Socket) => void): Promise<TcpApp> {
+  const sockets = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    socket.on("error", () => undefined);
+    serve(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    sockets,
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+export interface TcpStage {
+  readonly stack: Stack;
+  readonly operator: Operator;
+  /** Of the service `batch`, which may use echo, source and sink. */
+  readonly token: string;
+  readonly echo: TcpApp;
+  /** Takes connections and reads nothing. */
+  readonly sink: TcpApp;
+  readonly document: (policies?: string) => string;
+  readonly connect: (options: Partial<AgentOptions>) => Promise<TestAgent>;
+  readonly end: () => Promise<void>;
+}
+
+export const BATCH = `  - { id: batch, effect: allow, apps: [echo, sink, web], when: { service: [batch, other] } }`;
+
+export async function startTcpStage({ lanes = 1 }: { readonly lanes?: number } = {}): Promise<TcpStage> {
+  const state = temporaryState();
+  const echo = await tcpApp((socket) => void socket.pipe(socket));
+  const sink = await tcpApp((socket) => void socket.pause());
+  const document = (policies = BATCH): string => `version: 1
+domain: postern.localhost
+identity:
+  providers:
+    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com] }
+sites: [{ id: office, lanes: ${lanes} }]
+apps:
+  - { id: echo, site: office, upstream: "${echo.url}" }
+  - { id: sink, site: office, upstream: "${sink.url}" }
+  - { id: secret, site: office, upstream: "${echo.url}" }
+  - { id: web, site: office, upstream: "http://hello.demo.localhost" }
+policies:
+${policies}
+  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+`;
+  const documentFile = join(state.path, "own.yaml");
+  writeFileSync(documentFile, document());
+  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile });
+  const operator = operatorOf(stack.launcher, stack.tokenFile);
+  const token = await operator.createService("batch");
+  return {
+    stack,
+    operator,
+    token,
+    echo,
+    sink,
+    document,
+    connect: (options) => TestAgent.connect({ port: stack.port, host: new URL(stack.launcher).host, app: "echo", token, ...options }),
+    end: async () => {
+      await stack.stop();
+      echo.close();
+      sink.close();
+      state.remove();
+    },
+  };
+}

@@ -1,0 +1,124 @@
+/**
+ * An agent's end of its link inside workerd, good or bad as the test wants: frames through a mux,
+ * or raw. The one for real processes is test/e2e/tcp/agent-client.ts.
+ */
+import { vi } from "vitest";
+import type { SessionId } from "../../core/ids.ts";
+import { readAgentAnswer } from "../../protocol/agent-answers.ts";
+import type { AgentAnswer } from "../../protocol/agent-link.ts";
+import { encodeFrame, Flag, FrameType } from "../../protocol/frames.ts";
+import { Mux } from "../../protocol/mux.ts";
+import { laneStub, openRequest } from "./deployment.ts";
+
+export interface AgentStream {
+  readonly id: number;
+  bytes: number;
+  /** The last characters that came, the answer's head among them. */
+  text: string;
+  end: "open" | "fin" | "reset";
+}
+
+export class TestAgent {
+  readonly socket: WebSocket;
+  readonly mux = new Mux({ role: "connector", now: Date.now });
+  readonly streams = new Map<number, AgentStream>();
+  readonly texts: AgentAnswer[] = [];
+  readonly closed: Promise<number>;
+  /** Takes bytes; credit goes back only then. */
+  takes = true;
+  isClosed = false;
+
+  private constructor(socket: WebSocket) {
+    this.socket = socket;
+    socket.binaryType = "arraybuffer";
+    this.closed = new Promise((resolve) =>
+      socket.addEventListener("close", ({ code }) => {
+        this.isClosed = true;
+        resolve(code);
+      }),
+    );
+    socket.addEventListener("message", ({ data }) => {
+      if (typeof data !== "string") return this.#frames(data as ArrayBuffer);
+      const read = readAgentAnswer(data);
+      if (read.type === "message") this.texts.push(read.message);
+    });
+    socket.accept();
+  }
+
+  static async dial(sid: SessionId, app = "pg"): Promise<TestAgent> {
+    const answer = await laneStub().fetch(openRequest(sid, app, "tcp"));
+    if (answer.webSocket === null) throw new Error(`no socket: ${answer.status} ${answer.headers.get("postern-refusal")}`);
+    return new TestAgent(answer.webSocket);
+  }
+
+  /** Says that it wants a stream, and reads the answer. */
+  async ask(stream: number, app = "pg", more: object = {}): Promise<AgentAnswer> {
+    this.say({ t: "open", stream, app, ...more });
+    return this.answer(stream, ["opened", "refused"]);
+  }
+
+  /** A stream that must be opened. */
+  async open(app = "pg"): Promise<AgentStream> {
+    const id = this.mux.open();
+    if (!id.ok) throw new Error(id.error);
+    const answer = await this.ask(id.value, app);
+    if (answer.t !== "opened") throw new Error(JSON.stringify(answer));
+    const stream: AgentStream = { id: id.value, bytes: 0, text: "", end: "open" };
+    this.streams.set(stream.id, stream);
+    return stream;
+  }
+
+  answer(stream: number, kinds: readonly AgentAnswer["t"][]): Promise<AgentAnswer> {
+    return vi.waitFor(
+      () => {
+        const found = this.texts.findLast((one) => "stream" in one && one.stream === stream && kinds.includes(one.t));
+        if (found === undefined) throw new Error(`no answer for ${stream}`);
+        return found;
+      },
+      { timeout: 5_000, interval: 2 },
+    );
+  }
+
+  say(message: object): void {
+    this.socket.send(JSON.stringify(message));
+  }
+
+  /** Sends what the mux takes; answers how much that was. */
+  write(stream: AgentStream, text: string | Uint8Array): number {
+    const taken = this.mux.write(stream.id, typeof text === "string" ? new TextEncoder().encode(text) : text);
+    this.flush();
+    return taken;
+  }
+
+  /** A data frame, whatever the mux thinks of it. */
+  data(id: number, size: number, flags = 0): void {
+    this.socket.send(encodeFrame(FrameType.data, flags, id, 0, new Uint8Array(size)));
+  }
+
+  update(id: number, size: number, flags = 0): void {
+    this.socket.send(encodeFrame(FrameType.windowUpdate, flags, id, size));
+  }
+
+  reset(stream: AgentStream): void {
+    this.update(stream.id, 0, Flag.rst);
+  }
+
+  flush(): void {
+    for (const bytes of this.mux.takeOutput()) this.socket.send(bytes.slice());
+  }
+
+  #frames(data: ArrayBuffer): void {
+    for (const event of this.mux.receive(new Uint8Array(data))) {
+      if (event.type === "fatal") throw new Error(event.reason);
+      const stream = event.type === "goaway" ? undefined : this.streams.get(event.id);
+      if (stream === undefined) continue;
+      if (event.type === "data") {
+        stream.bytes += event.bytes.length;
+        stream.text = (stream.text + new TextDecoder().decode(event.bytes)).slice(-64);
+        if (this.takes) this.mux.consumed(stream.id, event.bytes.length);
+      } else if (event.type === "end") stream.end = "fin";
+      else if (event.type === "reset") stream.end = "reset";
+    }
+    this.flush();
+  }
+}
