@@ -12,7 +12,7 @@ import { at, lasting, SECOND_MS } from "../core/time.ts";
 import type { Millis } from "../core/time.ts";
 import type { PublicKeySet, SigningKey } from "./keys.ts";
 import type { TokenProblem } from "./problems.ts";
-import { checkLifetime, signStrict, verifyStrict } from "./strict-jws.ts";
+import { checkLifetime, signLasting, verifyStrict } from "./strict-jws.ts";
 
 export const ADMISSION_TYPE = "postern-admission+jwt";
 /** Bounds how long a connector that heard no revocation goes on opening streams. */
@@ -40,21 +40,8 @@ export interface VerifiedAdmission extends Admission {
 
 /** Signs an admission from now. `key` is of use "admission". */
 export function signAdmission(admission: Admission, key: SigningKey, now: Millis): Promise<string> {
-  const issued = Math.floor(now / SECOND_MS);
-  return signStrict(
-    ADMISSION_TYPE,
-    {
-      sid: admission.sid,
-      app: admission.app,
-      site: admission.site,
-      epoch: admission.epoch,
-      pv: admission.policyVersion,
-      con: admission.connector,
-      iat: issued,
-      exp: issued + ADMISSION_LIFETIME_MS / SECOND_MS,
-    },
-    key,
-  );
+  const { sid, app, site, epoch, policyVersion, connector } = admission;
+  return signLasting(ADMISSION_TYPE, { sid, app, site, epoch, pv: policyVersion, con: connector }, key, now, ADMISSION_LIFETIME_MS);
 }
 
 /**

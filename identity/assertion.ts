@@ -9,7 +9,7 @@ import { lasting, SECOND_MS } from "../core/time.ts";
 import type { Millis } from "../core/time.ts";
 import type { PublicKeySet, SigningKey } from "./keys.ts";
 import type { TokenProblem } from "./problems.ts";
-import { checkLifetime, signStrict, verifyStrict } from "./strict-jws.ts";
+import { checkLifetime, signLasting, verifyStrict } from "./strict-jws.ts";
 
 export const ASSERTION_TYPE = "postern-assertion+jwt";
 /** Bounds how long an origin may rely on what may since have been revoked. */
@@ -31,22 +31,8 @@ export interface AssertionClaims {
 
 /** Signs an assertion valid from now for at most ASSERTION_LIFETIME_MS. `key` is of use "assertion". */
 export function signAssertion(claims: AssertionClaims, key: SigningKey, now: Millis): Promise<string> {
-  const issued = Math.floor(now / SECOND_MS);
-  return signStrict(
-    ASSERTION_TYPE,
-    {
-      iss: claims.issuer,
-      aud: claims.app,
-      sub: claims.sub,
-      sid: claims.sid,
-      email: claims.email,
-      groups: claims.groups,
-      amr: claims.amr,
-      iat: issued,
-      exp: issued + ASSERTION_LIFETIME_MS / SECOND_MS,
-    },
-    key,
-  );
+  const { issuer, app, sub, sid, email, groups, amr } = claims;
+  return signLasting(ASSERTION_TYPE, { iss: issuer, aud: app, sub, sid, email, groups, amr }, key, now, ASSERTION_LIFETIME_MS);
 }
 
 export interface VerifiedAssertion extends Omit<AssertionClaims, "sid" | "app"> {

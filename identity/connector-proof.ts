@@ -12,7 +12,7 @@ import type { Millis } from "../core/time.ts";
 import { parsePublicJwk } from "./keys.ts";
 import type { PublicJwk, PublicKeySet, SigningKey } from "./keys.ts";
 import type { TokenProblem } from "./problems.ts";
-import { checkLifetime, signStrict, verifyStrict } from "./strict-jws.ts";
+import { checkLifetime, signLasting, verifyStrict } from "./strict-jws.ts";
 
 export const LANE_TYPE = "postern-lane+jwt";
 /** A welcome answers one hello; bounds what a recorded one is worth. */
@@ -102,8 +102,7 @@ export interface LaneWelcome {
 
 /** The edge's proof that this lane belongs to the deployment. `key` is of use "admission". */
 export function signLaneWelcome(welcome: LaneWelcome, key: SigningKey, now: Millis): Promise<string> {
-  const issued = Math.floor(now / SECOND_MS);
-  return signStrict(LANE_TYPE, { ...welcome, iat: issued, exp: issued + LANE_LIFETIME_MS / SECOND_MS }, key);
+  return signLasting(LANE_TYPE, { ...welcome }, key, now, LANE_LIFETIME_MS);
 }
 
 /**

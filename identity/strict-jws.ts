@@ -10,7 +10,7 @@ import type { Json } from "../core/json.ts";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
 import { SECOND_MS } from "../core/time.ts";
-import type { Millis } from "../core/time.ts";
+import type { DurationMs, Millis } from "../core/time.ts";
 import type { KeyAlgorithm, PublicKeySet, SigningKey } from "./keys.ts";
 import type { TokenProblem } from "./problems.ts";
 
@@ -23,6 +23,12 @@ export type Claims = { readonly [claim: string]: Json | undefined };
 export async function signStrict(typ: string, claims: Claims, key: SigningKey): Promise<string> {
   const payload = new TextEncoder().encode(canonicalJson(claims));
   return new CompactSign(payload).setProtectedHeader({ alg: key.alg, kid: key.kid, typ }).sign(key.privateJwk);
+}
+
+/** Signs `claims` with the instants between which they count: now, and `lifetime` later. */
+export function signLasting(typ: string, claims: Claims, key: SigningKey, now: Millis, lifetime: DurationMs): Promise<string> {
+  const issued = Math.floor(now / SECOND_MS);
+  return signStrict(typ, { ...claims, iat: issued, exp: issued + lifetime / SECOND_MS }, key);
 }
 
 export interface StrictExpectation {

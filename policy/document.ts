@@ -5,6 +5,7 @@
 import type { AppId, PolicyId, ProviderId, SiteId } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
 import { canonicalJson } from "../core/json.ts";
+import type { IdentityProvider } from "../core/provider.ts";
 import type { Result } from "../core/result.ts";
 import { err, ok } from "../core/result.ts";
 import type { Role } from "./decision.ts";
@@ -24,21 +25,7 @@ export interface SecretName {
   readonly secret: string;
 }
 
-export interface Provider {
-  readonly id: ProviderId;
-  /** https, or http on loopback; no trailing slash is added or removed (OIDC compares exactly). */
-  readonly issuer: string;
-  readonly clientId: string;
-  readonly clientSecret?: SecretName;
-  readonly clientAuth: "client_secret_basic" | "client_secret_post" | "none";
-  readonly scopes: readonly string[];
-  readonly groupsClaim?: string;
-  /** Lower-case; email facts match only within these (P14). Empty: no email of this provider counts as a domain's. */
-  readonly emailDomains: readonly string[];
-  readonly trustEmail: boolean;
-  readonly acrValues: readonly string[];
-  readonly tokenAudiences: readonly string[];
-}
+export type Provider = IdentityProvider<ProviderId, SecretName>;
 
 export interface Site {
   readonly id: SiteId;

@@ -4,12 +4,11 @@
  * credentials, and every spelling of those names that an origin may fold together (class C). Pure.
  */
 import type { HeaderField } from "../protocol/head.ts";
+import { HOP_BY_HOP } from "../protocol/header-names.ts";
 import type { HeaderRules } from "../policy/document.ts";
 
-const HOP_BY_HOP = new Set([
-  "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
-  "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "content-length", "expect", "host",
-]);
+/** Of one connection or one message: what the tunnel's own head says in their place. */
+const OF_ONE_HOP = new Set([...HOP_BY_HOP, "http2-settings", "content-length", "expect", "host"]);
 /** Written by us or by nobody. Compared after folding. */
 const RESERVED = new Set([
   "forwarded", "via", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-original-url", "x-original-uri",
@@ -24,7 +23,7 @@ const folded = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g
 /** A name that only the edge may use toward an app. */
 export function isReserved(name: string): boolean {
   const plain = folded(name);
-  return RESERVED.has(plain) || HOP_BY_HOP.has(plain) || RESERVED_PREFIXES.some((prefix) => plain.startsWith(prefix));
+  return RESERVED.has(plain) || OF_ONE_HOP.has(plain) || RESERVED_PREFIXES.some((prefix) => plain.startsWith(prefix));
 }
 
 /** A cookie of ours at the start of a part, or after the comma that two Cookie lines are joined with. */

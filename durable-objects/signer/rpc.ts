@@ -1,17 +1,11 @@
 /** Signer: the calls it answers. Types only. */
-import type { AppId, SessionId, SiteId } from "../../core/ids.ts";
+import type { SiteId } from "../../core/ids.ts";
+import type { Admission } from "../../identity/admission.ts";
 import type { PublicJwk } from "../../identity/keys.ts";
 import type { SignedSiteConfig } from "../../identity/signed-document.ts";
 
 /** What an admission and an assertion say about one session at one app (M17). */
-export interface AdmitClaims {
-  readonly sid: SessionId;
-  readonly app: AppId;
-  readonly site: SiteId;
-  readonly epoch: number;
-  readonly policyVersion: number;
-  /** RFC 7638 thumbprint of the connector's key that may use the admission. */
-  readonly connector: string;
+export interface AdmitClaims extends Admission {
   readonly issuer: string;
   /** False for a public path: the origin is told nobody's name (P20). */
   readonly assert: boolean;

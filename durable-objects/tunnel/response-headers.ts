@@ -3,18 +3,7 @@
  * cookie for a sibling host (M19), no service worker over `/.postern/`. Pure.
  */
 import type { HeaderField } from "../../protocol/head.ts";
-
-const HOP_BY_HOP = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
-const OWN_COOKIE = /^(?:__host-|__secure-|__http-|__host-http-)?postern/i;
+import { HOP_BY_HOP, OWN_COOKIE } from "../../protocol/header-names.ts";
 
 /** The cookie without its Domain attribute; undefined when it uses a name of ours. */
 export function siblingSafeCookie(value: string): string | undefined {

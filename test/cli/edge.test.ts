@@ -1,12 +1,12 @@
 /** Every command against the whole product, as one operator would use them. Real processes, one stack for the file. */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { toBase64Url } from "../../core/bytes.ts";
 import { at } from "../../core/time.ts";
 import { generateConnectorKey } from "../../identity/connector-proof.ts";
@@ -14,18 +14,14 @@ import { ENROLL_PROOF_TYPE } from "../../identity/enroll-proof.ts";
 import { signStrict } from "../../identity/strict-jws.ts";
 import type { AppliedAnswer, EdgeStatusAnswer, EnrollTokenAnswer, ExplainedRequestAnswer, ReceiptAnswer, ServiceTokenAnswer, SessionsAnswer, VersionsAnswer } from "../../protocol/admin-api.ts";
 import { loopbackFetch } from "../../start/loopback-http.ts";
-import { type Stack, startStack } from "../../start/stack.ts";
 import { PROJECT } from "../architecture/source-files.ts";
 import { visit } from "../e2e/demo-visit.ts";
+import { demoStack } from "../start/demo-stack.ts";
 import { FormBrowser } from "../start/form-browser.ts";
-import { temporaryState } from "../start/running-stack.ts";
 import { jsonOf, type Ran, runCommand, type Surroundings } from "./run-command.ts";
 
-const STACK_MS = 60_000;
-const state = temporaryState();
 const folder = mkdtempSync(join(tmpdir(), "postern-cli-"));
 /** Set once all of it answers. */
-let stack: Stack;
 let env: Record<string, string>;
 /** The operator's token, the canary that no output may hold. */
 let canary: string;
@@ -42,24 +38,17 @@ const json = async <T>(...argv: readonly string[]): Promise<T> => {
   expect(ran.exit, argv.join(" ")).toBe(0);
   return jsonOf<T>(ran);
 };
-const urlOf = (id: string): string => stack.apps.find((app) => app.id === id)?.url ?? "";
+const urlOf = (id: string): string => demo.stack.apps.find((app) => app.id === id)?.url ?? "";
 const file = (name: string, text: string): string => {
   const path = join(folder, name);
   writeFileSync(path, text, { mode: 0o600 });
   return path;
 };
-
-beforeAll(async () => {
-  stack = await startStack({ stateDirectory: state.path, port: 0, environment: {} });
-  env = { POSTERN_EDGE: stack.launcher, POSTERN_TOKEN_FILE: stack.tokenFile };
-  canary = readFileSync(stack.tokenFile, "utf8").trim();
-}, STACK_MS);
-afterAll(async () => {
-  // Absent when the start failed.
-  await (stack as Stack | undefined)?.stop();
-  state.remove();
-  rmSync(folder, { recursive: true });
-}, STACK_MS);
+const demo = demoStack(folder);
+beforeAll(() => {
+  env = { POSTERN_EDGE: demo.stack.launcher, POSTERN_TOKEN_FILE: demo.stack.tokenFile };
+  canary = readFileSync(demo.stack.tokenFile, "utf8").trim();
+});
 
 describe("looking", () => {
   it.each([
@@ -78,7 +67,7 @@ describe("looking", () => {
   });
 
   it("runs as a program through the launcher, with the token's file named by an option", async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, [join(PROJECT, "bin/postern.mjs"), "whoami", "--edge", stack.launcher, "--token-file", stack.tokenFile, "--json"], { env: {} });
+    const { stdout } = await promisify(execFile)(process.execPath, [join(PROJECT, "bin/postern.mjs"), "whoami", "--edge", demo.stack.launcher, "--token-file", demo.stack.tokenFile, "--json"], { env: {} });
     expect(JSON.parse(stdout)).toMatchObject({ subject: { kind: "service", id: "local-operator" } });
   });
 
@@ -99,7 +88,7 @@ describe("sessions, revoke and receipt", () => {
     const { host } = new URL(urlOf("clock"));
     let ended = false;
     await new Promise<void>((open, fail) => {
-      get({ host: "127.0.0.1", port: stack.port, path: "/events", headers: { host, cookie: alice.cookieHeader(urlOf("clock")), accept: "text/event-stream" }, agent: false }, (answer) => {
+      get({ host: "127.0.0.1", port: demo.stack.port, path: "/events", headers: { host, cookie: alice.cookieHeader(urlOf("clock")), accept: "text/event-stream" }, agent: false }, (answer) => {
         answer.on("error", () => undefined).on("close", () => (ended = true)).once("data", () => open()).resume();
       }).on("error", fail);
     });
@@ -154,7 +143,7 @@ describe("explain", () => {
     const argv = ["explain", "--facts", facts, "--app", "reports", "--at", "2026-11-18T10:00:00Z"];
     const live = await json<Record<string, unknown>>(...argv);
     expect(live).toMatchObject({ effect: "step_up", policy_version: 1 });
-    const local = await json<Record<string, unknown>>(...argv, "--policy", stack.documentFile);
+    const local = await json<Record<string, unknown>>(...argv, "--policy", demo.stack.documentFile);
     expect({ ...local, policy_version: 1 }).toEqual(live);
   });
 });
@@ -193,7 +182,7 @@ describe("services", () => {
 
   it("is refused what only an operator may", async () => {
     const token = file("stranger", (await json<ServiceTokenAnswer>("service", "create", "stranger", "--expires", "1d")).token);
-    for (const argv of [["sessions"], ["revoke", "app", "hello"], ["apply", stack.documentFile], ["enroll-token", "office"], ["history"]]) {
+    for (const argv of [["sessions"], ["revoke", "app", "hello"], ["apply", demo.stack.documentFile], ["enroll-token", "office"], ["history"]]) {
       const ran = await postern([...argv, "--token-file", token, "--json"]);
       expect(ran.exit, argv[0]).toBe(1);
       expect(JSON.parse(ran.out), argv[0]).toMatchObject({ error: { code: "not_operator" } });
@@ -207,7 +196,7 @@ describe("services", () => {
 describe("enroll-token", () => {
   it("makes a token that of fifty at once one connector redeems", async () => {
     const { token, edge, expires_at: ends } = await json<EnrollTokenAnswer>("enroll-token", "office");
-    expect(edge).toBe(stack.launcher);
+    expect(edge).toBe(demo.stack.launcher);
     expect(Date.parse(ends)).toBeGreaterThan(Date.now());
     const bodies = await Promise.all(
       Array.from({ length: 50 }, async () => {
@@ -218,7 +207,7 @@ describe("enroll-token", () => {
         return JSON.stringify({ token, public_key: publicJwk, name: "many", proof });
       }),
     );
-    const answers = await Promise.all(bodies.map((body) => loopbackFetch(`${stack.launcher}/.postern/connectors/enroll`, { method: "POST", headers: { "content-type": "application/json" }, body })));
+    const answers = await Promise.all(bodies.map((body) => loopbackFetch(`${demo.stack.launcher}/.postern/connectors/enroll`, { method: "POST", headers: { "content-type": "application/json" }, body })));
     expect(answers.filter((one) => one.status === 200)).toHaveLength(1);
     expect(answers.filter((one) => one.status === 401)).toHaveLength(49);
   });
@@ -245,7 +234,7 @@ describe("enroll-token", () => {
 });
 
 describe("curl", () => {
-  const document = (): string => readFileSync(stack.documentFile, "utf8").replace("policies:\n", 'policies:\n  - { id: probe, effect: allow, apps: [hello, tcp-echo], when: { service: [local-operator] } }\n');
+  const document = (): string => readFileSync(demo.stack.documentFile, "utf8").replace("policies:\n", 'policies:\n  - { id: probe, effect: allow, apps: [hello, tcp-echo], when: { service: [local-operator] } }\n');
 
   it("reaches an app that the token may open; the app sees neither token nor client id", async () => {
     expect((await postern(["apply", file("probe.yaml", document())])).exit).toBe(0);
@@ -273,7 +262,7 @@ describe("curl", () => {
 describe("apply", () => {
   it("refuses a document with errors with its own file's name and places, and changes nothing", async () => {
     const before = await json<VersionsAnswer>("history");
-    const bad = file("bad.yaml", readFileSync(stack.documentFile, "utf8").replace("policies:", "polices:"));
+    const bad = file("bad.yaml", readFileSync(demo.stack.documentFile, "utf8").replace("policies:", "polices:"));
     const ran = await postern(["apply", bad]);
     expect(ran.exit).toBe(1);
     expect(ran.err).toMatch(new RegExp(`^${bad}:\\d+:\\d+: .*polices.*did you mean "policies"`, "m"));
@@ -282,10 +271,10 @@ describe("apply", () => {
 
   it("refuses a version that is not live any more", async () => {
     const [live] = await json<VersionsAnswer>("history");
-    const ran = await postern(["apply", stack.documentFile, "--expect-version", `${(live?.version ?? 0) - 1}`, "--json"]);
+    const ran = await postern(["apply", demo.stack.documentFile, "--expect-version", `${(live?.version ?? 0) - 1}`, "--json"]);
     expect(ran.exit).toBe(1);
     expect(JSON.parse(ran.out)).toMatchObject({ error: { code: "version_conflict" } });
-    const done = await json<AppliedAnswer>("apply", stack.documentFile, "--expect-version", `${live?.version}`);
+    const done = await json<AppliedAnswer>("apply", demo.stack.documentFile, "--expect-version", `${live?.version}`);
     expect(done).toMatchObject({ version: (live?.version ?? 0) + 1, previous: live?.version, receipt: { kind: "policy", complete: true }, warnings: [], denied_by_unknown_facts: { cases: 0, policies: [] } });
     expect(await json<ReceiptAnswer>("receipt", done.receipt.id)).toEqual(done.receipt);
     expect((await json<EdgeStatusAnswer>("edge-status")).policy_version).toBe(done.version);
@@ -293,14 +282,14 @@ describe("apply", () => {
 
   it("warns how many live cases a deny stops only because a fact is unknown (P2)", async () => {
     await visit(new FormBrowser(), urlOf("hello"), "carol");
-    const text = readFileSync(stack.documentFile, "utf8").replace("policies:\n", "policies:\n  - { id: abroad, effect: deny, subject: [user], apps: [clock], when: { not: { country: [DE] } } }\n");
+    const text = readFileSync(demo.stack.documentFile, "utf8").replace("policies:\n", "policies:\n  - { id: abroad, effect: deny, subject: [user], apps: [clock], when: { not: { country: [DE] } } }\n");
     const ran = await postern(["apply", file("abroad.yaml", text)]);
     expect(ran.exit).toBe(0);
     expect(ran.err).toMatch(/warning: a deny stops [1-9][0-9]* live cases .*abroad \([1-9]/);
   });
 
   it("keeps an operator from locking themselves out, unless they say so; then the token opens nothing", async () => {
-    const text = file("lockout.yaml", readFileSync(stack.documentFile, "utf8").replace(/local-operator/g, "somebody-else"));
+    const text = file("lockout.yaml", readFileSync(demo.stack.documentFile, "utf8").replace(/local-operator/g, "somebody-else"));
     const ran = await postern(["apply", text, "--json"]);
     expect(ran.exit).toBe(1);
     expect(JSON.parse(ran.out)).toMatchObject({ error: { code: "lockout" } });
@@ -312,18 +301,18 @@ describe("apply", () => {
 
 describe("setup", () => {
   it("is over once a document that names an operator is live, with the right key too", async () => {
-    const ran = await postern(["setup", "--key-file", join(state.path, "setup-key"), stack.documentFile, "--token-file", join(folder, "never"), "--json"]);
+    const ran = await postern(["setup", "--key-file", join(demo.stack.stateDirectory, "setup-key"), demo.stack.documentFile, "--token-file", join(folder, "never"), "--json"]);
     expect(ran.exit).toBe(1);
     expect(JSON.parse(ran.out)).toMatchObject({ error: { code: "setup_closed" } });
     expect(readdirSync(folder)).not.toContain("never");
-    const wrong = await postern(["setup", "--key-file", file("wrong-key", toBase64Url(new Uint8Array(32))), stack.documentFile, "--token-file", join(folder, "never"), "--json"]);
+    const wrong = await postern(["setup", "--key-file", file("wrong-key", toBase64Url(new Uint8Array(32))), demo.stack.documentFile, "--token-file", join(folder, "never"), "--json"]);
     expect(JSON.parse(wrong.out)).toMatchObject({ error: { code: "setup_key_wrong" } });
   });
 });
 
 describe("secrets", () => {
   it("were in no output of all of the above: the operator's token, the setup key, the client secret", () => {
-    const secrets = [canary, canary.split(".")[1] ?? "", ...["setup-key", "demo-client-secret"].map((name) => readFileSync(join(state.path, name), "utf8").trim())];
+    const secrets = [canary, canary.split(".")[1] ?? "", ...["setup-key", "demo-client-secret"].map((name) => readFileSync(join(demo.stack.stateDirectory, name), "utf8").trim())];
     expect(printed.length).toBeGreaterThan(50);
     for (const secret of secrets) {
       expect(secret.length).toBeGreaterThan(20);

@@ -1,30 +1,18 @@
 /** A person signs the command line in with a browser elsewhere (RFC 8628), uses it, and signs it out again. One stack. */
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { run } from "../../cli/run.ts";
 import { loopbackFetch } from "../../start/loopback-http.ts";
-import { type Stack, startStack } from "../../start/stack.ts";
 import { visit } from "../e2e/demo-visit.ts";
+import { demoStack } from "../start/demo-stack.ts";
 import { FormBrowser } from "../start/form-browser.ts";
-import { temporaryState } from "../start/running-stack.ts";
 import { runCommand } from "./run-command.ts";
 
 const STACK_MS = 60_000;
-const state = temporaryState();
 const folder = mkdtempSync(join(tmpdir(), "postern-login-"));
-let stack: Stack;
-
-beforeAll(async () => {
-  stack = await startStack({ stateDirectory: state.path, port: 0, environment: {} });
-}, STACK_MS);
-afterAll(async () => {
-  // Absent when the start failed.
-  await (stack as Stack | undefined)?.stop();
-  state.remove();
-  rmSync(folder, { recursive: true });
-}, STACK_MS);
+const demo = demoStack(folder);
 
 interface Login {
   readonly address: string;
@@ -36,7 +24,7 @@ interface Login {
 function login(tokenFile: string): Promise<Login> {
   let err = "";
   return new Promise((shown) => {
-    const ended = run(["login", "--edge", stack.launcher, "--token-file", tokenFile], {
+    const ended = run(["login", "--edge", demo.stack.launcher, "--token-file", tokenFile], {
       out: () => undefined,
       err: (text) => {
         err += text;
@@ -60,20 +48,20 @@ describe("signing the command line in (RFC 8628)", () => {
     const asked = await visit(browser, address, "carol");
     expect(asked?.text).toContain(`<code>${code}</code>`);
     expect(asked?.text).toContain("carol@example.com");
-    const done = await browser.submit(`${stack.launcher}/.postern/device`, { user_code: code, decision: "approve" });
+    const done = await browser.submit(`${demo.stack.launcher}/.postern/device`, { user_code: code, decision: "approve" });
     expect(done.text).toContain("The device is signed in");
     expect((await ended).exit).toBe(0);
     expect(statSync(tokenFile).mode & 0o777).toBe(0o600);
-    const env = { POSTERN_EDGE: stack.launcher, POSTERN_TOKEN_FILE: tokenFile };
+    const env = { POSTERN_EDGE: demo.stack.launcher, POSTERN_TOKEN_FILE: tokenFile };
     expect((await runCommand(["whoami"], { env })).out).toContain("carol@example.com");
     expect((await runCommand(["sessions"], { env })).exit).toBe(0);
     const token = readFileSync(tokenFile, "utf8").trim();
     expect((await runCommand(["logout"], { env })).exit).toBe(0);
     expect(existsSync(tokenFile)).toBe(false);
-    const after = await loopbackFetch(`${stack.launcher}/.postern/api/v1/sessions`, { headers: { authorization: `Bearer ${token}` } });
+    const after = await loopbackFetch(`${demo.stack.launcher}/.postern/api/v1/sessions`, { headers: { authorization: `Bearer ${token}` } });
     expect(after.status).toBe(401);
     // The browser's own sign-in was the same session: it is over too.
-    const launcher = await browser.get(`${stack.launcher}/`);
+    const launcher = await browser.get(`${demo.stack.launcher}/`);
     expect(launcher.status).toBe(302);
   }, STACK_MS);
 
@@ -82,25 +70,25 @@ describe("signing the command line in (RFC 8628)", () => {
     const { address, code, ended } = await login(tokenFile);
     const browser = new FormBrowser();
     await visit(browser, address, "alice");
-    await browser.submit(`${stack.launcher}/.postern/device`, { user_code: code, decision: "approve" });
+    await browser.submit(`${demo.stack.launcher}/.postern/device`, { user_code: code, decision: "approve" });
     expect((await ended).exit).toBe(0);
-    const env = { POSTERN_EDGE: stack.launcher, POSTERN_TOKEN_FILE: tokenFile };
+    const env = { POSTERN_EDGE: demo.stack.launcher, POSTERN_TOKEN_FILE: tokenFile };
     const listed = await runCommand(["sessions"], { env });
     expect([listed.exit, listed.err]).toEqual([1, expect.stringContaining("error:")]);
     const token = readFileSync(tokenFile, "utf8").trim();
-    const app = await loopbackFetch(stack.apps[0]?.url ?? "", { headers: { authorization: `Bearer ${token}` } });
+    const app = await loopbackFetch(demo.stack.apps[0]?.url ?? "", { headers: { authorization: `Bearer ${token}` } });
     expect(app.status).toBe(401);
   }, STACK_MS);
 
   it("does not end a service's token by logout, nor overwrite it by login", async () => {
     const tokenFile = join(folder, "service");
-    copyFileSync(stack.tokenFile, tokenFile);
-    const env = { POSTERN_EDGE: stack.launcher, POSTERN_TOKEN_FILE: tokenFile };
+    copyFileSync(demo.stack.tokenFile, tokenFile);
+    const env = { POSTERN_EDGE: demo.stack.launcher, POSTERN_TOKEN_FILE: tokenFile };
     expect(await runCommand(["logout"], { env })).toMatchObject({ exit: 2, err: expect.stringContaining("postern revoke service NAME") });
     const refused = await runCommand(["login"], { env });
     expect(refused).toMatchObject({ exit: 2, err: expect.stringContaining("--token-file FILE") });
     expect(refused.err).not.toContain("Open ");
-    expect(readFileSync(tokenFile, "utf8")).toBe(readFileSync(stack.tokenFile, "utf8"));
+    expect(readFileSync(tokenFile, "utf8")).toBe(readFileSync(demo.stack.tokenFile, "utf8"));
     expect((await runCommand(["sessions"], { env })).exit).toBe(0);
   });
 
@@ -108,7 +96,7 @@ describe("signing the command line in (RFC 8628)", () => {
     ["a folder that is not there", () => join(folder, "nowhere", "token")],
     ["a folder", () => folder],
   ])("asks for no code when the token has no place: %s", async (_why, tokenFile) => {
-    const { exit, err } = await runCommand(["login", "--edge", stack.launcher, "--token-file", tokenFile()]);
+    const { exit, err } = await runCommand(["login", "--edge", demo.stack.launcher, "--token-file", tokenFile()]);
     expect([exit, err]).toEqual([1, expect.stringContaining("error: ")]);
     expect(err).not.toContain("Open ");
   });
@@ -118,11 +106,11 @@ describe("signing the command line in (RFC 8628)", () => {
     const { address, code, ended } = await login(tokenFile);
     const browser = new FormBrowser();
     await visit(browser, address, "carol");
-    const refused = await browser.submit(`${stack.launcher}/.postern/device`, { user_code: code, decision: "refuse" });
+    const refused = await browser.submit(`${demo.stack.launcher}/.postern/device`, { user_code: code, decision: "refuse" });
     expect(refused.text).toContain("The device stays out");
     expect(await ended).toMatchObject({ exit: 1, err: expect.stringContaining("refused in the browser") });
     expect(existsSync(tokenFile)).toBe(false);
-    const again = await browser.submit(`${stack.launcher}/.postern/device`, { user_code: code, decision: "approve" });
+    const again = await browser.submit(`${demo.stack.launcher}/.postern/device`, { user_code: code, decision: "approve" });
     expect(again.status).toBe(400);
   }, STACK_MS);
 
@@ -130,7 +118,7 @@ describe("signing the command line in (RFC 8628)", () => {
     ["no device code", { grant_type: "urn:ietf:params:oauth:grant-type:device_code" }, "invalid_request"],
     ["a device code that nobody made", { grant_type: "urn:ietf:params:oauth:grant-type:device_code", device_code: "A".repeat(43) }, "expired_token"],
   ])("answers a poll with %s by %s", async (_name, fields, error) => {
-    const answer = await loopbackFetch(`${stack.launcher}/.postern/token`, {
+    const answer = await loopbackFetch(`${demo.stack.launcher}/.postern/token`, {
       method: "POST",
       headers: { "content-type": "application/x-www-form-urlencoded" },
       body: new URLSearchParams(fields).toString(),
@@ -140,10 +128,10 @@ describe("signing the command line in (RFC 8628)", () => {
 
   it("takes no decision from another site's page (M19)", async () => {
     const browser = new FormBrowser();
-    await visit(browser, `${stack.launcher}/`, "carol");
-    const answer = await loopbackFetch(`${stack.launcher}/.postern/device`, {
+    await visit(browser, `${demo.stack.launcher}/`, "carol");
+    const answer = await loopbackFetch(`${demo.stack.launcher}/.postern/device`, {
       method: "POST",
-      headers: { cookie: browser.cookieHeader(stack.launcher), origin: "http://evil.postern.localhost", "content-type": "application/x-www-form-urlencoded" },
+      headers: { cookie: browser.cookieHeader(demo.stack.launcher), origin: "http://evil.postern.localhost", "content-type": "application/x-www-form-urlencoded" },
       body: "user_code=BCDFGHJK&decision=approve",
     });
     expect(answer.status).toBe(403);

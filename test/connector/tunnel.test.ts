@@ -176,23 +176,30 @@ describe("the site's configuration", () => {
   });
 });
 
+/** A connector whose app answers "first " and, once it is to finish, "last"; `closed`: the app's socket is. */
+async function unfinished() {
+  const open = Promise.withResolvers<() => void>();
+  const closed = Promise.withResolvers<void>();
+  const url = await origin((request, response) => {
+    request.socket.on("close", () => closed.resolve());
+    response.write("first ");
+    open.resolve(() => response.end("last"));
+  });
+  const made = await edge();
+  made.configure({ id: "wiki", upstreams: [url] });
+  return { made, closed: closed.promise, finish: async () => (await open.promise)(), ...(await connected(made)) };
+}
+
 describe("cuts (M2)", () => {
   it("destroys the origin's socket, forgets the session, then acknowledges", async () => {
-    const closed = Promise.withResolvers<void>();
-    const url = await origin((request, response) => {
-      request.socket.on("close", () => closed.resolve());
-      response.write("first");
-    });
-    const made = await edge();
-    made.configure({ id: "wiki", upstreams: [url] });
-    const { link } = await connected(made);
+    const { link, closed } = await unfinished();
     const admission = await link.admit();
     const stream = await link.ask({ admission });
     await stream.head;
     link.control({ t: "cut", id: "cut1", streams: [stream.id, 99_998], sessions: [SESSION] });
     expect(await link.next("cut_ack")).toEqual({ t: "cut_ack", id: "cut1" });
     expect(await stream.done).toBe("reset");
-    await closed.promise;
+    await closed;
     expect(await (await link.ask({ admission })).head).toMatchObject({ error: "bad_admission" });
     expect(await (await link.ask()).head).toMatchObject({ status: 200 });
   });
@@ -237,33 +244,20 @@ describe("coming and going", () => {
   });
 
   it("an edge that drains gets a successor at once, and the old tunnel finishes its streams", async () => {
-    const open = Promise.withResolvers<() => void>();
-    const url = await origin((_request, response) => {
-      response.write("first ");
-      open.resolve(() => response.end("last"));
-    });
-    const made = await edge();
-    made.configure({ id: "wiki", upstreams: [url] });
-    const { link } = await connected(made);
+    const { made, link, finish } = await unfinished();
     const stream = await link.ask();
     await stream.head;
     link.control({ t: "drain" });
     const successor = await made.link();
     expect(link.goneAway).toBe(true);
-    expect((await (async () => ((await open.promise)(), await stream.body()))()).toString()).toBe("first last");
+    await finish();
+    expect((await stream.body()).toString()).toBe("first last");
     expect(await link.closed).toBe(1001);
     expect(successor.socket.readyState).toBe(successor.socket.OPEN);
   });
 
   it("drains on request: no new streams, open ones finish, then it ends", async () => {
-    const open = Promise.withResolvers<() => void>();
-    const url = await origin((_request, response) => {
-      response.write("first ");
-      open.resolve(() => response.end("last"));
-    });
-    const made = await edge();
-    made.configure({ id: "wiki", upstreams: [url] });
-    const { link, running, state } = await connected(made);
+    const { link, running, state, finish } = await unfinished();
     const stream = await link.ask();
     await stream.head;
     running.drain();
@@ -271,7 +265,7 @@ describe("coming and going", () => {
     expect(await link.next("count")).toEqual({ t: "count", opened: 1 });
     await expect.poll(() => link.goneAway).toBe(true);
     expect(link.mux.open()).toMatchObject({ ok: false });
-    (await open.promise)();
+    await finish();
     expect((await stream.body()).toString()).toBe("first last");
     await running.ended;
     expect(() => readFileSync(join(state, "runtime.json"))).toThrow();
@@ -289,18 +283,11 @@ describe("coming and going", () => {
   });
 
   it("a session of frames that makes no sense is closed with a code, and the origin's sockets with it", async () => {
-    const closed = Promise.withResolvers<void>();
-    const url = await origin((request, response) => {
-      request.socket.on("close", () => closed.resolve());
-      response.write("first");
-    });
-    const made = await edge();
-    made.configure({ id: "wiki", upstreams: [url] });
-    const { link, running } = await connected(made);
+    const { made, link, running, closed } = await unfinished();
     await (await link.ask()).head;
     link.socket.send(Buffer.from([9, 9, 9]));
     expect(await link.closed).toBe(CLOSE_CODES.protocol_error.code);
-    await closed.promise;
+    await closed;
     await made.link();
     expect((await fetchLocal(`${running.metrics}/metrics`)).text).toContain(`postern_connector_tunnels_closed_total{code="${CLOSE_CODES.protocol_error.code}"} 1`);
   });

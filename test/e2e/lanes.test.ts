@@ -1,26 +1,16 @@
 /** A site gets more lanes, or fewer, by `apply`: its connectors follow without being enrolled again. */
 import { readFileSync } from "node:fs";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { loopbackFetch } from "../../start/loopback-http.ts";
-import { type Stack, startStack } from "../../start/stack.ts";
-import { temporaryState, until } from "../start/running-stack.ts";
+import { demoStack } from "../start/demo-stack.ts";
+import { until } from "../start/running-stack.ts";
 
 const STACK_MS = 60_000;
-const state = temporaryState();
-let stack: Stack;
-
-beforeAll(async () => {
-  stack = await startStack({ stateDirectory: state.path, port: 0, environment: {} });
-}, STACK_MS);
-afterAll(async () => {
-  // Absent when the start failed.
-  await (stack as Stack | undefined)?.stop();
-  state.remove();
-}, STACK_MS);
+const demo = demoStack();
 
 async function operate(path: string, body?: string): Promise<unknown> {
-  const headers = { authorization: `Bearer ${readFileSync(stack.tokenFile, "utf8").trim()}`, "content-type": "application/yaml" };
-  const answer = await loopbackFetch(`${stack.launcher}/.postern/api/v1${path}`, body === undefined ? { headers } : { method: "POST", headers, body });
+  const headers = { authorization: `Bearer ${readFileSync(demo.stack.tokenFile, "utf8").trim()}`, "content-type": "application/yaml" };
+  const answer = await loopbackFetch(`${demo.stack.launcher}/.postern/api/v1${path}`, body === undefined ? { headers } : { method: "POST", headers, body });
   expect(answer.status, answer.text).toBe(200);
   return JSON.parse(answer.text) as unknown;
 }
@@ -36,7 +26,7 @@ describe("a site's lanes", () => {
     ["fewer", 1, [0]],
     ["as before", 2, [0, 1]],
   ])("%s: its connector holds a socket to each", async (_name, count, expected) => {
-    const document = readFileSync(stack.documentFile, "utf8").replace(/lanes: \d+/, `lanes: ${count}`);
+    const document = readFileSync(demo.stack.documentFile, "utf8").replace(/lanes: \d+/, `lanes: ${count}`);
     await operate("/policy", document);
     await until(async () => JSON.stringify(await connectedLanes()) === JSON.stringify(expected), "the lanes");
     expect(await connectedLanes()).toEqual(expected);

@@ -6,7 +6,6 @@ import { hostAudience } from "../../core/audience.ts";
 import { toBase64Url } from "../../core/bytes.ts";
 import type { ErrorCode } from "../../core/errors.ts";
 import { after, at } from "../../core/time.ts";
-import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
 import type { Display, SignIn } from "../../durable-objects/user/rpc.ts";
 import { discover } from "../../identity/oidc-discovery.ts";
 import { beginLogin, finishLogin, type LoginDemand, type LoginState, type SignedIn } from "../../identity/oidc-login.ts";
@@ -17,6 +16,7 @@ import type { CompiledPolicy } from "../../policy/compile.ts";
 import { cookieOf, SESSION_COOKIE, setCookie } from "../cookies.ts";
 import { readCredential } from "../credentials.ts";
 import { type Exchange } from "../exchange.ts";
+import { noteSignIn } from "../known-person.ts";
 import { ATTEMPT_LIFE } from "../lifetimes.ts";
 import { chooserPage } from "../pages/chooser.ts";
 import { continuePage } from "../pages/continue.ts";
@@ -174,14 +174,7 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
   }
   await Promise.all([
     recordAct(x, "sign_in", sid, { user: identity.userId, provider: identity.provider, sid, email: identity.email, groups: identity.groupsNote }),
-    x.env.CONTROL.getByName(CONTROL_NAME).noteSignIn({
-      id: identity.userId,
-      issuer: identity.issuer,
-      sub: identity.sub,
-      ...(identity.email === undefined ? {} : { email: identity.email }),
-      ...(identity.name === undefined ? {} : { name: identity.name }),
-      lastSignInAt: x.now,
-    }),
+    noteSignIn(x, identity),
   ]);
   const presented = { sid, secret, audience: credential.audience };
   const next = await handOff(x, presented, attempt.returnTo, attempt.carry["n"] ?? "");

@@ -5,7 +5,6 @@
 import { appAudience } from "../../core/audience.ts";
 import { toBase64Url } from "../../core/bytes.ts";
 import { at } from "../../core/time.ts";
-import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
 import { ACCESS_TOKEN_TYPE, parseExchangeRequest, verifySubjectToken } from "../../identity/token-exchange.ts";
 import { formatAppBearer, hashSecret, newSecret } from "../../identity/session-token.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
@@ -14,6 +13,7 @@ import type { App } from "../../policy/document.ts";
 import { readBoundedText } from "../bounded-body.ts";
 import { canonicalHost } from "../canonical.ts";
 import type { Exchange } from "../exchange.ts";
+import { noteSignIn } from "../known-person.ts";
 import { newestPolicy } from "../policy-cache.ts";
 import { oidcIo, providerSettings } from "../providers.ts";
 import { random } from "../random.ts";
@@ -61,14 +61,7 @@ export async function token(x: Exchange): Promise<Response> {
   });
   if (!signedIn.ok) return json(x, { error: "invalid_request", error_description: SIGN_IN_REFUSALS[signedIn.code] }, 400);
   await recordAct(x, "sign_in", signedIn.sid, { user: identity.userId, provider: identity.provider, sid: signedIn.sid, by: "token exchange", app: app.id });
-  await x.env.CONTROL.getByName(CONTROL_NAME).noteSignIn({
-    id: identity.userId,
-    issuer: identity.issuer,
-    sub: identity.sub,
-    ...(identity.email === undefined ? {} : { email: identity.email }),
-    ...(identity.name === undefined ? {} : { name: identity.name }),
-    lastSignInAt: x.now,
-  });
+  await noteSignIn(x, identity);
   return json(x, {
     access_token: formatAppBearer({ sid: signedIn.sid, secret }),
     issued_token_type: ACCESS_TOKEN_TYPE,

@@ -5,25 +5,18 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { type AddressInfo, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loopbackFetch } from "../../../start/loopback-http.ts";
 import { plainEnvironment } from "../../../start/processes.ts";
 import { openStage, type Stage, visitAs } from "../browser/stage.ts";
+import { freePort } from "../../start/free-port.ts";
 import { temporaryState, until } from "../../start/running-stack.ts";
+import { oneAppDocument } from "./one-app.ts";
 
 const state = temporaryState();
 const site = join(state.path, "site");
 let stage: Stage;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((up) => server.once("listening", up));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((down) => server.close(down));
-  return port;
-}
 
 const words = (text: string): void => writeFileSync(join(site, "words.js"), `export const words = ${JSON.stringify(text)};\n`);
 
@@ -42,19 +35,7 @@ import.meta.hot.accept("./words.js", (next) => show(next.words));
 `,
   );
   words("one");
-  writeFileSync(
-    join(state.path, "own.yaml"),
-    `version: 1
-domain: postern.localhost
-identity: { providers: [{ id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, groups], groups_claim: groups, email_domains: [example.com] }] }
-sites: [{ id: office }]
-apps: [{ id: live, site: office, upstream: "http://127.0.0.1:${upstream}" }]
-policies:
-  - { id: staff, effect: allow, apps: [live], when: { group: [staff] } }
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
-`,
-  );
-  stage = await openStage({ documentFile: join(state.path, "own.yaml") });
+  stage = await openStage({ documentFile: oneAppDocument(state.path, { id: "live", port: upstream, when: "{ group: [staff] }" }) });
   const vite = dirname(createRequire(import.meta.url).resolve("vite/package.json"));
   stage.stack.processes.start({ name: "vite", argv: [process.execPath, join(vite, "bin/vite.js"), site, "--host", "127.0.0.1", "--port", String(upstream), "--strictPort", "--logLevel", "error"], env: plainEnvironment(), cwd: site });
   await until(async () => (await loopbackFetch(`http://127.0.0.1:${upstream}/`, { headers: { accept: "text/html" } }).catch(() => undefined))?.status === 200, "vite answers", 20_000);

@@ -6,15 +6,15 @@ import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loopbackFetch } from "../../../start/loopback-http.ts";
 import { plainEnvironment } from "../../../start/processes.ts";
 import { type Stack, startStack } from "../../../start/stack.ts";
+import { freePort } from "../../start/free-port.ts";
 import { temporaryState, until } from "../../start/running-stack.ts";
 import { operatorOf } from "../revocation/operator.ts";
+import { oneAppDocument } from "./one-app.ts";
 
 const LARGE_BYTES = 20 * 1024 * 1024;
 const NPM_TIMEOUT_MS = 40_000;
@@ -24,15 +24,6 @@ const state = temporaryState();
 let stack: Stack;
 let registry = "";
 let token = "";
-
-/** A loopback port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((up) => server.once("listening", up));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((down) => server.close(down));
-  return port;
-}
 
 /** getaddrinfo knows no `*.localhost` on plain Debian; this is what a person's resolver or hosts file does. */
 const RESOLVER = `const dns = require("node:dns");
@@ -78,19 +69,8 @@ beforeAll(async () => {
   const upstream = await freePort();
   writeFileSync(join(state.path, "verdaccio.yaml"), verdaccioConfig(state.path));
   writeFileSync(join(state.path, "resolver.cjs"), RESOLVER);
-  writeFileSync(
-    join(state.path, "own.yaml"),
-    `version: 1
-domain: postern.localhost
-identity: { providers: [{ id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, groups], groups_claim: groups, email_domains: [example.com] }] }
-sites: [{ id: office }]
-apps: [{ id: npm, site: office, upstream: "http://127.0.0.1:${upstream}", insecure_paths: [encoded_slash] }]
-policies:
-  - { id: builds, effect: allow, apps: [npm], when: { service: [build] } }
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
-`,
-  );
-  stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile: join(state.path, "own.yaml") });
+  const documentFile = oneAppDocument(state.path, { id: "npm", port: upstream, more: ", insecure_paths: [encoded_slash]", when: "{ service: [build] }" });
+  stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile });
   const verdaccio = dirname(createRequire(import.meta.url).resolve("verdaccio/package.json"));
   stack.processes.start({ name: "verdaccio", argv: [process.execPath, join(verdaccio, "bin/verdaccio"), "--listen", `127.0.0.1:${upstream}`, "--config", join(state.path, "verdaccio.yaml")], env: plainEnvironment(), cwd: state.path });
   await until(async () => (await loopbackFetch(`http://127.0.0.1:${upstream}/-/ping`).catch(() => undefined))?.status === 200, "the registry answers", 20_000);

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type ErrorCode, ERRORS } from "../../../core/errors.ts";
 import { type Child, plainEnvironment } from "../../../start/processes.ts";
 import { selfSigned } from "../../connector/test-certificate.ts";
+import { freePort } from "../../start/free-port.ts";
 import { until } from "../../start/running-stack.ts";
 import { type EdgeUnderTest, edgeUnderTest } from "../corpus/edge-under-test.ts";
 import { parseAnswers, sendRaw } from "../corpus/raw-client.ts";
@@ -31,16 +32,6 @@ async function listening(server: TcpServer): Promise<number> {
   server.listen(0, "127.0.0.1");
   await new Promise((up) => server.once("listening", up));
   return (server.address() as AddressInfo).port;
-}
-
-/** A port that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  server.listen(0, "127.0.0.1");
-  await new Promise((up) => server.once("listening", up));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 /** Answers by path: endless bodies of both framings, half answers, silence. */
