@@ -6,6 +6,8 @@ export interface Env extends ObjectEnv {
   readonly ASSETS?: { fetch(url: string): Promise<Response> };
   /** "cloudflare" behind Cloudflare's front end, "local" on one's own workerd: who says the source address. */
   readonly POSTERN_EDGE_KIND?: string;
+  /** "on": requests that wait for the same lane travel together (M16, batch.ts). Absent is off. */
+  readonly POSTERN_BATCHING?: string;
   /** Bootstrap only; removed once an operator exists (CONTRACT "Administration"). */
   readonly POSTERN_SETUP_KEY?: string;
 }

@@ -4,17 +4,16 @@
  */
 import type { App } from "../policy/document.ts";
 import { bucket, laneName } from "../durable-objects/bindings.ts";
-import { OPEN_HEADER, type OpenContext, type Refusal, REFUSAL_HEADER } from "../durable-objects/tunnel/rpc.ts";
+import { OPEN_HEADER, type OpenContext, type Refusal } from "../durable-objects/tunnel/rpc.ts";
 import { MAX_HEADERS_BYTES } from "../protocol/limits.ts";
 import { headerBytes } from "./canonical.ts";
 import { tooManyCookies } from "./cookies.ts";
 import { addressOf } from "./connection-facts.ts";
 import { type Exchange, originOf } from "./exchange.ts";
 import type { Standing } from "./gate.ts";
+import { mayTravelTogether, type Proxied, proxied, together } from "./batch.ts";
 import { forwardedHeaders, type Speaker } from "./request-headers.ts";
 import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
-
-export type Proxied = { readonly kind: "answer"; readonly response: Response } | { readonly kind: "refused"; readonly refusal: Refusal };
 
 /** The request's body as it goes to the lane, and whether it could be sent once more. */
 export interface BodyToSend {
@@ -70,16 +69,13 @@ export async function proxy(x: Exchange, app: App, standing: Standing, stripAuth
     body: framing.body,
     ...(framing.length === undefined ? {} : { length: framing.length }),
   };
-  const stub = x.env.TUNNEL.getByName(laneName(app.site, lane));
-  let response: Response;
+  const name = laneName(app.site, lane);
+  const alone = async (): Promise<Proxied> => proxied(await x.env.TUNNEL.getByName(name).fetch(laneRequest(context, body)));
   try {
-    response = await stub.fetch(laneRequest(context, body));
+    return await (body === null && mayTravelTogether(context) ? together(x, name, context, alone) : alone());
   } catch {
     return refused("unavailable", policy.version, "the lane did not answer");
   }
-  const refusal = response.headers.get(REFUSAL_HEADER);
-  if (refusal === null) return { kind: "answer", response };
-  return { kind: "refused", refusal: JSON.parse(refusal) as Refusal };
 }
 
 const refused = (code: Refusal["code"], policyVersion: number, detail: string): Proxied => ({

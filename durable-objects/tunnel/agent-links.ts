@@ -18,7 +18,7 @@ import { type AgentAttachment, readAttachment } from "./attachments.ts";
 import { closeSocket } from "./connector-links.ts";
 import type { Lane } from "./http-relay.ts";
 import type { LiveStream, StreamEnd, StreamTable } from "./live-stream.ts";
-import { refuse } from "./open-stream.ts";
+import { refuse, type Reply } from "./open-stream.ts";
 import { type OpenContext, type Refusal, TCP_ASK } from "./rpc.ts";
 import type { SplicedStream } from "./spliced-stream.ts";
 import { StreamHolders } from "./stream-holders.ts";
@@ -67,7 +67,7 @@ export class AgentLinks implements AgentLane {
   }
 
   /** An agent's upgrade, admitted as a stream of its first app would be. */
-  async greet(open: OpenContext): Promise<Response> {
+  async greet(open: OpenContext): Promise<Reply> {
     const admission = await this.#admissions.admit(open, "sockets");
     if ("code" in admission) return refuse(admission);
     const { sid, connection, issuer } = open;
@@ -79,7 +79,8 @@ export class AgentLinks implements AgentLane {
     const link = new AgentLink(this, socket, { v: 1, role: "agent", id, sid, connection, issuer, newest: 0, apps: [], links: [], streams: new Uint32Array() });
     link.save();
     this.#links.set(socket, link);
-    return new Response(null, { status: 101, webSocket: pair[0], headers: { "Sec-WebSocket-Protocol": AGENT_SUBPROTOCOL, "Postern-Request-Id": open.request } });
+    const headers = { "Sec-WebSocket-Protocol": AGENT_SUBPROTOCOL, "Postern-Request-Id": open.request };
+    return { kind: "switched", response: new Response(null, { status: 101, webSocket: pair[0], headers }) };
   }
 
   receive(socket: WebSocket, message: string | ArrayBuffer): void {

@@ -133,11 +133,37 @@ export class HttpRelay implements StreamSink {
     this.#finish();
   }
 
+  /** All of the answer's body is here; without a length that was announced, its end is. */
+  isWhole(length: number | undefined): boolean {
+    return length === undefined ? this.#ended : this.#here() === length;
+  }
+
+  #here(): number {
+    let total = 0;
+    for (const chunk of this.#queue) total += chunk.length;
+    return total;
+  }
+
+  /** Waits for the rest of a small body, a moment at most; not for one that is larger than `maxBytes`. */
+  async gather(length: number | undefined, maxBytes: number, ms: number): Promise<void> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#wakeDown?.();
+    }, ms);
+    while (!late && !this.#over && !this.isWhole(length) && this.#here() <= maxBytes) {
+      await new Promise<void>((resolve) => {
+        this.#wakeDown = resolve;
+      });
+    }
+    clearTimeout(timer);
+  }
+
   /** The answer's body if all of it is here and may pass now: most small answers are, and need no stream. Completes the exchange. */
-  whole(length: number): Uint8Array | undefined {
+  whole(length: number | undefined, maxBytes = Number.POSITIVE_INFINITY): Uint8Array | undefined {
     const stream = this.#stream;
-    const total = this.#queue.reduce((sum, chunk) => sum + chunk.length, 0);
-    if (total !== length || stream === undefined || this.#over || !this.#lane.passes(stream, Date.now())) return undefined;
+    const total = this.#here();
+    if (!this.isWhole(length) || total > maxBytes || stream === undefined || this.#over || !this.#lane.passes(stream, Date.now())) return undefined;
     const parts = this.#queue.splice(0);
     stream.bytesOut += total;
     this.#link.mux.consumed(this.#number, total);

@@ -1,13 +1,14 @@
 /**
- * From an admitted stream to the answer the browser gets: writes the stream-open, waits for the
- * app's head under a deadline, turns it into a Response. Not the decision (tunnel.ts) and not
- * the bytes (the relays).
+ * From an admitted stream to the reply the worker gets: writes the stream-open, waits for the
+ * app's head under a deadline, and turns it into a Response where one is asked for. Not the
+ * decision (tunnel.ts), not the bytes (the relays), not replies that go in batches (carried.ts).
  */
 import type { App } from "../../policy/document.ts";
 import type { AnswerError, AnswerOk, HeaderField, OpenHead } from "../../protocol/head.ts";
+import { headersInit } from "../headers-init.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 import type { Answer, HttpRelay } from "./http-relay.ts";
-import type { LiveStream } from "./live-stream.ts";
+import type { CutReason, LiveStream } from "./live-stream.ts";
 import { responseHeaders } from "./response-headers.ts";
 import { REFUSAL_HEADER, type OpenContext, type Refusal, type RefusalCode } from "./rpc.ts";
 import type { Admitted } from "../signer/rpc.ts";
@@ -21,19 +22,32 @@ export interface Opening {
   readonly app: App | undefined;
   readonly body: ReadableStream<Uint8Array> | null;
   /** Sends the request once more, to another connector; undefined when it may not be, or there is none. */
-  readonly again: (() => Promise<Response> | undefined) | undefined;
+  readonly again: (() => Promise<Reply> | undefined) | undefined;
+}
+
+/** What came of a request. The body of an answer is the relay's until somebody takes it. */
+export type Reply =
+  | { readonly kind: "refused"; readonly refusal: Refusal }
+  | { readonly kind: "switched"; readonly response: Response }
+  | Answered;
+
+export interface Answered {
+  readonly kind: "answered";
+  readonly head: AnswerOk;
+  /** What of its headers the browser gets. */
+  readonly headers: [string, string][];
+  readonly bodiless: boolean;
+  readonly relay: HttpRelay;
+  readonly policyVersion: number;
 }
 
 /** Beyond the connector's own deadlines: what a frame may take there and back. */
 const ANSWER_SLACK_MS = 5_000;
 const NULL_BODY_STATUS = new Set([101, 204, 205, 304]);
 
-/** An answer for the worker to explain; no header of an app can look like it (response-headers.ts). */
-export function refuse(refusal: Refusal): Response {
-  return new Response(null, { status: 403, headers: { [REFUSAL_HEADER]: JSON.stringify(refusal) } });
-}
+export const refuse = (refusal: Refusal): Reply => ({ kind: "refused", refusal });
 
-export async function answerHttp(opening: Opening): Promise<Response> {
+export async function answerHttp(opening: Opening): Promise<Reply> {
   const { open, relay, number, app, body, admission } = opening;
   if (sendOpen(opening, "http") === 0) return refused(opening, "upstream_protocol", "headers_too_large");
   if (body === null) admission.link.mux.end(number);
@@ -41,20 +55,35 @@ export async function answerHttp(opening: Opening): Promise<Response> {
   if (body !== null) void relay.upload(body, app?.maxBody, open.length);
   const answer = await answered(opening);
   if ("code" in answer) return declined(answer, opening);
-  const headers = headersFor(answer, opening);
   const bodiless = NULL_BODY_STATUS.has(answer.status) || open.method === "HEAD" || answer.body === "none" || answer.length === 0;
-  const init: ResponseInit = { status: answer.status, headers, encodeBody: "manual" };
-  if (answer.reason !== undefined && answer.reason !== "") init.statusText = answer.reason;
-  if (bodiless) {
-    relay.finishWithoutBody();
-    return new Response(null, init);
-  }
-  const whole = answer.length === undefined ? undefined : relay.whole(answer.length);
-  if (whole !== undefined) return new Response(whole, init);
-  const type = answer.headers.find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "";
-  const encoded = answer.headers.some(([name]) => name.toLowerCase() === "content-encoding");
-  const eventStream = type.toLowerCase().startsWith("text/event-stream") && !encoded && answer.length === undefined;
-  return new Response(ofLength(relay.body(eventStream), answer.length), init);
+  if (bodiless) relay.finishWithoutBody();
+  return { kind: "answered", head: answer, headers: headersFor(answer, opening), bodiless, relay, policyVersion: admission.policy.version };
+}
+
+/** The reply as the worker's own fetch gets it. No header of an app can look like a refusal (response-headers.ts). */
+export function responseOf(reply: Reply): Response {
+  if (reply.kind === "refused") return new Response(null, { status: 403, headers: { [REFUSAL_HEADER]: JSON.stringify(reply.refusal) } });
+  if (reply.kind === "switched") return reply.response;
+  const { head, headers, bodiless, relay } = reply;
+  const broken = brokenSince(reply);
+  if (broken !== undefined) return responseOf(refuse(broken));
+  const init: ResponseInit = { status: head.status, headers: headersInit(headers), encodeBody: "manual" };
+  if (head.reason !== undefined && head.reason !== "") init.statusText = head.reason;
+  if (bodiless) return new Response(null, init);
+  const whole = head.length === undefined ? undefined : relay.whole(head.length);
+  return new Response(whole ?? ofLength(relay.body(isEventStream(head)), head.length), init);
+}
+
+/** The refusal of an answer that was cut or broke while it waited to be taken. */
+export function brokenSince({ relay, policyVersion }: Answered): Refusal | undefined {
+  const by = relay.brokenBy;
+  return by !== undefined && "broken" in by ? brokenRefusal(by.broken, policyVersion) : undefined;
+}
+
+export function isEventStream({ headers, length }: AnswerOk): boolean {
+  const type = headers.find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "";
+  if (length !== undefined || !type.toLowerCase().startsWith("text/event-stream")) return false;
+  return !headers.some(([name]) => name.toLowerCase() === "content-encoding");
 }
 
 /** The runtime keeps a Content-Length only of a stream that it knows to be that long, and breaks off one that is not. */
@@ -67,7 +96,7 @@ function ofLength(body: ReadableStream<Uint8Array>, length: number | undefined):
 }
 
 /** `accept` makes the browser's end once the app said 101; it is given what came right after the head. */
-export async function answerWebSocket(opening: Opening, accept: (early: Uint8Array[]) => WebSocket): Promise<Response> {
+export async function answerWebSocket(opening: Opening, accept: (early: Uint8Array[]) => WebSocket): Promise<Reply> {
   const { relay } = opening;
   if (sendOpen(opening, "websocket") === 0) return refused(opening, "upstream_protocol", "headers_too_large");
   opening.admission.link.flush();
@@ -75,23 +104,20 @@ export async function answerWebSocket(opening: Opening, accept: (early: Uint8Arr
   if ("code" in answer) return declined(answer, opening);
   if (answer.status !== 101) {
     // The app declined the upgrade: its answer is an ordinary one.
-    const headers = headersFor(answer, opening);
-    if (NULL_BODY_STATUS.has(answer.status) || answer.body === "none") {
-      relay.finishWithoutBody();
-      return new Response(null, { status: answer.status, headers });
-    }
-    return new Response(relay.body(false), { status: answer.status, headers, encodeBody: "manual" });
+    const bodiless = NULL_BODY_STATUS.has(answer.status) || answer.body === "none";
+    if (bodiless) relay.finishWithoutBody();
+    return { kind: "answered", head: answer, headers: headersFor(answer, opening), bodiless, relay, policyVersion: opening.admission.policy.version };
   }
   const webSocket = accept(relay.handOver());
   const headers = new Headers();
   const protocol = answer.headers.find(([name]) => name.toLowerCase() === "sec-websocket-protocol")?.[1];
   if (protocol !== undefined) headers.set("Sec-WebSocket-Protocol", protocol);
   headers.set("Postern-Request-Id", opening.open.request);
-  return new Response(null, { status: 101, webSocket, headers });
+  return { kind: "switched", response: new Response(null, { status: 101, webSocket, headers }) };
 }
 
 /** A request that its connector lost before a byte of the answer came is sent once more, if it may be. */
-function declined(refusal: Refusal, { relay, again }: Opening): Promise<Response> | Response {
+function declined(refusal: Refusal, { relay, again }: Opening): Promise<Reply> | Reply {
   const { brokenBy } = relay;
   const isLost = refusal.code === "upstream_reset" && brokenBy !== undefined && "broken" in brokenBy && brokenBy.broken === "reset";
   return (isLost ? again?.() : undefined) ?? refuse(refusal);
@@ -117,7 +143,7 @@ export function sendOpen({ open, admission, number }: Pick<Opening, "open" | "ad
   return admission.link.sendHead(number, head, admission.admitted.admission);
 }
 
-function refused({ relay, admission }: Opening, code: RefusalCode, detail: string): Response {
+function refused({ relay, admission }: Opening, code: RefusalCode, detail: string): Reply {
   relay.reset();
   return refuse({ code, policyVersion: admission.policy.version, detail });
 }
@@ -132,16 +158,18 @@ async function answered({ relay, app, admission }: Opening): Promise<AnswerOk | 
   }
   // The head is the answer's first byte: it too waits for a renewal, and goes nowhere without one (M4).
   if ("status" in answer && !(await relay.mayPass())) answer = relay.brokenBy ?? { broken: "reset" };
-  if ("broken" in answer) {
-    if (answer.broken === "revoked" || answer.broken === "expired") return { code: "revoked", policyVersion };
-    if (answer.broken === "policy" || answer.broken === "limit") return { code: "denied", policyVersion };
-    return { code: answer.broken === "link" ? "no_connector" : "upstream_reset", policyVersion, detail: answer.broken };
-  }
+  if ("broken" in answer) return brokenRefusal(answer.broken, policyVersion);
   if ("error" in answer) {
     relay.finishWithoutBody();
     return { code: refusalOf(answer), policyVersion, ...(answer.detail === undefined ? {} : { detail: answer.detail }) };
   }
   return answer;
+}
+
+function brokenRefusal(broken: CutReason | "reset" | "protocol", policyVersion: number): Refusal {
+  if (broken === "revoked" || broken === "expired") return { code: "revoked", policyVersion };
+  if (broken === "policy" || broken === "limit") return { code: "denied", policyVersion };
+  return { code: broken === "link" ? "no_connector" : "upstream_reset", policyVersion, detail: broken };
 }
 
 function refusalOf({ error }: AnswerError): RefusalCode {

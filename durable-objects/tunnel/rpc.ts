@@ -8,6 +8,8 @@ import type { PolicySnapshot } from "../control/rpc.ts";
 /** Travels as the only header of the worker's internal request, so that no browser header can pose as it. */
 export const OPEN_HEADER = "postern-open";
 export const CONNECT_HEADER = "postern-connect";
+/** Instead of an open: the answer of a request that was carried in a batch and came back as a claim (M16). */
+export const CLAIM_HEADER = "postern-claim";
 /** On the tunnel's answer: this is a refusal for the worker to explain, not the app's answer. */
 export const REFUSAL_HEADER = "postern-refusal";
 
@@ -35,6 +37,12 @@ export interface OpenContext {
   readonly publicOrigin: string;
   readonly body: "none" | "stream";
   readonly length?: number;
+}
+
+/** Who redeems the answer of a request that was carried. */
+export interface Claim {
+  readonly request: RequestId;
+  readonly sid?: SessionId;
 }
 
 export interface ConnectContext {
@@ -103,6 +111,10 @@ export interface TunnelRpc {
   newFacts(sid: SessionId, epoch: number): Promise<void>;
   endApp(app: AppId): Promise<CutReport>;
   endConnector(connector: ConnectorId): Promise<CutReport>;
+  /** Requests of one isolate at once, as JSON of OpenContext[] (M16). Comes back as soon as some are answered; batch-reply.ts reads it. */
+  carry(batch: string): Promise<Uint8Array>;
+  /** The next answers to requests that were carried, by their ids. */
+  collect(requests: readonly RequestId[]): Promise<Uint8Array>;
   streams(sid: SessionId): Promise<{ readonly streams: readonly StreamReport[]; readonly lastActiveAt: number }>;
   status(): Promise<LaneStatus | undefined>;
 }

@@ -4,7 +4,7 @@
  * cuts. Follow a request: fetch → #open → admission.ts → open-stream.ts → a relay.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { AppId, ConnectorId, SessionId, SiteId } from "../../core/ids.ts";
+import type { AppId, ConnectorId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { KEEP_ALIVE_PING, KEEP_ALIVE_PONG } from "../../protocol/control.ts";
 import { AuditWriter } from "../audit/record.ts";
@@ -16,6 +16,7 @@ import { type Admission, Admissions, type LaneParts } from "./admission.ts";
 import { AgentLinks } from "./agent-links.ts";
 import { type ClientAttachment, readAttachment } from "./attachments.ts";
 import { BodyFence } from "./body-fence.ts";
+import { CarriedRequests } from "./carried.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 import { closeSocket, ConnectorLinks } from "./connector-links.ts";
 import { type Cut, cutStreams } from "./cut-streams.ts";
@@ -25,9 +26,9 @@ import { Freshness } from "./freshness.ts";
 import { HttpRelay, type Lane } from "./http-relay.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { type CutReason, type LiveStream, reportOf, type StreamEnd, StreamTable } from "./live-stream.ts";
-import { answerHttp, answerWebSocket, type Opening, refuse } from "./open-stream.ts";
+import { answerHttp, answerWebSocket, type Opening, refuse, type Reply, responseOf } from "./open-stream.ts";
 import { PolicyHold } from "./policy-hold.ts";
-import { CONNECT_HEADER, type ConnectContext, type LaneStatus, OPEN_HEADER, type OpenContext, type StreamReport, type TunnelRpc } from "./rpc.ts";
+import { type Claim, CLAIM_HEADER, CONNECT_HEADER, type ConnectContext, type LaneStatus, OPEN_HEADER, type OpenContext, type StreamReport, type TunnelRpc } from "./rpc.ts";
 import { lanesOf } from "./site-config.ts";
 import { Usage } from "./usage.ts";
 import { WebSocketRelay } from "./websocket-relay.ts";
@@ -49,6 +50,7 @@ interface LaneId {
 
 export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane {
   readonly deadlines = new Deadlines();
+  readonly #carried = new CarriedRequests((open) => this.#open(open, null), this.deadlines);
   readonly #streams = new StreamTable();
   readonly #relays = new Map<WebSocket, WebSocketRelay>();
   readonly #fence: BodyFence;
@@ -99,12 +101,22 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       this.#remember(context);
       return this.#parts.links.greet(context, (socket) => this.ctx.acceptWebSocket(socket, ["connector"]));
     }
+    const claim = request.headers.get(CLAIM_HEADER);
+    if (claim !== null) return responseOf(await this.#carried.claim(JSON.parse(claim) as Claim));
     const open = request.headers.get(OPEN_HEADER);
-    return open === null ? new Response(null, { status: 404 }) : this.#open(JSON.parse(open) as OpenContext, request);
+    return open === null ? new Response(null, { status: 404 }) : responseOf(await this.#open(JSON.parse(open) as OpenContext, request.body));
+  }
+
+  async carry(batch: string): Promise<Uint8Array> {
+    return this.#carried.carry(JSON.parse(batch) as OpenContext[]);
+  }
+
+  async collect(requests: readonly RequestId[]): Promise<Uint8Array> {
+    return this.#carried.collect(requests);
   }
 
   /** `lost`: the connector that lost this request before its first answer byte. */
-  async #open(open: OpenContext, request: Request, lost?: ConnectorLink): Promise<Response> {
+  async #open(open: OpenContext, body: Opening["body"], lost?: ConnectorLink): Promise<Reply> {
     this.#remember(open);
     if (open.ask.protocol === "tcp") return this.#agents.greet(open);
     const websocket = open.ask.protocol === "websocket";
@@ -119,7 +131,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     this.#fence.opened();
     const app = admission.policy.app(open.ask.app);
     relay.bind(stream, number, app?.timeouts.idle);
-    const opening = { open, admission, relay, number, stream, app, body: open.body === "stream" ? request.body : null, again: this.#again(open, request, admission.link, lost) };
+    const opening = { open, admission, relay, number, stream, app, body: open.body === "stream" ? body : null, again: this.#again(open, admission.link, lost) };
     if (!websocket) return answerHttp(opening);
     // A 101 turns the stream over from the relay that read the head to one that relays messages.
     return answerWebSocket(opening, (early) => {
@@ -136,12 +148,12 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   }
 
   /** Once more on another connector, if there is one and the request may be repeated; never a third time. */
-  #again(open: OpenContext, request: Request, link: ConnectorLink, lost: ConnectorLink | undefined): Opening["again"] {
+  #again(open: OpenContext, link: ConnectorLink, lost: ConnectorLink | undefined): Opening["again"] {
     if (lost !== undefined || open.body !== "none" || !REPEATABLE.test(open.method)) return undefined;
     return () => {
       if (this.#parts.links.choose(link) === undefined) return undefined;
       this.#parts.log.repeated(open.request, open.ask.app, link.connector, Date.now());
-      return this.#open(open, request, link);
+      return this.#open(open, null, link);
     };
   }
 

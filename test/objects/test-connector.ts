@@ -124,6 +124,20 @@ export class TestConnector {
     this.#flush();
   }
 
+  /** Answers every stream that was left without an answer, with a whole body of its own: its path and `filler`. */
+  answerWhole(filler = "", which: (head: OpenHead) => boolean = () => true): void {
+    for (const [id, head] of this.streams) {
+      if (!which(head)) continue;
+      const body = new TextEncoder().encode(head.path + filler);
+      const answer = encodeAnswerHead({ v: 1, status: 200, headers: [["x-path", head.path]], body: "stream", length: body.length });
+      if (answer.ok) this.#mux.write(id, answer.value);
+      this.#mux.write(id, body);
+      this.#mux.end(id);
+      this.streams.delete(id);
+    }
+    this.#flush();
+  }
+
   /** Sends body bytes on every live stream. */
   write(text: string): void {
     for (const id of this.streams.keys()) this.#mux.write(id, new TextEncoder().encode(text));

@@ -1,0 +1,143 @@
+/**
+ * Requests of this isolate that wait for the same lane, on their way together (M16): one call
+ * carries all that came within a turn of the event loop, and their answers come back as they
+ * come. Each is decided, recorded and answered by itself; nothing of one request's own (stream,
+ * signal, Request, Response) is seen by another, only plain data.
+ */
+import type { RequestId } from "../core/ids.ts";
+import { type BatchItem, unpackReply } from "../durable-objects/batch-reply.ts";
+import { headersInit } from "../durable-objects/headers-init.ts";
+import { CLAIM_HEADER, type OpenContext, type Refusal, REFUSAL_HEADER } from "../durable-objects/tunnel/rpc.ts";
+import type { Env } from "./env.ts";
+import type { Exchange } from "./exchange.ts";
+
+export type Proxied = { readonly kind: "answer"; readonly response: Response } | { readonly kind: "refused"; readonly refusal: Refusal };
+
+interface Came {
+  readonly item: BatchItem;
+  readonly body: Uint8Array | null;
+}
+interface Waiter {
+  readonly open: OpenContext;
+  /** Undefined: the batch failed. */
+  readonly came: (answer: Came | undefined) => void;
+}
+/** One lane, as this isolate sees it. */
+interface Crowd {
+  /** Requests that are on their way, alone or together. */
+  under: number;
+  /** What leaves with the next call; undefined while no call is due. */
+  next: Waiter[] | undefined;
+}
+
+/** Requests of one call. Bounds one reply and the turn that a lane spends on it. */
+const MAX_BATCH_COUNT = 64;
+/** Later than any claim comes: then the batch has failed, whatever it does. */
+const GIVE_UP_MS = 8_000;
+
+/** Keyed by the namespace: two deployments in one process (tests) share nothing. */
+const crowds = new WeakMap<object, Map<string, Crowd>>();
+
+function crowdOf(env: Env, lane: string): Crowd {
+  let lanes = crowds.get(env.TUNNEL);
+  if (lanes === undefined) crowds.set(env.TUNNEL, (lanes = new Map()));
+  let crowd = lanes.get(lane);
+  if (crowd === undefined) lanes.set(lane, (crowd = { under: 0, next: undefined }));
+  return crowd;
+}
+
+/** Asks for nothing twice, sends nothing, becomes no socket. */
+export const mayTravelTogether = ({ method, ask }: OpenContext): boolean => (method === "GET" || method === "HEAD") && ask.protocol === "http";
+
+/** By the lane's own fetch when nobody else waits for the lane, else in a batch. */
+export async function together(x: Exchange, lane: string, open: OpenContext, alone: () => Promise<Proxied>): Promise<Proxied> {
+  if (x.env.POSTERN_BATCHING !== "on") return alone();
+  const crowd = crowdOf(x.env, lane);
+  crowd.under++;
+  try {
+    return await (crowd.under === 1 ? alone() : inBatch(x, lane, crowd, open));
+  } finally {
+    crowd.under--;
+  }
+}
+
+async function inBatch(x: Exchange, lane: string, crowd: Crowd, open: OpenContext): Promise<Proxied> {
+  const { item, body } = (await place(x, lane, crowd, open)) ?? {};
+  // An answer counts only for the very request and session that it names.
+  if (item === undefined || body === undefined || item.id !== open.request || item.sid !== open.sid) throw new Error("no answer of its own");
+  switch (item.kind) {
+    case "refused":
+      return { kind: "refused", refusal: item.refusal };
+    case "claim": {
+      const claim = JSON.stringify({ request: open.request, sid: open.sid });
+      return proxied(await x.env.TUNNEL.getByName(lane).fetch(new Request("https://lane.internal/", { headers: { [CLAIM_HEADER]: claim }, redirect: "manual" })));
+    }
+    case "whole":
+      return { kind: "answer", response: responseOf(item, body) };
+    default:
+      return item satisfies never;
+  }
+}
+
+/** A place in the next call. Every waiter holds a timer of its own: a request that waits for another's work alone is taken for hung. */
+function place(x: Exchange, lane: string, crowd: Crowd, open: OpenContext): Promise<Came | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), GIVE_UP_MS);
+    const came = (answer: Came | undefined): void => {
+      clearTimeout(timer);
+      resolve(answer);
+    };
+    if (crowd.next === undefined) {
+      const waiters: Waiter[] = (crowd.next = []);
+      // The first of a call carries it, to its end even if its own client leaves.
+      x.later(turn().then(() => leave(x.env, lane, crowd, waiters)));
+    }
+    crowd.next.push({ open, came });
+    if (crowd.next.length >= MAX_BATCH_COUNT) crowd.next = undefined;
+  });
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+
+async function leave(env: Env, lane: string, crowd: Crowd, waiters: readonly Waiter[]): Promise<void> {
+  if (crowd.next === waiters) crowd.next = undefined;
+  const waiting = new Map<RequestId, Waiter>(waiters.map((one) => [one.open.request, one]));
+  const stub = env.TUNNEL.getByName(lane);
+  try {
+    let reply = await stub.carry(JSON.stringify(waiters.map(({ open }) => open)));
+    for (;;) {
+      const before = waiting.size;
+      for (const answer of unpackReply(reply)) {
+        waiting.get(answer.item.id)?.came(answer);
+        waiting.delete(answer.item.id);
+      }
+      // A lane that knows nothing of what is left has been replaced meanwhile.
+      if (waiting.size === 0 || waiting.size === before) break;
+      reply = await stub.collect([...waiting.keys()]);
+    }
+  } catch {
+    // Each that is left fails by itself below; none is sent again, for the lane may have accepted it.
+  }
+  for (const { came } of waiting.values()) came(undefined);
+}
+
+export function proxied(response: Response): Proxied {
+  const refusal = response.headers.get(REFUSAL_HEADER);
+  return refusal === null ? { kind: "answer", response } : { kind: "refused", refusal: JSON.parse(refusal) as Refusal };
+}
+
+function responseOf(item: Extract<BatchItem, { kind: "whole" }>, body: Uint8Array | null): Response {
+  const init: ResponseInit = { status: item.status, headers: headersInit(item.headers), encodeBody: "manual" };
+  if (item.reason !== undefined && item.reason !== "") init.statusText = item.reason;
+  return new Response(item.chunked === true && body !== null ? streamOf(body) : body, init);
+}
+
+/** A stream has no length that the browser could be told. */
+function streamOf(body: Uint8Array): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      if (body.length > 0) controller.enqueue(body);
+      controller.close();
+    },
+  });
+}
