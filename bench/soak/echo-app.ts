@@ -1,0 +1,32 @@
+/**
+ * The private app of the long proofs, as a process: a WebSocket echo; GET answers the request's path
+ * and how often it was asked; GET /bytes/N?name= answers N bytes of which every line names the
+ * request, so that a byte in a wrong stream shows. Reports its port to its parent.
+ */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { WebSocketServer } from "ws";
+import { linesOf } from "./named-lines.ts";
+
+const server = createServer((request, response) => {
+  const url = new URL(request.url ?? "/", "http://app");
+  const bytes = /^\/bytes\/([0-9]+)$/.exec(url.pathname)?.[1];
+  request.resume();
+  if (bytes === undefined) return void response.end(request.url);
+  const lines = linesOf(url.searchParams.get("name") ?? "", Number(bytes));
+  response.writeHead(200, { "content-type": "text/plain", "content-length": bytes });
+  const more = (): void => {
+    for (let next = lines.next(); ; next = lines.next()) {
+      if (next.done === true) return void response.end();
+      if (response.destroyed) return;
+      if (!response.write(next.value)) return void response.once("drain", more);
+    }
+  };
+  more();
+});
+new WebSocketServer({ server, perMessageDeflate: false }).on("connection", (socket) => {
+  socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
+  socket.on("error", () => socket.terminate());
+});
+server.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as AddressInfo).port }));
+process.on("disconnect", () => process.exit(0));

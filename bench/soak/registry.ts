@@ -1,0 +1,6 @@
+/** All long proofs, in the order in which they run. */
+import { idleSockets } from "./idle-sockets.ts";
+import type { Soak } from "./soak.ts";
+import { stampede } from "./stampede.ts";
+
+export const SOAKS: readonly Soak[] = [stampede, idleSockets];

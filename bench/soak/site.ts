@@ -1,0 +1,71 @@
+/** The product for a long proof: one site, one app beside it, and services whose tokens are sessions spread over its lanes. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { edgeApi } from "../../start/edge-api.ts";
+import { loopbackFetch } from "../../start/loopback-http.ts";
+import { type Child, plainEnvironment } from "../../start/processes.ts";
+import { type Stack, startStack } from "../../start/stack.ts";
+import { waitFor } from "../program.ts";
+
+export interface SoakSite {
+  readonly stack: Stack;
+  readonly host: string;
+  readonly tokens: readonly string[];
+  readonly app: Child;
+  readonly operatorToken: string;
+  /** GET of the admin API, parsed. */
+  readonly api: (path: string) => Promise<{ readonly status: number; readonly json: unknown }>;
+  readonly stop: () => Promise<void>;
+}
+
+export interface SiteOptions {
+  readonly folder: string;
+  readonly lanes: number;
+  readonly services: number;
+  readonly withoutConnectors?: boolean;
+}
+
+const documentOf = (url: string, lanes: number, services: readonly string[]): string => `version: 1
+domain: postern.localhost
+sites: [{ id: office, lanes: ${lanes} }]
+apps:
+  - { id: soak, site: office, upstream: "${url}" }
+  - { id: closed, site: office, upstream: "${url}" }
+policies:
+  - { id: all, effect: allow, apps: [soak], when: { service: [${services.join(", ")}] } }
+  - { id: nobody, effect: allow, apps: [closed], when: { all: [{ service: [${services.join(", ")}] }, { mfa: { max_age: 1h } }] } }
+  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+`;
+
+/** Starts app, edge and connector; whoever calls stops them. */
+export async function startSite({ folder, lanes, services, withoutConnectors = false }: SiteOptions): Promise<SoakSite> {
+  const names = Array.from({ length: services }, (_, number) => `soak-${number}`);
+  const documentFile = join(folder, "soak.yaml");
+  // The app's port is not known before the stack's processes are there; its document is applied again with it.
+  writeFileSync(documentFile, documentOf("http://127.0.0.1:1", lanes, names));
+  const stack = await startStack({ stateDirectory: join(folder, "stack"), port: 0, environment: {}, documentFile, withoutConnectors });
+  try {
+    const app = stack.processes.start({ name: "app", argv: [process.execPath, join(import.meta.dirname, "echo-app.ts")], env: plainEnvironment(), channel: "ipc" });
+    const { port } = (await waitFor(app)) as { readonly port: number };
+    const api = edgeApi(stack.launcher);
+    const operatorToken = readFileSync(stack.tokenFile, "utf8").trim();
+    await api.apply(operatorToken, documentOf(`http://127.0.0.1:${port}`, lanes, names));
+    const tokens: string[] = [];
+    for (const name of names) tokens.push(await api.createService(operatorToken, name, "2d"));
+    return {
+      stack,
+      host: `soak.postern.localhost:${stack.port}`,
+      tokens,
+      app,
+      operatorToken,
+      api: async (path) => {
+        const answer = await loopbackFetch(`${stack.launcher}/.postern/api/v1${path}`, { headers: { authorization: `Bearer ${operatorToken}` } });
+        return { status: answer.status, json: JSON.parse(answer.text) as unknown };
+      },
+      stop: stack.stop,
+    };
+  } catch (cause) {
+    await stack.stop();
+    throw cause;
+  }
+}
