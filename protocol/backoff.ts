@@ -7,13 +7,13 @@ import type { Retry } from "./close-codes.ts";
 /** Ceiling of the first wait. */
 export const BACKOFF_BASE_MS = 250;
 /** Ceiling of every wait. Bounds how late a tunnel is back after a long outage. */
-export const BACKOFF_MAX_MS = 30_000;
+export const BACKOFF_MAX_MS = 20_000;
 /** A connection that lasted this long was good: the next failure starts over. */
 export const STABLE_MS = 10_000;
 
 /**
  * The wait before attempt `failures` + 1, in milliseconds: uniform in [0, ceiling), ceiling
- * 250 ms doubled per failure in a row, at most 30 s. `random` is in [0, 1).
+ * 250 ms doubled per failure in a row, at most 20 s, so that all who wait are back within 30. `random` is in [0, 1).
  */
 export function reconnectDelay(failures: number, random: number): number {
   return Math.floor(random * Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** Math.min(failures, 16)));

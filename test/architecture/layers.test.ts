@@ -22,7 +22,7 @@ const RULES: Readonly<Record<SourceFolder, Rule>> = {
   cli: { folders: ["core", "policy", "protocol", "identity", "agent"], packages: ["node:", "commander", "yaml", "zod"] },
   console: { folders: ["core", "policy", "protocol"], packages: [] },
   // Measures the product from outside, by the means of its end-to-end tests; nothing imports it.
-  bench: { folders: ["start", "test"], packages: ["node:", "jose", "ws", "cloudflare:"] },
+  bench: { folders: ["core", "protocol", "durable-objects", "connector", "start", "test"], packages: ["node:", "jose", "ws", "cloudflare:"] },
   start: { folders: ["core", "policy", "identity", "protocol"], packages: ["node:", "jose", "oidc-provider", "wrangler", "ws", "yaml", "zod"] },
 };
 

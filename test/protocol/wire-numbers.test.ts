@@ -90,6 +90,6 @@ describe("numbers", () => {
       KEEP_ALIVE_MS: 10_000,
       KEEP_ALIVE_DEAD_MS: 30_000,
     });
-    expect([BACKOFF_BASE_MS, BACKOFF_MAX_MS, STABLE_MS]).toEqual([250, 30_000, 10_000]);
+    expect([BACKOFF_BASE_MS, BACKOFF_MAX_MS, STABLE_MS]).toEqual([250, 20_000, 10_000]);
   });
 });
