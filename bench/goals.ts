@@ -20,5 +20,7 @@ export const GOALS: readonly Goal[] = [
   goal("http-1k-700rps", "p99_ms", "ssh-R", "at most", 1 / 3),
   goal("download-1", "MBps", "workerd-proxy", "at least", 0.8),
   goal("http-1k-during-download", "p99_ms", "floor", "at most", 1 / 4),
+  goal("tcp-1", "MBps", "floor-tcp", "at least", 0.8),
+  goal("tcp-1", "MBps", "ssh-R", "at least", 0.4),
   goal("upload-1", "MBps", "workerd-proxy", "at least", 0.65),
 ];

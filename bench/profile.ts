@@ -6,6 +6,7 @@
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { httpOf } from "./cases/case.ts";
 import { startGround } from "./ground.ts";
 import type { ClosedLoad, LoadResult } from "./load/closed-load.ts";
 import { downloadRequest, smallRequests, uploadRequest } from "./load/requests.ts";
@@ -38,13 +39,14 @@ async function readableConfig(): Promise<string> {
 
 /** Puts the load on; how many requests or megabytes came of it. */
 async function run(system: System, lasting: number): Promise<number> {
+  const target = httpOf(system);
   if (load === "small") {
-    const settings: ClosedLoad = { port: system.http.port, requests: smallRequests(system.http), connections: CONNECTIONS_COUNT, seconds: lasting };
+    const settings: ClosedLoad = { port: target.port, requests: smallRequests(target), connections: CONNECTIONS_COUNT, seconds: lasting };
     return (await runProgram<LoadResult>("closed-load.ts", settings).done).requests;
   }
   const direction = load === "upload" ? "up" : "down";
-  const request = (direction === "up" ? uploadRequest : downloadRequest)(system.http, BULK_BYTES);
-  return (await runProgram<TransferResult>("transfer-load.ts", { port: system.http.port, direction, bytes: BULK_BYTES, parallel: 1, request }).done).bytes / MB;
+  const request = (direction === "up" ? uploadRequest : downloadRequest)(target, BULK_BYTES);
+  return (await runProgram<TransferResult>("transfer-load.ts", { port: target.port, direction, bytes: BULK_BYTES, parallel: 1, request }).done).bytes / MB;
 }
 
 function show(part: string, profile: CpuProfile, count: number, cpuUs: number): void {

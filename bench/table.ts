@@ -5,7 +5,7 @@ import type { Row } from "./measure/results.ts";
 /** Columns, in this order, where a case has them. */
 const COLUMNS = [
   "rps", "messages_per_s", "MBps", "p50_ms", "p99_ms", "p99_alone_ms", "cpu_us_per_request", "cpu_us_per_request_edge", "cpu_us_per_request_connector", "cpu_us_per_message", "cpu_us_per_message_edge",
-  "cpu_us_per_message_connector", "cpu_ms_per_MB", "cpu_ms_per_MB_edge", "cpu_ms_per_MB_connector", "rss_MB", "rss_growth_MB_edge", "rss_growth_MB_connector", "records_per_request", "errors", "foreign_cores",
+  "cpu_us_per_message_connector", "cpu_ms_per_MB", "cpu_ms_per_MB_edge", "cpu_ms_per_MB_connector", "cpu_ms_per_MB_agent", "rss_MB", "rss_growth_MB_edge", "rss_growth_MB_connector", "records_per_request", "errors", "foreign_cores",
 ];
 const HEADINGS: Readonly<Record<string, string>> = {
   cpu_us_per_request: "CPU us/req",
@@ -19,6 +19,7 @@ const HEADINGS: Readonly<Record<string, string>> = {
   cpu_ms_per_MB_connector: "connector",
   rss_growth_MB_edge: "edge grew MB",
   rss_growth_MB_connector: "connector grew",
+  cpu_ms_per_MB_agent: "agent",
   foreign_cores: "foreign",
 };
 const SMALL_DECIMALS = 3;

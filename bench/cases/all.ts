@@ -1,6 +1,7 @@
 /** Every case, in the order in which they run. What each is, is beside this file. */
 import type { Case } from "./case.ts";
 import { closed, recorded, steady } from "./small-requests.ts";
+import { TCP_CASES } from "./tcp.ts";
 import { duringDownload, stalled, transfer } from "./transfers.ts";
 import { WEBSOCKET_CASES } from "./websockets.ts";
 
@@ -14,6 +15,7 @@ export const CASES: readonly Case[] = [
   transfer("down", 64, 10),
   transfer("up", 1, 200),
   transfer("up", 8, 50),
+  ...TCP_CASES,
   duringDownload,
   ...WEBSOCKET_CASES,
   stalled("down"),

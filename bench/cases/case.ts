@@ -1,4 +1,5 @@
 /** What a case is: one load, put on every system that can take it, and the metrics that come of it. */
+import type { Target } from "../load/requests.ts";
 import type { Metrics } from "../measure/metrics.ts";
 import type { System } from "../systems/system.ts";
 
@@ -32,3 +33,9 @@ export const PEERS = ["localtunnel", "ssh-R", "caddy"];
 export const HTTP_SYSTEMS = ["direct", "workerd-proxy", "do-hello", "floor", "postern", ...PEERS];
 /** Those that have a body to send: do-hello has none of any size. */
 export const BULK_SYSTEMS = HTTP_SYSTEMS.filter((name) => name !== "do-hello");
+
+/** Where a system takes HTTP; every one that a case of HTTP names does. */
+export function httpOf(system: System): Target {
+  if (system.http === undefined) throw new Error("this system takes no HTTP");
+  return system.http;
+}

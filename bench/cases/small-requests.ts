@@ -7,7 +7,7 @@ import { type Metrics, perRequest } from "../measure/metrics.ts";
 import { sampled, type Used } from "../measure/sample.ts";
 import { runProgram } from "../program.ts";
 import type { System } from "../systems/system.ts";
-import { type Case, HTTP_SYSTEMS, type Pace, TINY_COUNT } from "./case.ts";
+import { type Case, HTTP_SYSTEMS, httpOf, type Pace, TINY_COUNT } from "./case.ts";
 
 const STEADY_PER_SECOND = 700;
 const STEADY_CONNECTIONS_COUNT = 8;
@@ -32,7 +32,7 @@ const metricsOf = (result: LoadResult, used: Used): Metrics => ({
 
 /** `connections` that each ask again as soon as they were answered. */
 export function closed(connections: number): Case {
-  const loadFor = (system: System, pace: Pace, seconds: number): ClosedLoad => ({ port: system.http.port, requests: smallRequests(system.http), connections, seconds, ...(pace.tiny ? { count: TINY_COUNT } : {}) });
+  const loadFor = (system: System, pace: Pace, seconds: number): ClosedLoad => ({ port: httpOf(system).port, requests: smallRequests(httpOf(system)), connections, seconds, ...(pace.tiny ? { count: TINY_COUNT } : {}) });
   return {
     name: `http-1k-c${connections}`,
     systems: HTTP_SYSTEMS,
@@ -49,7 +49,7 @@ export const steady: Case = {
   systems: HTTP_SYSTEMS,
   sample: async (system, pace) => {
     const seconds = pace.tiny ? TINY_COUNT / STEADY_PER_SECOND : pace.seconds;
-    const load: PacedLoad = { port: system.http.port, requests: smallRequests(system.http), perSecond: STEADY_PER_SECOND, seconds, connections: STEADY_CONNECTIONS_COUNT };
+    const load: PacedLoad = { port: httpOf(system).port, requests: smallRequests(httpOf(system)), perSecond: STEADY_PER_SECOND, seconds, connections: STEADY_CONNECTIONS_COUNT };
     const { result, used } = await sampled(system.parts(), () => runProgram<PacedResult>("paced-load.ts", load).done);
     return { ...metricsOf(result, used), generator_late_p99_ms: result.late99us / 1000 };
   },
@@ -71,7 +71,7 @@ export const recorded: Case = {
       }
     };
     const before = await settled();
-    const load: ClosedLoad = { port: system.http.port, requests: smallRequests(system.http), connections: EXACT_CONNECTIONS_COUNT, seconds: 60, count };
+    const load: ClosedLoad = { port: httpOf(system).port, requests: smallRequests(httpOf(system)), connections: EXACT_CONNECTIONS_COUNT, seconds: 60, count };
     const result = await runProgram<LoadResult>("closed-load.ts", load).done;
     const until = performance.now() + RECORD_DEADLINE_MS;
     let stored = 0;

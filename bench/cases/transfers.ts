@@ -6,7 +6,7 @@ import { perMegabyte, perRequest } from "../measure/metrics.ts";
 import { sampled } from "../measure/sample.ts";
 import { runProgram } from "../program.ts";
 import type { System } from "../systems/system.ts";
-import { BULK_SYSTEMS, type Case, MB } from "./case.ts";
+import { BULK_SYSTEMS, type Case, httpOf, MB } from "./case.ts";
 
 /** The download beside small requests goes no faster than this, where it can. */
 const BESIDE_BYTES_PER_SECOND = 100 * MB;
@@ -25,14 +25,14 @@ export function transfer(direction: "down" | "up", parallel: number, megabytes: 
     systems: BULK_SYSTEMS,
     sample: async (system, pace) => {
       const bytes = megabytes * (pace.tiny ? MB / 100 : MB);
-      const load: TransferLoad = { port: system.http.port, direction, bytes, parallel, request: (direction === "down" ? downloadRequest : uploadRequest)(system.http, bytes) };
+      const load: TransferLoad = { port: httpOf(system).port, direction, bytes, parallel, request: (direction === "down" ? downloadRequest : uploadRequest)(httpOf(system), bytes) };
       const { result, used } = await sampled(system.parts(), () => runProgram<TransferResult>("transfer-load.ts", load).done);
       return { MBps: result.bytes / MB / result.seconds, errors: result.errors, ...perMegabyte(used, result.bytes / MB) };
     },
   };
 }
 
-const besideLoad = (system: System, seconds: number): PacedLoad => ({ port: system.http.port, requests: smallRequests(system.http), perSecond: BESIDE_REQUESTS_PER_SECOND, seconds, connections: BESIDE_CONNECTIONS_COUNT });
+const besideLoad = (system: System, seconds: number): PacedLoad => ({ port: httpOf(system).port, requests: smallRequests(httpOf(system)), perSecond: BESIDE_REQUESTS_PER_SECOND, seconds, connections: BESIDE_CONNECTIONS_COUNT });
 
 /** Small requests at a steady rate, alone and while one download of 100 MB/s is under way. */
 export const duringDownload: Case = {
@@ -42,7 +42,7 @@ export const duringDownload: Case = {
     const seconds = pace.tiny ? 0.2 : pace.seconds;
     const alone = await runProgram<PacedResult>("paced-load.ts", besideLoad(system, seconds)).done;
     const bytes = BESIDE_BYTES_PER_SECOND * (seconds + 2 * LEAD_SECONDS);
-    const bulk = runProgram<TransferResult>("transfer-load.ts", { port: system.http.port, direction: "down", bytes, parallel: 1, request: downloadRequest(system.http, bytes), bytesPerSecond: BESIDE_BYTES_PER_SECOND });
+    const bulk = runProgram<TransferResult>("transfer-load.ts", { port: httpOf(system).port, direction: "down", bytes, parallel: 1, request: downloadRequest(httpOf(system), bytes), bytesPerSecond: BESIDE_BYTES_PER_SECOND });
     await pause(LEAD_SECONDS);
     const { result, used } = await sampled(system.parts(), () => runProgram<PacedResult>("paced-load.ts", besideLoad(system, seconds)).done);
     const moved = await bulk.done;
@@ -68,8 +68,8 @@ export function stalled(direction: "down" | "up"): Case {
       const seconds = pace.tiny ? 0.2 : pace.seconds;
       const alone = await runProgram<PacedResult>("paced-load.ts", besideLoad(system, seconds)).done;
       const { result, used } = await sampled(system.parts(), async () => {
-        const request = direction === "down" ? downloadRequest(system.http, STALLED_BYTES) : stalledUploadRequest(system.http, STALLED_BYTES);
-        const bulk = runProgram("transfer-load.ts", { port: system.http.port, direction, bytes: STALLED_BYTES, parallel: 1, request, ...(direction === "down" ? { bytesPerSecond: 0 } : {}) } satisfies TransferLoad);
+        const request = direction === "down" ? downloadRequest(httpOf(system), STALLED_BYTES) : stalledUploadRequest(httpOf(system), STALLED_BYTES);
+        const bulk = runProgram("transfer-load.ts", { port: httpOf(system).port, direction, bytes: STALLED_BYTES, parallel: 1, request, ...(direction === "down" ? { bytesPerSecond: 0 } : {}) } satisfies TransferLoad);
         await pause(LEAD_SECONDS);
         const beside = await runProgram<PacedResult>("paced-load.ts", besideLoad(system, seconds)).done;
         bulk.end();

@@ -1,6 +1,7 @@
 /** The systems by name, in the order in which tables show them. */
 import { startCaddy } from "./caddy.ts";
 import { startDirect } from "./direct.ts";
+import { startFloorTcp } from "./floor-tcp.ts";
 import { startLocaltunnel } from "./localtunnel.ts";
 import { startPostern } from "./postern.ts";
 import { startSshRemote } from "./ssh-remote.ts";
@@ -12,6 +13,7 @@ export const SYSTEMS: Readonly<Record<string, (ground: Ground) => Promise<System
   "workerd-proxy": startProxy,
   "do-hello": startHello,
   floor: startFloor,
+  "floor-tcp": startFloorTcp,
   postern: (ground) => startPostern(ground),
   localtunnel: startLocaltunnel,
   "ssh-R": startSshRemote,

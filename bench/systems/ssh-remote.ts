@@ -26,8 +26,8 @@ export async function startSshRemote(ground: Ground): Promise<System> {
   return withProcesses(ground, "ssh", async (processes, folder) => {
     const [hostKey, userKey, config] = [join(folder, "host-key"), join(folder, "user-key"), join(folder, "sshd_config")];
     await Promise.all([makeKey(hostKey), makeKey(userKey)]);
-    const [listenPort, port] = [await freePort(), await freePort()];
-    await writeFile(config, [`Port ${listenPort}`, "ListenAddress 127.0.0.1", `HostKey ${hostKey}`, `AuthorizedKeysFile ${userKey}.pub`, "StrictModes no", "PasswordAuthentication no", "UsePAM no", "PidFile none", "PermitRootLogin yes", `PermitListen 127.0.0.1:${port}`, ""].join("\n"));
+    const [listenPort, port, tcp] = [await freePort(), await freePort(), await freePort()];
+    await writeFile(config, [`Port ${listenPort}`, "ListenAddress 127.0.0.1", `HostKey ${hostKey}`, `AuthorizedKeysFile ${userKey}.pub`, "StrictModes no", "PasswordAuthentication no", "UsePAM no", "PidFile none", "PermitRootLogin yes", `PermitListen 127.0.0.1:${port} 127.0.0.1:${tcp}`, ""].join("\n"));
     const env = plainEnvironment();
     const server = processes.start({ name: "sshd", argv: [sshd, "-D", "-e", "-f", config], env });
     const client = processes.start({
@@ -35,12 +35,12 @@ export async function startSshRemote(ground: Ground): Promise<System> {
       argv: [
         ssh, "-N", "-F", "none", "-p", String(listenPort), "-i", userKey,
         ...["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "IdentitiesOnly=yes", "ExitOnForwardFailure=yes", "ConnectionAttempts=20", "BatchMode=yes"].flatMap((option) => ["-o", option]),
-        "-R", `127.0.0.1:${port}:127.0.0.1:${ground.origin.http}`, `${userInfo().username}@127.0.0.1`,
+        "-R", `127.0.0.1:${port}:127.0.0.1:${ground.origin.http}`, "-R", `127.0.0.1:${tcp}:127.0.0.1:${ground.origin.tcp}`, `${userInfo().username}@127.0.0.1`,
       ],
       env,
     });
     const parts = [{ name: "edge", pid: server.pid }, { name: "connector", pid: client.pid }];
     await untilServing(port, "origin");
-    return { http: { port, host: "origin", cookies: [] }, parts: () => parts, stop: () => processes.stopAll() };
+    return { http: { port, host: "origin", cookies: [] }, tcp, parts: () => parts, stop: () => processes.stopAll() };
   });
 }

@@ -9,9 +9,11 @@ export interface Part {
 
 export interface System {
   /** Small requests, downloads and uploads. */
-  readonly http: Target;
+  readonly http?: Target;
   /** Where a WebSocket upgrade goes; absent: it carries none. */
   readonly websocket?: Target;
+  /** A port of this machine whose other end is the origin's TCP service. */
+  readonly tcp?: number;
   /** Its processes; asked before each sample, for some start more as they go. The origin is never among them. */
   readonly parts: () => readonly Part[];
   /** Records of decisions that it has stored; only the product has any. */

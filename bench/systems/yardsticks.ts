@@ -6,8 +6,8 @@ import { startWorkerd } from "../../start/workerd.ts";
 import { waitFor } from "../program.ts";
 import type { Ground, System } from "./system.ts";
 
-const YARDSTICKS = join(import.meta.dirname, "../yardsticks");
-const CACHE = join(import.meta.dirname, "../../node_modules/.cache/postern-bench/yardsticks");
+export const YARDSTICKS = join(import.meta.dirname, "../yardsticks");
+export const YARDSTICK_CACHE = join(import.meta.dirname, "../../node_modules/.cache/postern-bench/yardsticks");
 
 async function yardstick(ground: Ground, name: "proxy" | "hello" | "floor", relay?: string): Promise<System> {
   const state = await privateFolder(join(ground.folder, name));
@@ -17,7 +17,7 @@ async function yardstick(ground: Ground, name: "proxy" | "hello" | "floor", rela
       processes,
       stateDirectory: state,
       configPath: join(YARDSTICKS, `${name}.toml`),
-      cacheDirectory: CACHE,
+      cacheDirectory: YARDSTICK_CACHE,
       port: 0,
       vars: { ORIGIN: `http://127.0.0.1:${ground.origin.http}`, WEBSOCKETS: `http://127.0.0.1:${ground.origin.websocket}` },
       secrets: {},

@@ -30,7 +30,7 @@ describe("npm run bench", () => {
     let rows: readonly z.infer<typeof Row>[] = [];
     let said = "";
     beforeAll(async () => {
-      const run = await bench("--tiny", "--systems", "direct,workerd-proxy,do-hello,floor,postern", "--out", out);
+      const run = await bench("--tiny", "--systems", "direct,workerd-proxy,do-hello,floor,floor-tcp,postern", "--out", out);
       expect(run.code, run.errors).toBe(0);
       said = run.said;
       rows = Results.parse(JSON.parse(readFileSync(out, "utf8"))).rows;
@@ -59,6 +59,12 @@ describe("npm run bench", () => {
         expect(value(name, system, "messages_per_s"), system).toBeGreaterThan(0);
         expect(value(name, system, "errors"), system).toBe(0);
       }
+    });
+
+    it.each(["tcp-1", "tcp-8", "tcp-upload-1"])("%s: whole streams, and what each process spends on a megabyte", (name) => {
+      for (const metric of ["MBps", "cpu_ms_per_MB_edge", "cpu_ms_per_MB_connector", "cpu_ms_per_MB_agent"]) expect(value(name, "floor-tcp", metric), metric).toBeGreaterThan(0);
+      expect(value(name, "floor-tcp", "errors")).toBe(0);
+      expect(value("tcp-ping", "floor-tcp", "p50_ms")).toBeGreaterThan(0);
     });
 
     it("small requests beside a download: alone and beside it", () => {

@@ -1,0 +1,109 @@
+/**
+ * A process that speaks to the origin's TCP service through whatever is in between: N streams that
+ * carry so many bytes each, whole, or one that sends 64 bytes to and fro. Answers with one line of JSON.
+ */
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { Histogram } from "./histogram.ts";
+
+export interface TcpLoad {
+  readonly port: number;
+  readonly kind: "down" | "up" | "ping";
+  readonly bytes: number;
+  readonly parallel: number;
+  /** For pings. */
+  readonly seconds: number;
+}
+
+export interface TcpResult {
+  readonly bytes: number;
+  readonly errors: number;
+  readonly seconds: number;
+  readonly pings: number;
+  readonly p50us: number;
+  readonly p99us: number;
+}
+
+const RECEIVE_BYTES = 512 * 1024;
+const BLOCK = Buffer.alloc(1024 * 1024, "postern ");
+const PING = Buffer.alloc(64, "p");
+
+const load = JSON.parse(await text(process.stdin)) as TcpLoad;
+const histogram = new Histogram();
+
+const order = (letter: string): Buffer => {
+  const head = Buffer.alloc(5, letter);
+  head.writeUInt32BE(load.bytes, 1);
+  return head;
+};
+
+/** Whether one transfer was whole. */
+function transfer(): Promise<boolean> {
+  return new Promise((done) => {
+    let received = 0;
+    const buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
+    const expected = load.kind === "down" ? load.bytes : 1;
+    const socket = connect({
+      port: load.port,
+      host: "127.0.0.1",
+      onread: {
+        buffer,
+        callback: (bytes) => {
+          received += bytes;
+          if (received === expected) socket.destroy();
+          return true;
+        },
+      },
+    });
+    const over = new Promise<void>((closed) => socket.once("close", () => closed()));
+    socket.on("error", () => undefined);
+    socket.on("end", () => socket.destroy());
+    void over.then(() => done(received === expected));
+    socket.write(order(load.kind === "down" ? "d" : "u"));
+    if (load.kind === "up") void send();
+    async function send(): Promise<void> {
+      for (let left = load.bytes; left > 0 && !socket.destroyed; ) {
+        const part = left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left);
+        left -= part.length;
+        if (!socket.write(part)) await Promise.race([new Promise<void>((more) => socket.once("drain", more)), over]);
+      }
+    }
+  });
+}
+
+function ping(): Promise<boolean> {
+  return new Promise((done) => {
+    const until = performance.now() + load.seconds * 1000;
+    const socket = connect(load.port, "127.0.0.1");
+    socket.setNoDelay(true);
+    let sentAt = 0;
+    let left = 0;
+    const send = (): void => {
+      left = PING.length;
+      sentAt = performance.now();
+      socket.write(PING);
+    };
+    socket.on("data", (bytes) => {
+      left -= bytes.length;
+      if (left > 0) return;
+      const now = performance.now();
+      histogram.add((now - sentAt) * 1000);
+      if (now < until) send();
+      else {
+        socket.destroy();
+        done(true);
+      }
+    });
+    socket.on("error", () => undefined);
+    socket.once("close", () => done(false));
+    socket.write("e");
+    send();
+  });
+}
+
+const begun = performance.now();
+const whole = await Promise.all(Array.from({ length: load.parallel }, load.kind === "ping" ? ping : transfer));
+const seconds = (performance.now() - begun) / 1000;
+const errors = whole.filter((one) => !one).length;
+const result: TcpResult = { bytes: (load.parallel - errors) * load.bytes, errors, seconds, pings: histogram.count, p50us: histogram.quantile(0.5), p99us: histogram.quantile(0.99) };
+process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
