@@ -1,6 +1,7 @@
 /** What a command may touch outside itself besides files and the edge; tests give their own. */
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline/promises";
+import { Duplex } from "node:stream";
 
 export interface Io {
   readonly out: (chunk: string | Uint8Array) => void;
@@ -11,6 +12,10 @@ export interface Io {
   readonly random: (bytes: number) => Uint8Array;
   /** All of standard input. */
   readonly stdin: () => Promise<string>;
+  /** Standard input and output as one connection. */
+  readonly duplex: () => Duplex;
+  /** Resolves when this process is told to end. */
+  readonly stopped: () => Promise<void>;
   /** Asks a person; absent without a terminal. */
   readonly ask?: (question: string) => Promise<string>;
 }
@@ -38,6 +43,12 @@ async function askPerson(question: string): Promise<string> {
   }
 }
 
+function untilStopped(): Promise<void> {
+  return new Promise((done) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => done());
+  });
+}
+
 /** This process's. */
 export function processIo(): Io {
   const isTerminal = process.stdin.isTTY && process.stderr.isTTY;
@@ -48,6 +59,8 @@ export function processIo(): Io {
     now: Date.now,
     random: randomBytes,
     stdin: readStdin,
+    duplex: () => Duplex.from({ readable: process.stdin, writable: process.stdout }),
+    stopped: untilStopped,
     ...(isTerminal ? { ask: askPerson } : {}),
   };
 }

@@ -20,7 +20,10 @@ import { addRevoke } from "./commands/revoke.ts";
 import { addService } from "./commands/service.ts";
 import { addSessions } from "./commands/sessions.ts";
 import { addSetup } from "./commands/setup.ts";
+import { addSsh } from "./commands/ssh.ts";
+import { addSshConfig } from "./commands/ssh-config.ts";
 import { addStatus } from "./commands/status.ts";
+import { addTcp } from "./commands/tcp.ts";
 import { addTest } from "./commands/test.ts";
 import { addWhoami } from "./commands/whoami.ts";
 
@@ -28,7 +31,7 @@ const ADD: readonly ((program: Command, runner: Runner) => void)[] = [
   addInit, addSetup, addCheck, addTest, addApply, addHistory,
   addSessions, addRevoke, addReceipt, addExplain,
   addService, addEnrollToken, addConnectors, addEdgeStatus, addStatus,
-  addLogin, addLogout, addWhoami, addApps, addCurl,
+  addLogin, addLogout, addWhoami, addApps, addCurl, addTcp, addSsh, addSshConfig,
 ];
 
 const AFTER = `

@@ -1,6 +1,7 @@
 /** A command line in, an exit code out. The only place that prints failures; secrets are masked here last. */
 import { CommanderError } from "commander";
 import type { Runner } from "./command.ts";
+import { AgentFailure } from "../agent/agent-failure.ts";
 import { Failure, usageFailure } from "./failure.ts";
 import type { Io } from "./io.ts";
 import { Secrets } from "./printable.ts";
@@ -36,6 +37,7 @@ export async function run(argv: readonly string[], surroundings: Io): Promise<nu
 
 function asFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
+  if (error instanceof AgentFailure) return new Failure(error.code, error.message, error.why, error.fix, error.requestId === undefined ? {} : { requestId: error.requestId });
   if (error instanceof CommanderError) {
     if (error.code === "commander.help") return usageFailure("a command is missing", "this one only groups others");
     const [what = "", ...hints] = error.message.replace(/^error: /, "").split("\n");

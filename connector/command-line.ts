@@ -13,6 +13,7 @@ export type Command =
   | { readonly kind: "enroll"; readonly url: string; readonly tokenFile: string; readonly allow: AllowRule; readonly name: string | undefined; readonly replace: boolean; readonly state: string | undefined; readonly ca: string | undefined; readonly json: boolean }
   | { readonly kind: "run"; readonly state: string | undefined; readonly metricsPort: number | undefined; readonly ca: string | undefined; readonly json: boolean }
   | { readonly kind: "status"; readonly state: string | undefined; readonly json: boolean }
+  | { readonly kind: "endorse"; readonly key: string; readonly signWith: string | undefined; readonly edge: string | undefined; readonly site: string | undefined; readonly state: string | undefined; readonly json: boolean }
   | { readonly kind: "install"; readonly state: string | undefined; readonly ca: string | undefined; readonly print: boolean; readonly json: boolean };
 
 export const TOPICS = ["enroll", "run", "install", "status"] as const;
@@ -31,12 +32,15 @@ const OPTIONS = {
   replace: { type: "boolean" },
   "metrics-port": { type: "string" },
   print: { type: "boolean" },
+  endorse: { type: "string" },
+  "sign-with": { type: "string" },
+  site: { type: "string" },
 } as const satisfies ParseArgsOptionsConfig;
 
 const USED: Readonly<Record<(typeof TOPICS)[number], readonly (keyof typeof OPTIONS)[]>> = {
   enroll: ["help", "json", "state", "ca", "edge", "token-file", "allow", "allow-site-config", "name", "replace"],
   run: ["help", "json", "state", "ca", "metrics-port"],
-  status: ["help", "json", "state"],
+  status: ["help", "json", "state", "endorse", "sign-with", "edge", "site"],
   install: ["help", "json", "state", "ca", "print"],
 };
 
@@ -65,6 +69,8 @@ export function parseCommandLine(argv: readonly string[], environment: Readonly<
     case "run":
       return { kind: "run", metricsPort: port(values["metrics-port"]), ca: values.ca, ...common };
     case "status":
+      if (values.endorse !== undefined) return { kind: "endorse", key: values.endorse, signWith: values["sign-with"], edge: values.edge, site: values.site, ...common };
+      if (values["sign-with"] !== undefined || values.edge !== undefined || values.site !== undefined) throw usageFailure("--sign-with, --edge and --site go with --endorse", "status itself asks the connector that runs here");
       return { kind: "status", ...common };
     case "install":
       return { kind: "install", ca: values.ca, print: values.print === true, ...common };

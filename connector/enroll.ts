@@ -24,6 +24,7 @@ import type { EdgeRoute } from "./edge-dial.ts";
 import { edgeRoute, parseEdgeUrl } from "./edge-route.ts";
 import { Failure, usageFailure } from "./failure.ts";
 import { pinKeySet } from "./pinned-keys.ts";
+import { fingerprintOf } from "./status.ts";
 import { serializeState, writeStateFile } from "./state.ts";
 import type { ConnectorState } from "./state.ts";
 
@@ -44,7 +45,7 @@ const ENROLL_MS = 20_000;
 const MAX_TOKEN_CHARS = 512;
 
 /** Enrols and returns what was stored. Throws Failure; nothing is written unless the edge said yes. */
-export async function enroll(asked: EnrollRequest, environment: Readonly<Record<string, string | undefined>>, now: () => number): Promise<ConnectorState> {
+export async function enroll(asked: EnrollRequest, environment: Readonly<Record<string, string | undefined>>, now: () => number): Promise<{ readonly state: ConnectorState; readonly key: ConnectorKey }> {
   const edge = parseEdgeUrl(asked.url);
   if (!asked.replace && existsSync(join(asked.state, "connector.json"))) {
     throw new Failure("already_enrolled", `${asked.state} already holds an enrolment`, "a second one would orphan the first connector", "use another --state DIR, or --replace");
@@ -70,13 +71,13 @@ export async function enroll(asked: EnrollRequest, environment: Readonly<Record<
   // The key first: a connector.json without its key would claim an identity that nobody can prove.
   writeStateFile(asked.state, "key", { ...key.privateJwk });
   writeStateFile(asked.state, "connector", serializeState(state));
-  return state;
+  return { state, key };
 }
 
 /** What to tell the person who enrolled. */
-export function describeEnrolment(state: ConnectorState, directory: string): string {
+export function describeEnrolment(state: ConnectorState, key: ConnectorKey, directory: string): string {
   const allowed = state.allow.kind === "site_config" ? "whatever the site's signed configuration names" : state.allow.endpoints.map(formatEndpoint).join(", ");
-  return `enrolled ${state.connector} in site ${state.site}; it may dial ${allowed}\nnext: postern-connector run --state ${directory}\n`;
+  return `enrolled ${state.connector} in site ${state.site}; it may dial ${allowed}\nits public key is ${key.publicJwk.x}, fingerprint ${fingerprintOf(key)}\nnext: postern-connector run --state ${directory}\n`;
 }
 
 /** The edge may name another origin of itself, but only on the same scheme: never a downgrade to http. */

@@ -45,8 +45,17 @@ SIGTERM and SIGINT drain: no new streams, open ones have 30 s to finish.
 `;
 
 const STATUS = `Usage: postern-connector status [--state DIR] [--json]
+       postern-connector status --endorse KEY [--sign-with FILE --edge URL --site SITE]
 
-Exits 0 if every lane is welcomed by the edge, 1 otherwise.
+Exits 0 if every lane is welcomed by the edge, 1 otherwise. Shows this connector's public key and
+its fingerprint, which agents show at their first use of the site.
+
+  --endorse KEY          print this connector's signed word for another connector's public KEY.
+                         Put it as a line into the file "endorsements" of that connector's state
+                         directory: agents that know this one then accept that one
+  --sign-with FILE       sign with the team's offline Ed25519 key (PEM) instead, anywhere
+  --edge URL, --site ID  what the offline key's word is for
+  --state DIR  --json  --help
 `;
 
 const INSTALL = `Usage: postern-connector install [--state DIR] [--ca FILE] [--print]

@@ -10,7 +10,7 @@ import { HttpExchange } from "./http-exchange.ts";
 import type { ExchangeFailure, RequestBody } from "./http-exchange.ts";
 import type { Origin } from "./origin.ts";
 import type { App } from "./site-config.ts";
-import type { StreamHandler, TunnelStream } from "./tunnel-stream.ts";
+import type { StreamHandler, TunnelStream } from "../channel/tunnel-stream.ts";
 
 /** Told once, with the code under which the answer failed or undefined if it was whole. */
 export type Finished = (failure: UpstreamErrorCode | undefined) => void;

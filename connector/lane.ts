@@ -22,6 +22,7 @@ import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { HandshakeClosed, SocketInbox } from "./socket-inbox.ts";
 import { StreamGate } from "./stream-gate.ts";
+import type { TcpParts } from "./tcp-origin.ts";
 import { Tunnel } from "./tunnel.ts";
 
 interface LaneParts {
@@ -31,6 +32,7 @@ interface LaneParts {
   readonly apps: AppDirectory;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly tcp: TcpParts;
   readonly now: () => number;
   readonly random: () => number;
   /** Verifies and takes a site configuration; resolves to the problem's name, or undefined. */
@@ -49,6 +51,8 @@ export class Lane {
   #failure: string | undefined;
   #tunnel: Tunnel | undefined;
   readonly #draining = new Set<Tunnel>();
+  /** Outlives each tunnel: what is detached waits for the next. */
+  readonly #contact = { at: performance.now() };
 
   constructor(parts: LaneParts) {
     this.#parts = parts;
@@ -171,6 +175,8 @@ export class Lane {
         gate: new StreamGate(macKey, admissions, apps),
         log,
         metrics,
+        tcp: this.#parts.tcp,
+        contact: this.#contact,
         onConfig: (jws) => void this.#parts.takeConfig(jws).then((wrong) => wrong !== undefined && log.warn("config_refused", { lane, problem: wrong })),
         onKeys: (jws) => void identity.keys.accept(jws).then((wrong) => wrong !== undefined && log.warn("keys_refused", { lane, problem: wrong })),
       });

@@ -3,6 +3,7 @@ import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseCommandLine } from "./command-line.ts";
 import type { Command } from "./command-line.ts";
+import { endorse } from "./endorse.ts";
 import { describeEnrolment, enroll } from "./enroll.ts";
 import { Failure } from "./failure.ts";
 import { helpText } from "./help.ts";
@@ -10,7 +11,7 @@ import { install } from "./install.ts";
 import { createLog } from "./log.ts";
 import { startConnector } from "./run.ts";
 import { defaultStateDirectory } from "./state.ts";
-import { status } from "./status.ts";
+import { fingerprintOf, status } from "./status.ts";
 
 const print = (text: string): void => void process.stdout.write(text);
 const log = createLog((line) => void process.stderr.write(line), Date.now);
@@ -22,8 +23,8 @@ async function perform(command: Command): Promise<number> {
       print(helpText(command.topic));
       return 0;
     case "enroll": {
-      const state = await enroll({ ...command, state: directory }, process.env, Date.now);
-      print(command.json ? `${JSON.stringify({ connector: state.connector, site: state.site, edge: state.edge.origin, state: directory })}\n` : describeEnrolment(state, directory));
+      const { state, key } = await enroll({ ...command, state: directory }, process.env, Date.now);
+      print(command.json ? `${JSON.stringify({ connector: state.connector, site: state.site, edge: state.edge.origin, state: directory, key: key.publicJwk.x, fingerprint: fingerprintOf(key) })}\n` : describeEnrolment(state, key, directory));
       return 0;
     }
     case "run": {
@@ -43,6 +44,11 @@ async function perform(command: Command): Promise<number> {
     }
     case "status":
       return (await status(directory, command.json, print)) ? 0 : 1;
+    case "endorse": {
+      const endorsement = await endorse({ ...command, state: directory }, Date.now);
+      print(command.json ? `${JSON.stringify({ endorsement })}\n` : `${endorsement}\n`);
+      return 0;
+    }
     case "install":
       install({ node: process.execPath, program: realpathSync(process.argv[1] ?? ""), state: directory, ca: command.ca === undefined ? undefined : resolve(command.ca) }, command.print, command.json, print);
       return 0;

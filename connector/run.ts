@@ -3,12 +3,12 @@
  * orderly end on SIGTERM or SIGINT. Wires; each part is a file of its own.
  */
 import { randomBytes } from "node:crypto";
-import { parseConnectorKey } from "../identity/connector-proof.ts";
 import { verifySiteConfig } from "../identity/signed-document.ts";
 import { AppDirectory } from "./app-directory.ts";
 import { systemResolver } from "./dial.ts";
 import type { Resolver } from "./dial.ts";
 import { edgeRoute } from "./edge-route.ts";
+import { ownKey } from "./endorse.ts";
 import { Failure } from "./failure.ts";
 import type { Identity } from "./handshake.ts";
 import { HealthChecks } from "./health-checks.ts";
@@ -17,10 +17,13 @@ import type { LocalServer } from "./local-server.ts";
 import { startLocalServer } from "./local-server.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
+import { Endorsements } from "./endorsements.ts";
 import { PinnedKeys, pinKeySet } from "./pinned-keys.ts";
 import { readSiteConfig } from "./site-config.ts";
 import type { ConnectorState } from "./state.ts";
-import { loadState, readStateFile, removeStateFile, requirePrivate, serializeState, writeStateFile } from "./state.ts";
+import { TcpStreams } from "./tcp-streams.ts";
+import { secureContext } from "../channel/secure-stream.ts";
+import { loadState, removeStateFile, serializeState, writeStateFile } from "./state.ts";
 
 export interface RunOptions {
   readonly state: string;
@@ -52,6 +55,9 @@ export async function startConnector(options: RunOptions): Promise<Running> {
   const route = edgeRoute(state.edge, options.environment, options.ca);
   const metrics = createMetrics();
   const apps = new AppDirectory(state.allow, options.resolve ?? systemResolver);
+  const streams = new TcpStreams(metrics);
+  const endorsements = new Endorsements(options.state);
+  const tcp = { streams, context: secureContext(identity.key.privateJwk), endorsements: () => endorsements.current() };
   const lanes: Lane[] = [];
   const health = new HealthChecks(({ app, up, detail }) => {
     log.info("health_changed", { app, up, detail });
@@ -71,7 +77,7 @@ export async function startConnector(options: RunOptions): Promise<Running> {
   };
 
   const makeLane = (lane: number): Lane => new Lane({
-    lane, identity, route, apps, log, metrics, now, random: options.random, takeConfig,
+    lane, identity, route, apps, log, metrics, tcp, now, random: options.random, takeConfig,
     onWelcome: (welcomed) => {
       for (const { app, up, detail } of health.downNow()) welcomed.reportHealth(app, up, detail);
     },
@@ -106,6 +112,7 @@ export async function startConnector(options: RunOptions): Promise<Running> {
   for (const lane of lanes) start(lane);
   const ended = allEnded.finally(() => {
     for (const lane of lanes) lane.destroy();
+    streams.destroyAll();
     health.stop();
     apps.retireAll();
     server.close();
@@ -152,9 +159,7 @@ class StoredState {
 
 async function loadIdentity(directory: string, stored: StoredState): Promise<Identity> {
   const { state } = stored;
-  requirePrivate(directory, "key");
-  const key = await parseConnectorKey(readStateFile(directory, "key"));
-  if (key === undefined) throw new Failure("key_damaged", "key.json holds no Ed25519 key", "it is damaged or was replaced", "enrol anew: postern-connector enroll … --replace");
+  const key = await ownKey(directory);
   const keys = new PinnedKeys(await pinKeySet(state.keySet), (jws) => stored.change({ keySet: jws }));
   return { state, key, keys, instance: randomBytes(24).toString("base64url") };
 }

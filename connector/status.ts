@@ -1,6 +1,8 @@
 /** `postern-connector status`: reads runtime.json and asks the running process. Changes nothing. */
 import { get } from "node:http";
 import { Failure } from "./failure.ts";
+import type { ConnectorKey } from "../identity/connector-proof.ts";
+import { ownKey } from "./endorse.ts";
 import { readStateFile } from "./state.ts";
 
 /** Longest wait for the running connector's answer: bounds a hung process. */
@@ -16,14 +18,21 @@ export async function status(directory: string, json: boolean, print: (text: str
   if (text === undefined) throw notRunning(directory);
   const answer = JSON.parse(text) as { readonly ready?: unknown; readonly lanes?: unknown };
   const lanes = Array.isArray(answer.lanes) ? (answer.lanes as readonly Readonly<Record<string, unknown>>[]) : [];
-  if (json) print(`${JSON.stringify({ ready: answer.ready === true, pid, metrics, lanes })}\n`);
+  const key = await ownKey(directory);
+  if (json) print(`${JSON.stringify({ ready: answer.ready === true, pid, metrics, key: key.publicJwk.x, fingerprint: fingerprintOf(key), lanes })}\n`);
   else {
+    print(`public key ${key.publicJwk.x}, fingerprint ${fingerprintOf(key)}\n`);
     print(`${answer.ready === true ? "ready" : "not ready"}, process ${String(pid)}, ${metrics}/metrics\n`);
     for (const { lane, state, streams, failure } of lanes) {
       print(`  lane ${String(lane)}: ${String(state)}, ${String(streams)} streams${failure === undefined ? "" : `, last failure: ${typeof failure === "string" ? failure : "unknown"}`}\n`);
     }
   }
   return answer.ready === true;
+}
+
+/** What people compare with what `postern tcp` and `postern ssh` show. */
+export function fingerprintOf({ thumbprint }: ConnectorKey): string {
+  return `SHA256:${thumbprint}`;
 }
 
 function read(url: string): Promise<string> {

@@ -6,6 +6,7 @@
 import { createHmac } from "node:crypto";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
+import type { SessionId } from "../core/ids.ts";
 import type { OpenHead, UpstreamErrorCode } from "../protocol/head.ts";
 import { parseOpenHead } from "../protocol/head.ts";
 import { StreamOpenVerifier } from "../protocol/stream-mac.ts";
@@ -19,6 +20,8 @@ export interface Permit {
   readonly head: OpenHead;
   readonly app: App;
   readonly origin: Origin;
+  /** Whose admission allows it. */
+  readonly session: SessionId;
 }
 
 export interface Refusal {
@@ -56,6 +59,6 @@ export class StreamGate {
     const origin = chooseOrigin(entry);
     if (origin === undefined) return err({ code: "not_allowed", reason: "not_in_allow_list" });
     if ((head.kind === "tcp") !== (origin.upstream.scheme === "tcp")) return err({ code: "not_allowed", reason: "other_protocol" });
-    return ok({ head, app: entry.app, origin });
+    return ok({ head, app: entry.app, origin, session: admission.sid });
   }
 }

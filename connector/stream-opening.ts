@@ -9,7 +9,9 @@ import { refuseStream, serveHttp } from "./http-origin.ts";
 import type { Finished } from "./http-origin.ts";
 import type { Permit, Refusal, StreamGate } from "./stream-gate.ts";
 import { serveTcp } from "./tcp-origin.ts";
-import type { StreamHandler, TunnelStream } from "./tunnel-stream.ts";
+import type { TcpParts } from "./tcp-origin.ts";
+import type { Carrier } from "./tcp-streams.ts";
+import type { StreamHandler, TunnelStream } from "../channel/tunnel-stream.ts";
 import { serveWebSocket } from "./websocket-origin.ts";
 
 export interface OpeningReports {
@@ -18,10 +20,17 @@ export interface OpeningReports {
   finished(permit: Permit, failure: UpstreamErrorCode | undefined): void;
 }
 
+/** What a tcp stream needs besides its permit. */
+export interface TcpService {
+  readonly parts: TcpParts;
+  readonly carrier: Carrier;
+}
+
 export class StreamOpening implements StreamHandler {
   readonly #stream: TunnelStream;
   readonly #gate: StreamGate;
   readonly #reports: OpeningReports;
+  readonly #tcp: TcpService;
   readonly #reader = new HeadReader("open");
   readonly #timer: NodeJS.Timeout;
   #judging = false;
@@ -29,7 +38,8 @@ export class StreamOpening implements StreamHandler {
   #ended = false;
   #gone = false;
 
-  constructor(stream: TunnelStream, gate: StreamGate, reports: OpeningReports) {
+  constructor(stream: TunnelStream, gate: StreamGate, reports: OpeningReports, tcp: TcpService) {
+    this.#tcp = tcp;
     this.#stream = stream;
     this.#gate = gate;
     this.#reports = reports;
@@ -83,7 +93,8 @@ export class StreamOpening implements StreamHandler {
       this.#reports.finished(permit, failure);
     };
     const { head, app, origin } = permit;
-    const serve = head.kind === "http" ? serveHttp : head.kind === "websocket" ? serveWebSocket : serveTcp;
+    if (head.kind === "tcp") return this.#handOver(serveTcp(this.#stream, permit, this.#tcp.parts, this.#tcp.carrier, finished));
+    const serve = head.kind === "http" ? serveHttp : serveWebSocket;
     this.#handOver(serve(this.#stream, head, app, origin, finished));
   }
 

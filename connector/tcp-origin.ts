@@ -1,74 +1,71 @@
 /**
- * Serves a tcp stream: opaque bytes both ways with half-close, under credit both ways. Knows
- * nothing of what they mean; resumption and end-to-end TLS run above it (M18).
+ * Serves a tcp stream: its answer head, then TLS with the agent, whose first frame says which
+ * resumable stream it carries (tcp-streams.ts). Opaque to the edge from there on.
  */
-import type { Socket } from "node:net";
-import type { OpenHead } from "../protocol/head.ts";
-import { encodeAnswerHead } from "../protocol/head.ts";
-import { DialError, breakOff } from "./dial.ts";
-import { dialFailure, refuseStream } from "./http-origin.ts";
+import type { Duplex } from "node:stream";
+import type { SecureContext } from "node:tls";
+import { firstFrame } from "../channel/first-frame.ts";
+import { secureServer } from "../channel/secure-stream.ts";
+import { StreamDuplex } from "../channel/stream-duplex.ts";
+import { ENDORSEMENT_HEADER } from "../protocol/header-names.ts";
+import { UPSTREAM_ERROR_CODES, encodeAnswerHead } from "../protocol/head.ts";
+import type { UpstreamErrorCode } from "../protocol/head.ts";
+import { DialError } from "./dial.ts";
+import { dialFailure } from "./http-origin.ts";
 import type { Finished } from "./http-origin.ts";
-import type { Origin } from "./origin.ts";
-import type { App } from "./site-config.ts";
-import type { StreamHandler, TunnelStream } from "./tunnel-stream.ts";
+import type { Permit } from "./stream-gate.ts";
+import type { Attachment, Carrier, TcpStreams } from "./tcp-streams.ts";
+import type { StreamHandler, TunnelStream } from "../channel/tunnel-stream.ts";
 
-export function serveTcp(stream: TunnelStream, _head: OpenHead, app: App, origin: Origin, finished: Finished): StreamHandler {
-  let socket: Socket | undefined;
-  let gone = false;
-  let ended = false;
-  /** What came before the connection stood; at most the stream's window. */
-  let early: Uint8Array[] = [];
-  const send = (to: Socket, bytes: Uint8Array): void => {
-    to.write(bytes, () => stream.consumed(bytes.length));
-  };
-  origin.dial().then(
-    (connected) => {
-      if (gone) return void connected.destroy();
-      socket = connected;
-      const answer = encodeAnswerHead({ v: 1, status: 101, headers: [], body: "stream" });
-      if (answer.ok) stream.write(answer.value);
-      connected.on("data", (bytes: Uint8Array) => {
-        if (!stream.write(bytes)) connected.pause();
-      });
-      connected.on("end", () => stream.end());
-      connected.on("error", () => undefined);
-      connected.on("close", (broken) => {
-        if (gone) return;
-        gone = true;
-        // The app broke it, or closed while the edge still sends: say so instead of a clean end.
-        if (broken || !stream.isOver) stream.reset();
-        finished(broken ? "upstream_reset" : undefined);
-      });
-      if (app.idleMs !== undefined) connected.setTimeout(app.idleMs, () => connected.destroy(new DialError("connect_timeout")));
-      for (const bytes of early) send(connected, bytes);
-      early = [];
-      if (ended) connected.end();
-    },
-    (error: unknown) => {
-      if (gone) return;
-      gone = true;
-      const { code, detail } = dialFailure(error instanceof DialError ? error : new DialError("connect"));
-      refuseStream(stream, code, detail);
-      for (const bytes of early) stream.consumed(bytes.length);
-      finished(code);
-    },
-  );
+/** What all tcp streams of the process share. */
+export interface TcpParts {
+  readonly streams: TcpStreams;
+  readonly context: SecureContext;
+  /** Signed words of other keys for this connector's, for agents that know those (KC3). */
+  readonly endorsements: () => readonly string[];
+}
+
+export function serveTcp(stream: TunnelStream, permit: Permit, parts: TcpParts, carrier: Carrier, finished: Finished): StreamHandler {
+  const under = new StreamDuplex(stream);
+  under.on("error", () => undefined);
+  const head = encodeAnswerHead({ v: 1, status: 101, headers: parts.endorsements().map((jws) => [ENDORSEMENT_HEADER, jws]), body: "stream" });
+  if (!head.ok) {
+    under.destroy();
+    return under.handler;
+  }
+  stream.write(head.value);
+  const work: { attachment?: Attachment } = {};
+  void open(under, permit, parts, carrier, finished, work).catch(() => {
+    under.destroy();
+    finished(undefined);
+  });
   return {
-    data: (bytes) => {
-      if (gone) stream.consumed(bytes.length);
-      else if (socket === undefined) early.push(bytes);
-      else send(socket, bytes);
-    },
-    end: () => {
-      ended = true;
-      socket?.end();
-    },
+    ...under.handler,
     gone: () => {
-      gone = true;
-      early = [];
-      breakOff(socket);
+      // At once, not when the streams on top have heard of it: nothing is read or written from here on.
+      if (work.attachment !== undefined) parts.streams.lost(work.attachment);
+      under.handler.gone();
       finished(undefined);
     },
-    drained: () => socket?.resume(),
   };
+}
+
+/** Rejects if no agent proves itself and says what it wants. */
+async function open(under: Duplex, permit: Permit, parts: TcpParts, carrier: Carrier, finished: Finished, work: { attachment?: Attachment }): Promise<void> {
+  const { socket: secure, peerKey } = await secureServer(under, parts.context);
+  const first = await firstFrame(secure);
+  if (first?.frame.type !== "open") throw new Error("no first frame");
+  const { app, origin, session } = permit;
+  const attachment: Attachment = { secure, carrier, first, open: first.frame.open, finished: (failure) => finished(upstreamCode(failure)) };
+  work.attachment = attachment;
+  const dial = async (): ReturnType<typeof origin.dial> => {
+    const connected = await origin.dial();
+    if (app.idleMs !== undefined) connected.setTimeout(app.idleMs, () => connected.destroy(new DialError("connect_timeout")));
+    return connected;
+  };
+  parts.streams.accept({ session, app: app.id, agentKey: peerKey }, attachment, dial, (error) => dialFailure(error instanceof DialError ? error : new DialError("connect")).code);
+}
+
+function upstreamCode(code: string | undefined): UpstreamErrorCode | undefined {
+  return UPSTREAM_ERROR_CODES.find((known) => known === code);
 }

@@ -20,8 +20,10 @@ import type { InboxReader } from "./socket-inbox.ts";
 import { StreamOpening } from "./stream-opening.ts";
 import type { OpeningReports } from "./stream-opening.ts";
 import type { StreamGate } from "./stream-gate.ts";
-import { TunnelStream } from "./tunnel-stream.ts";
-import type { StreamOwner } from "./tunnel-stream.ts";
+import type { TcpParts } from "./tcp-origin.ts";
+import type { EdgeContact } from "./tcp-streams.ts";
+import { TunnelStream } from "../channel/tunnel-stream.ts";
+import type { StreamOwner } from "../channel/tunnel-stream.ts";
 
 /** Bytes waiting in the socket above which origins are paused, and below which they go on (promise 6). */
 const CONGESTED_BYTES = 4 * 1024 * 1024;
@@ -36,6 +38,9 @@ interface TunnelParts {
   readonly admissions: AdmissionStore;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly tcp: TcpParts;
+  /** The lane's; this tunnel keeps it. */
+  readonly contact: EdgeContact;
   /** A newer site configuration or key set came; verified by whoever holds the keys. */
   readonly onConfig: (jws: string) => void;
   readonly onKeys: (jws: string) => void;
@@ -214,7 +219,7 @@ export class Tunnel implements StreamOwner, InboxReader {
   #open(id: number): void {
     const stream = new TunnelStream(id, this.#mux, this);
     this.#streams.set(id, stream);
-    stream.handler = new StreamOpening(stream, this.#parts.gate, this.#reports(stream));
+    stream.handler = new StreamOpening(stream, this.#parts.gate, this.#reports(stream), { parts: this.#parts.tcp, carrier: { tunnel: this, stream: id, contact: this.#parts.contact } });
     this.#parts.metrics.gauge("postern_connector_streams_open", this.#streams.size, { lane: String(this.#parts.lane) });
   }
 
@@ -274,6 +279,8 @@ export class Tunnel implements StreamOwner, InboxReader {
       this.#mux.reset(id);
       this.forget(stream);
     }
+    // Also what a reset before this message left without a connection.
+    this.#parts.tcp.streams.cut(this, message.streams, message.sessions);
     this.#parts.metrics.count("postern_connector_cuts_total");
     this.#flush();
     this.#send(encodeControl({ t: "cut_ack", id: message.id }));
@@ -310,6 +317,7 @@ export class Tunnel implements StreamOwner, InboxReader {
 
   #heard(): void {
     this.#heardAt = performance.now();
+    this.#parts.contact.at = this.#heardAt;
   }
 
   #checkLife(): void {

@@ -18,7 +18,7 @@ import { answerHead, dialFailure, originHeaders, refuseStream } from "./http-ori
 import type { Finished } from "./http-origin.ts";
 import type { Origin } from "./origin.ts";
 import type { App } from "./site-config.ts";
-import type { StreamHandler, TunnelStream } from "./tunnel-stream.ts";
+import type { StreamHandler, TunnelStream } from "../channel/tunnel-stream.ts";
 
 /** What `ws` writes itself; the browser's own would contradict it. */
 const OURS = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol", "sec-websocket-accept"] as const;

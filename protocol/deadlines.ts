@@ -24,3 +24,8 @@ export const DRAIN_ANSWER_MS = 2_000;
 export const KEEP_ALIVE_MS = 10_000;
 /** The bound on a dead peer: silent for this long it is given up, by the connector, and by a lane that is awake. */
 export const KEEP_ALIVE_DEAD_MS = 30_000;
+
+/** Answer head to TLS and the agent's first frame. Bounds half-open secure streams (class K). Both ends. */
+export const SECURE_MS = 10_000;
+/** A connector that heard nothing from the edge for this long ends its streams without a connection (M18): a revocation may not have reached it. */
+export const EDGE_CONTACT_MS = 30_000;

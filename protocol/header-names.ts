@@ -11,3 +11,6 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
 
 /** The beginning of a cookie with a name of ours, under every prefix that a browser knows (M19). */
 export const OWN_COOKIE = /^(?:__host-|__secure-|__http-|__host-http-)?postern/i;
+
+/** On a tcp stream's answer: another key's signed word for the connector's own (KC3). */
+export const ENDORSEMENT_HEADER = "postern-endorsement";

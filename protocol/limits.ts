@@ -109,3 +109,16 @@ export const MAX_HELLO_BYTES = 8 * 1024;
 export const MAX_CUT_IDS_COUNT = 4_096;
 /** Control texts of unknown kind on one socket. Bounds what forward compatibility lets through. Tunnel object and connector. */
 export const MAX_UNKNOWN_CONTROL_COUNT = 1_000;
+
+// Resumable streams, inside TLS between agent and connector
+
+/** Bytes sent and not acknowledged, and received and not handed over, of one stream. Bounds replay buffers (M18). resume.ts on both ends. */
+export const RESUME_WINDOW_BYTES = 512 * 1024;
+/** Payload of one data frame. Bounds nothing but its length's meaning. Both ends. */
+export const MAX_RESUME_DATA_BYTES = 64 * 1024;
+/** What all resumable streams of one process hold together. Bounds the sum of replay buffers (M18): new streams are refused above it. Agent and connector. */
+export const MAX_RESUME_HELD_BYTES = 64 * 1024 * 1024;
+/** Streams without a connection that a connector keeps; one more ends at once. Bounds abandoned origin sockets (class K). Connector. */
+export const MAX_DETACHED_COUNT = 1_024;
+/** Endorsements that a connector shows. Bounds signatures that an agent checks. Both ends. */
+export const MAX_ENDORSEMENTS_COUNT = 16;

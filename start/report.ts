@@ -37,7 +37,7 @@ export function humanReport(stack: Stack): string {
     `Postern is running at ${stack.launcher}`,
     "",
     "Apps",
-    ...stack.apps.map(({ id, url, protocol }) => (protocol === "tcp" ? `  ${id} (TCP; no way in yet)` : `  ${id.padEnd(12)} ${url}`)),
+    ...stack.apps.map(({ id, url, protocol }) => (protocol === "tcp" ? `  ${id.padEnd(12)} npx postern tcp ${id}, for those whom a policy lets in` : `  ${id.padEnd(12)} ${url}`)),
     ...(stack.users.length > 0 ? demoGuide(stack) : []),
     "",
     "For the command line in another terminal",

@@ -6,13 +6,14 @@ import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync }
 import type { Command } from "commander";
 import { deviceBegun, deviceToken, oauthRefusal, signedOut } from "../../protocol/device-flow-shapes.ts";
 import { DEVICE_BEGIN_PATH, LOGOUT_PATH, READY_PATH, TOKEN_PATH } from "../../protocol/paths.ts";
+import { renderUnicodeCompact } from "uqr";
 import { declare, does, type Runner } from "../command.ts";
 import { parseServiceToken } from "../../identity/session-token.ts";
 import type { EdgeRoute } from "../edge-route.ts";
 import { edgeClient } from "../edge-client.ts";
 import { errorCode, Failure, usageFailure } from "../failure.ts";
 import { exchange } from "../http.ts";
-import { edgeRoute, show, token } from "../invocation.ts";
+import { edgeRoute, type Invocation, show, token } from "../invocation.ts";
 import { printable } from "../printable.ts";
 
 const ANSWER_MS = 30_000;
@@ -30,7 +31,9 @@ export function addLogin(program: Command, runner: Runner): void {
     tryPlace(tokenFile);
     const begun = deviceBegun.parse(await form(route, DEVICE_BEGIN_PATH, { client_id: PROGRAM }).then((answer) => answer.json));
     secrets.add(begun.device_code);
-    io.err(`Open ${printable(begun.verification_uri_complete)}\nand check that it shows the code ${printable(begun.user_code)}\n`);
+    const address = printable(begun.verification_uri_complete);
+    if (isHeadless(invocation)) io.err(`${renderUnicodeCompact(address)}\n`);
+    io.err(`Open ${address}\nand check that it shows the code ${printable(begun.user_code)}\n`);
     const granted = await untilDecided(route, begun, io.now);
     secrets.add(granted.access_token);
     keep(tokenFile, granted.access_token);
@@ -54,6 +57,13 @@ export function addLogout(program: Command, runner: Runner): void {
     show(invocation, json, () => "signed out; every connection of that sign-in is closed\n");
     return 0;
   });
+}
+
+/** Somebody sits at a terminal, and no browser can be opened beside it: a telephone reads the address from the screen. */
+function isHeadless({ io, json }: Invocation): boolean {
+  if (io.ask === undefined || json) return false;
+  const variable = (name: string): boolean => (io.env[name] ?? "") !== "";
+  return variable("SSH_CONNECTION") || (process.platform === "linux" && !variable("DISPLAY") && !variable("WAYLAND_DISPLAY"));
 }
 
 async function untilDecided(route: EdgeRoute, begun: ReturnType<typeof deviceBegun.parse>, now: () => number): Promise<ReturnType<typeof deviceToken.parse>> {

@@ -14,7 +14,7 @@ const program = makeProgram({ perform: () => Promise.resolve() }, () => undefine
 const names = commandNames(program);
 const scripts = (JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> }).scripts;
 /** What a command line may begin with besides our own programs. */
-const OTHERS = new Set(["curl", "export", "sha256sum", "(printf", "(umask", "cat"]);
+const OTHERS = new Set(["curl", "export", "sha256sum", "(printf", "(umask", "cat", "echo", "openssl"]);
 const WRANGLER = new Set(["login", "deploy", "secret", "tail"]);
 const NOT_YET = "## Not yet";
 

@@ -17,9 +17,10 @@ const RULES: Readonly<Record<SourceFolder, Rule>> = {
   protocol: { folders: ["core"], packages: ["zod"] },
   "durable-objects": { folders: ["core", "policy", "identity", "protocol"], packages: ["cloudflare:", "node:crypto"] },
   worker: { folders: ["core", "policy", "identity", "protocol", "durable-objects"], packages: ["hono", "zod"] },
-  connector: { folders: ["core", "protocol", "identity"], packages: ["node:", "ws"] },
-  agent: { folders: ["core", "protocol", "identity"], packages: ["node:", "ws"] },
-  cli: { folders: ["core", "policy", "protocol", "identity", "agent"], packages: ["node:", "commander", "yaml", "zod"] },
+  channel: { folders: ["core", "protocol", "identity"], packages: ["node:", "@peculiar/asn1-schema", "@peculiar/asn1-x509"] },
+  connector: { folders: ["core", "protocol", "identity", "channel"], packages: ["node:", "ws"] },
+  agent: { folders: ["core", "protocol", "identity", "channel"], packages: ["node:", "ws"] },
+  cli: { folders: ["core", "policy", "protocol", "identity", "agent"], packages: ["node:", "commander", "uqr", "yaml", "zod"] },
   console: { folders: ["core", "policy", "protocol"], packages: [] },
   // Measures the product from outside, by the means of its end-to-end tests; nothing imports it.
   bench: { folders: ["core", "protocol", "durable-objects", "connector", "start", "test"], packages: ["node:", "jose", "ws", "cloudflare:"] },

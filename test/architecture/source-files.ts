@@ -15,7 +15,7 @@ export function projectFiles(): string[] {
 export const read = (file: string): string => readFileSync(join(PROJECT, file), "utf8");
 
 /** The folders of source, lowest first. */
-export const SOURCE_FOLDERS = ["core", "policy", "identity", "protocol", "durable-objects", "worker", "connector", "agent", "cli", "console", "start", "bench"] as const;
+export const SOURCE_FOLDERS = ["core", "policy", "identity", "protocol", "durable-objects", "worker", "channel", "connector", "agent", "cli", "console", "start", "bench"] as const;
 export type SourceFolder = (typeof SOURCE_FOLDERS)[number];
 
 export const folderOf = (file: string): string => file.split("/")[0] ?? "";

@@ -246,7 +246,7 @@ describe("curl", () => {
     expect((await postern(["curl", "-i", `${urlOf("hello")}/`])).out).toMatch(/^200\n[\s\S]*postern-request-id: r_/);
     const apps = (await postern(["apps"])).out;
     expect(apps).toMatch(/^hello +Hello +http:\/\/hello\..* now$/m);
-    expect(apps).toMatch(/^tcp-echo +tcp-echo +\(TCP; no way in yet\) +not yet$/m);
+    expect(apps).toMatch(/^tcp-echo +tcp-echo +postern tcp tcp-echo +now$/m);
   });
 
   it("fails with the way to the reason when the app is denied", async () => {

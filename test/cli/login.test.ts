@@ -2,6 +2,7 @@
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { run } from "../../cli/run.ts";
 import { loopbackFetch } from "../../start/loopback-http.ts";
@@ -36,6 +37,8 @@ function login(tokenFile: string): Promise<Login> {
       now: Date.now,
       random: () => new Uint8Array(16),
       stdin: () => Promise.resolve(""),
+      duplex: () => new PassThrough(),
+      stopped: () => new Promise(() => undefined),
     });
   });
 }

@@ -1,5 +1,7 @@
 /** Runs a command line of the CLI inside the test and keeps what it printed. */
 import { randomBytes } from "node:crypto";
+import { PassThrough } from "node:stream";
+import type { Duplex } from "node:stream";
 import type { Io } from "../../cli/io.ts";
 import { run } from "../../cli/run.ts";
 
@@ -14,9 +16,11 @@ export interface Surroundings {
   readonly stdin?: string;
   readonly now?: number;
   readonly ask?: Io["ask"];
+  readonly duplex?: Duplex;
+  readonly stopped?: Promise<void>;
 }
 
-export async function runCommand(argv: readonly string[], { env = {}, stdin = "", now, ask }: Surroundings = {}): Promise<Ran> {
+export async function runCommand(argv: readonly string[], { env = {}, stdin = "", now, ask, duplex, stopped }: Surroundings = {}): Promise<Ran> {
   const out: Buffer[] = [];
   let err = "";
   const exit = await run(argv, {
@@ -26,6 +30,8 @@ export async function runCommand(argv: readonly string[], { env = {}, stdin = ""
     now: now === undefined ? Date.now : () => now,
     random: randomBytes,
     stdin: () => Promise.resolve(stdin),
+    duplex: () => duplex ?? new PassThrough(),
+    stopped: () => stopped ?? new Promise(() => undefined),
     ...(ask === undefined ? {} : { ask }),
   });
   return { exit, out: Buffer.concat(out).toString("utf8"), err };

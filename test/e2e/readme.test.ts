@@ -100,6 +100,16 @@ describe("README's demo", () => {
     expect(after.exit).toBe(1);
   });
 
+  it("sends something through a TCP app and back, by a policy of its own", async () => {
+    const policy = blocks("", "yaml").find((text) => text.includes("id: ci-echo")) ?? "";
+    const file = join(state.path, "postern.yaml");
+    writeFileSync(file, readFileSync(file, "utf8").replace(/^policies:\n/m, `policies:\n${policy}`));
+    const ran = await run(typed(blocks("demo-with-tcp")[0] ?? "exit 9"));
+    expect(ran.exit, ran.out).toBe(0);
+    expect(ran.answer).toContain("\nthere and back\n");
+    expect(ran.out).toContain("first use of site");
+  });
+
   it("keeps that rule, live and in the file, over a restart that has lost the operator token", async () => {
     const before = await run(typed("npx postern history"));
     await stack.stop();

@@ -24,8 +24,9 @@ describe("the specification", () => {
       expect([prefix, numbers]).toEqual([prefix, numbers.map((_, i) => i + 1)]);
     }
   });
-  it("has exactly the rules that the tests of the wire, and of the tunnel object for the agent's link, prove", () => {
-    expect([...new Set([...cited(here), ...cited(new URL("../objects/", here)).filter((id) => id.startsWith("AG"))])].sort()).toEqual([...rules].sort());
+  it("has exactly the rules that the tests of the wire, of its two ends, and of the tunnel object for the agent's link, prove", () => {
+    const proven = [...cited(here), ...cited(new URL("../agent/", here)), ...cited(new URL("../objects/", here)).filter((id) => id.startsWith("AG"))];
+    expect([...new Set(proven)].sort()).toEqual([...rules].sort());
   });
   it("knows every rule that the tests of the two programs cite", () => {
     const elsewhere = ["../connector/", "../durable-objects/tunnel/"].flatMap((folder) => {

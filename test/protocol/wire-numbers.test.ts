@@ -67,6 +67,11 @@ describe("numbers", () => {
       MAX_HELLO_BYTES: 8192,
       MAX_CUT_IDS_COUNT: 4096,
       MAX_UNKNOWN_CONTROL_COUNT: 1000,
+      RESUME_WINDOW_BYTES: 524_288,
+      MAX_RESUME_DATA_BYTES: 65_536,
+      MAX_RESUME_HELD_BYTES: 67_108_864,
+      MAX_DETACHED_COUNT: 1024,
+      MAX_ENDORSEMENTS_COUNT: 16,
     });
   });
   it("LM1: names end in their unit", () => {
@@ -89,6 +94,8 @@ describe("numbers", () => {
       DRAIN_ANSWER_MS: 2_000,
       KEEP_ALIVE_MS: 10_000,
       KEEP_ALIVE_DEAD_MS: 30_000,
+      SECURE_MS: 10_000,
+      EDGE_CONTACT_MS: 30_000,
     });
     expect([BACKOFF_BASE_MS, BACKOFF_MAX_MS, STABLE_MS]).toEqual([250, 20_000, 10_000]);
   });

@@ -157,7 +157,7 @@ describe("startStack", () => {
 
   it("lists a TCP app without an address to open", async () => {
     const report = humanReport(await start());
-    expect(report).toContain("tcp-echo (TCP; no way in yet)");
+    expect(report).toContain("npx postern tcp tcp-echo");
     expect(report).not.toContain("//tcp-echo.");
   });
 

@@ -71,11 +71,15 @@ export class TestStream {
     }
     this.#bytes += rest.length;
     if (this.keep) this.#parts.push(Buffer.from(rest));
+    if (rest.length > 0) this.onBytes(rest);
     if (this.stalled) this.#held += rest.length;
     else this.#agent.mux.consumed(this.id, rest.length);
   }
 
   keep = true;
+  /** Told of what comes, and of the end. */
+  onBytes: (bytes: Uint8Array) => void = () => undefined;
+  onEnd: () => void = () => undefined;
 
   /** Takes what it held back. */
   resume(): void {
@@ -235,6 +239,7 @@ export class TestAgent {
       if (event.type === "data") stream.data(event.bytes);
       else if (event.type === "end" && stream.end === "open") stream.end = "fin";
       else if (event.type === "reset" && stream.end === "open") stream.end = "reset";
+      if (event.type === "end" || event.type === "reset") stream.onEnd();
     }
     this.flush();
   }

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startTcpStage, type TcpStage } from "./stage.ts";
 import { UpgradeRefused } from "./agent-client.ts";
+import { appConnection } from "./app-connection.ts";
 
 let stage: TcpStage;
 beforeAll(async () => {
@@ -20,15 +21,16 @@ describe("a TCP stream", () => {
   it("carries bytes both ways and half-closes, through one socket with others", async () => {
     const agent = await stage.connect({});
     const bytes = randomBytes(3_000_000);
-    const streams = await Promise.all([1, 2, 3].map(() => agent.stream("echo")));
+    const connections = await Promise.all([1, 2, 3].map(() => appConnection(agent, "echo")));
     await Promise.all(
-      streams.map(async (stream) => {
-        await stream.write(bytes);
-        stream.finish();
+      connections.map(async ({ local, stream, over }) => {
+        local.end(bytes);
+        const parts: Buffer[] = [];
+        for await (const part of local as AsyncIterable<Buffer>) parts.push(part);
+        expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+        expect(await over).toEqual({ whole: true });
         await agent.until(() => stream.end !== "open");
-        expect(stream.end).toBe("fin");
-        expect(stream.answered).toBe(101);
-        expect(stream.bytes.equals(bytes)).toBe(true);
+        expect([stream.end, stream.answered]).toEqual(["fin", 101]);
       }),
     );
     agent.close();

@@ -1,12 +1,12 @@
 /**
- * One stream of the tunnel as an origin handler sees it: ordered writes with back-pressure,
+ * One stream of a mux as its handler sees it, at the connector and at the agent: ordered writes with back-pressure,
  * explicit consumption, and exactly one end. Not the mux: credit and limits are protocol/mux.ts.
  */
 import type { Mux } from "../protocol/mux.ts";
 
 /** What a handler is told. After `gone` nothing more comes and nothing more may be sent. */
 export interface StreamHandler {
-  /** Bytes from the edge; each must be given back by `consumed` once handed over or dropped. */
+  /** Bytes from the peer; each must be given back by `consumed` once handed over or dropped. */
   data(bytes: Uint8Array): void;
   /** The edge sends no more. */
   end(): void;

@@ -1,0 +1,231 @@
+/**
+ * One WebSocket of the agent to the edge, with its streams: frames to streams, texts to answers,
+ * until the socket ends. Not the reconnecting, and not what runs inside the streams.
+ */
+import type { WebSocket } from "ws";
+import { TunnelStream } from "../channel/tunnel-stream.ts";
+import type { StreamOwner } from "../channel/tunnel-stream.ts";
+import type { AppId, ConnectorId, RequestId, SiteId } from "../core/ids.ts";
+import { readAgentAnswer } from "../protocol/agent-answers.ts";
+import type { AgentAnswer, AgentMessage } from "../protocol/agent-link.ts";
+import { CLOSE_CODES, closeReason } from "../protocol/close-codes.ts";
+import { KEEP_ALIVE_PING } from "../protocol/control.ts";
+import { KEEP_ALIVE_DEAD_MS, KEEP_ALIVE_MS } from "../protocol/deadlines.ts";
+import { Mux } from "../protocol/mux.ts";
+import { AgentFailure } from "./agent-failure.ts";
+import { refusedBecause } from "./refusals.ts";
+
+/** Bytes waiting in the socket above which streams are paused, and below half of which they go on. */
+const CONGESTED_BYTES = 4 * 1024 * 1024;
+/** An agent's socket carries no more (M13); further streams go on another. */
+const MAX_STREAMS_COUNT = 256;
+
+/** A stream that the edge has opened; nothing was said on it. */
+export interface OpenedStream {
+  readonly stream: TunnelStream;
+  readonly connector: ConnectorId;
+  readonly site: SiteId;
+  readonly request: RequestId;
+  /** Why the edge ended it, if it did. */
+  readonly closedBecause: () => string | undefined;
+}
+
+interface Held {
+  readonly stream: TunnelStream;
+  closed: string | undefined;
+}
+
+interface Opening {
+  readonly done: (opened: OpenedStream) => void;
+  readonly fail: (failure: AgentFailure) => void;
+}
+
+export class EdgeLink implements StreamOwner {
+  readonly #socket: WebSocket;
+  readonly #mux = new Mux({ role: "connector", accept: false, now: () => performance.now() });
+  readonly #streams = new Map<number, Held>();
+  readonly #opening = new Map<number, Opening>();
+  readonly #congested = new Set<TunnelStream>();
+  readonly #keepAlive: NodeJS.Timeout;
+  #heardAt = performance.now();
+  #flushing = false;
+  #leaving = false;
+  #over = false;
+  /** Called once when the edge asks for a new socket. */
+  onLeaving: () => void = () => undefined;
+  readonly ended: Promise<void>;
+
+  constructor(socket: WebSocket) {
+    this.#socket = socket;
+    this.#keepAlive = setInterval(() => this.#checkLife(), KEEP_ALIVE_MS);
+    socket.on("message", (data: Buffer, isBinary) => (isBinary ? this.#frames(data) : this.#text(data.toString("utf8"))));
+    socket.on("pong", () => this.#heard());
+    this.ended = new Promise((done) => {
+      socket.once("close", () => {
+        this.#onClose();
+        done();
+      });
+    });
+    if (socket.readyState === socket.CLOSED) socket.emit("close", 1006, Buffer.alloc(0));
+  }
+
+  /** Whether a stream can be opened here. */
+  get isOpen(): boolean {
+    return !this.#over && !this.#leaving && this.#streams.size + this.#opening.size < MAX_STREAMS_COUNT;
+  }
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Asks for a stream, at that connector if one is named. Rejects with AgentFailure. */
+  openStream(app: AppId, connector: ConnectorId | undefined): Promise<OpenedStream> {
+    const id = this.#mux.open();
+    if (this.#over || !id.ok) return Promise.reject(linkLost());
+    const asked: AgentMessage = { t: "open", stream: id.value, app, ...(connector !== undefined && { connector }) };
+    return new Promise((done, fail) => {
+      this.#opening.set(id.value, { done, fail });
+      this.#socket.send(JSON.stringify(asked));
+    });
+  }
+
+  /** Ends in order: what was written leaves first. */
+  close(): Promise<void> {
+    this.#flush();
+    this.#socket.close(CLOSE_CODES.normal.code, closeReason("done"));
+    return this.ended;
+  }
+
+  touched(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  isCongested(stream: TunnelStream): boolean {
+    if (this.#socket.bufferedAmount < CONGESTED_BYTES) return false;
+    this.#congested.add(stream);
+    return true;
+  }
+
+  forget(stream: TunnelStream): void {
+    this.#streams.delete(stream.id);
+    this.#congested.delete(stream);
+    this.#closeIfLeft();
+  }
+
+  #frames(bytes: Uint8Array): void {
+    this.#heard();
+    for (const event of this.#mux.receive(bytes)) {
+      if (event.type === "fatal") return this.#socket.close(event.code, closeReason(event.reason));
+      if (event.type === "goaway") {
+        this.#leave();
+        continue;
+      }
+      const stream = this.#streams.get(event.id)?.stream;
+      if (event.type === "data") stream?.handler?.data(event.bytes);
+      else if (event.type === "end") stream?.onEnd();
+      else if (event.type === "writable") stream?.onWritable();
+      else if (event.type === "reset" && stream !== undefined) {
+        stream.onGone();
+        this.forget(stream);
+      }
+    }
+    this.touched();
+  }
+
+  #text(text: string): void {
+    this.#heard();
+    const read = readAgentAnswer(text);
+    if (read.type === "message") this.#answer(read.message);
+    else if (read.type === "malformed" || read.type === "too_large") this.#socket.close(CLOSE_CODES.protocol_error.code, closeReason("answer"));
+  }
+
+  #answer(answer: AgentAnswer): void {
+    switch (answer.t) {
+      case "opened": {
+        const opening = this.#taken(answer.stream);
+        if (opening === undefined) return;
+        const held: Held = { stream: new TunnelStream(answer.stream, this.#mux, this), closed: undefined };
+        this.#streams.set(answer.stream, held);
+        const { connector, site, request } = answer;
+        return opening.done({ stream: held.stream, connector, site, request, closedBecause: () => held.closed });
+      }
+      case "refused": {
+        const opening = this.#taken(answer.stream);
+        this.#mux.reset(answer.stream);
+        opening?.fail(refusedBecause(answer.code, answer.request, answer.detail));
+        return this.#closeIfLeft();
+      }
+      case "closed": {
+        const held = this.#streams.get(answer.stream);
+        if (held !== undefined) held.closed = answer.code;
+        return;
+      }
+      case "drain":
+        return this.#leave();
+      default:
+        answer satisfies never;
+    }
+  }
+
+  #taken(stream: number): Opening | undefined {
+    const opening = this.#opening.get(stream);
+    this.#opening.delete(stream);
+    return opening;
+  }
+
+  #leave(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.onLeaving();
+    this.#closeIfLeft();
+  }
+
+  #closeIfLeft(): void {
+    if (this.#leaving && this.#streams.size + this.#opening.size === 0 && !this.#over) void this.close();
+  }
+
+  #flush(): void {
+    const messages = this.#mux.takeOutput();
+    const last = messages.length - 1;
+    for (const [index, message] of messages.entries()) {
+      this.#socket.send(message, { binary: true, compress: false }, index === last ? () => this.#onSent() : undefined);
+    }
+  }
+
+  #onSent(): void {
+    if (this.#congested.size === 0 || this.#socket.bufferedAmount > CONGESTED_BYTES / 2) return;
+    const waiting = [...this.#congested];
+    this.#congested.clear();
+    for (const stream of waiting) stream.onWritable();
+  }
+
+  #heard(): void {
+    this.#heardAt = performance.now();
+  }
+
+  #checkLife(): void {
+    if (performance.now() - this.#heardAt > KEEP_ALIVE_DEAD_MS) return this.#socket.terminate();
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(KEEP_ALIVE_PING);
+  }
+
+  #onClose(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearInterval(this.#keepAlive);
+    const streams = [...this.#streams.values()];
+    const opening = [...this.#opening.values()];
+    this.#streams.clear();
+    this.#opening.clear();
+    this.#congested.clear();
+    for (const { fail } of opening) fail(linkLost());
+    for (const { stream } of streams) stream.onGone();
+  }
+}
+
+function linkLost(): AgentFailure {
+  return new AgentFailure("edge_lost", "the connection to the edge was lost", "the network changed, or the edge was restarted", ["try again"], { isPassing: true });
+}

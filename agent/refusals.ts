@@ -1,0 +1,46 @@
+/** What the codes of the edge and of the connector mean to whoever uses an app, and whether waiting helps. */
+import { AgentFailure } from "./agent-failure.ts";
+
+interface Meaning {
+  readonly what: string;
+  readonly why: string;
+  readonly fix: readonly string[];
+  /** It may pass by itself: the agent tries again while the stream lives. */
+  readonly passes?: true;
+}
+
+const EXPLAIN = "whoever administers the edge sees why with: postern explain REQUEST";
+const SIGN_IN = { what: "your sign-in no longer holds", why: "it ended, was revoked, or is too old for this app", fix: ["postern login"] };
+const NO_APP = "the app itself cannot be reached from its connector";
+
+const MEANINGS: Readonly<Record<string, Meaning>> = {
+  denied: { what: "access to this app is refused", why: "no policy allows it now", fix: [EXPLAIN] },
+  policy: { what: "access to this app has ended", why: "it was decided again, and no policy allows it now", fix: [EXPLAIN] },
+  revoked: { what: "access has ended", why: "the session, the user or the app was revoked", fix: ["postern login", EXPLAIN] },
+  expired: SIGN_IN,
+  step_up: { ...SIGN_IN, why: "this app wants a fresh sign-in" },
+  limit: { what: "the limit of this app is used up", why: "a policy limits what may pass", fix: [EXPLAIN] },
+  limit_reached: { what: "the limit of this app is used up", why: "a policy limits what may pass", fix: [EXPLAIN] },
+  link: { what: "the connector was lost", why: "it reconnects, or the edge was restarted", fix: ["try again"], passes: true },
+  no_connector: { what: "no connector of this site is there", why: "none is connected, or the one that held the stream is away", fix: ["postern edge-status shows the connectors"], passes: true },
+  unavailable: { what: "the edge could not decide", why: "a part of it did not answer", fix: ["try again"], passes: true },
+  overloaded: { what: "there is too much to do", why: "the edge or the connector takes no more streams now", fix: ["try again later"], passes: true },
+  stale: { what: "the edge has a newer policy", why: "it changed while it was asked", fix: ["try again"], passes: true },
+  memory: { what: "the edge gave the stream up", why: "too much waited on it", fix: ["try again"], passes: true },
+  unknown_stream: { what: "the connection could not be taken up again", why: "the connector does not hold it any more: it was restarted, or its access was cut", fix: ["connect anew"] },
+  upstream_refused: { what: NO_APP, why: "it does not accept the connection", fix: ["is it running? the app's upstream is in postern.yaml"] },
+  upstream_timeout: { what: NO_APP, why: "it did not answer in time", fix: ["is it running? the app's upstream is in postern.yaml"] },
+  upstream_name: { what: NO_APP, why: "its name does not resolve there", fix: ["the app's upstream is in postern.yaml"] },
+  upstream_reset: { what: "the app broke the connection", why: "it reset it", fix: ["see the app's own log"] },
+  not_allowed: { what: NO_APP, why: "the connector's own list does not name it", fix: ["postern-connector enroll … --allow HOST:PORT"] },
+  bad_admission: { what: "the connector did not accept the edge's word", why: "it ran out on the way", fix: ["try again"], passes: true },
+  detached_too_long: { what: "the connection was away for too long", why: "it could not be taken up again within 60 s", fix: ["connect anew"] },
+  edge_silent: { what: "the connector ended the connection", why: "it heard nothing from the edge for 30 s", fix: ["connect anew"] },
+};
+
+/** A refusal or an end by one of these codes, in words. */
+export function refusedBecause(code: string, requestId?: string, detail?: string): AgentFailure {
+  const { what, why, fix, passes } = MEANINGS[code] ?? { what: "the stream was refused", why: `the code is ${code}`, fix: [EXPLAIN] };
+  const said = detail === undefined ? why : `${why} (${detail.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?").slice(0, 200)})`;
+  return new AgentFailure(code, what, said, fix, { requestId, isPassing: passes === true });
+}

@@ -1,0 +1,259 @@
+import { duplexPair } from "node:stream";
+import type { Duplex } from "node:stream";
+import { randomBytes } from "node:crypto";
+import type { Socket } from "node:net";
+import { connect as connectTls, createSecureContext } from "node:tls";
+import type { ConnectionOptions } from "node:tls";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { firstFrame } from "../../channel/first-frame.ts";
+import { ownCertificate } from "../../channel/own-certificate.ts";
+import { secureClient, secureContext, secureServer } from "../../channel/secure-stream.ts";
+import { createMetrics } from "../../connector/metrics.ts";
+import { TcpStreams } from "../../connector/tcp-streams.ts";
+import type { StreamOwnership } from "../../connector/tcp-streams.ts";
+import { generateConnectorKey } from "../../identity/connector-proof.ts";
+import { EDGE_CONTACT_MS, RESUME_MS, SECURE_MS } from "../../protocol/deadlines.ts";
+import { MAX_DETACHED_COUNT } from "../../protocol/limits.ts";
+import { dataHeader, encodeResumeFrame, ResumeReader } from "../../protocol/resume-frames.ts";
+import type { ResumeFrame } from "../../protocol/resume-frames.ts";
+import { selfSigned } from "../connector/test-certificate.ts";
+
+const ALICE: StreamOwnership = { session: "a".repeat(64) as never, app: "pg" as never, agentKey: "alice" };
+
+/** One end of a connection, which says frames and hears them. */
+class Peer {
+  readonly heard: ResumeFrame[] = [];
+  readonly #wire: Duplex;
+  readonly #reader = new ResumeReader();
+  constructor(wire: Duplex) {
+    this.#wire = wire;
+    wire.on("data", (bytes: Uint8Array) => this.heard.push(...(this.#reader.feed(bytes) ?? [])));
+    wire.on("error", () => undefined);
+  }
+  say(frame: Exclude<ResumeFrame, { type: "data" }>): void {
+    this.#wire.write(encodeResumeFrame(frame));
+  }
+  data(text: string): void {
+    this.#wire.write(Buffer.concat([dataHeader(text.length), Buffer.from(text)]));
+  }
+  drop(): void {
+    this.#wire.destroy();
+  }
+  /** What was heard last, once anything was. */
+  async last(): Promise<ResumeFrame | undefined> {
+    await vi.waitFor(() => expect(this.heard.length).toBeGreaterThan(0));
+    return this.heard.at(-1);
+  }
+  get text(): string {
+    return this.heard.map((frame) => (frame.type === "data" ? Buffer.from(frame.bytes).toString() : "")).join("");
+  }
+}
+
+interface App {
+  readonly socket: Duplex;
+  got: string;
+}
+
+/** A connector's streams at a clock of our own, with apps that a test holds. */
+function bench() {
+  const clock = { now: 1_000 };
+  const streams = new TcpStreams(createMetrics(), () => clock.now);
+  const apps: App[] = [];
+  const contact = { at: clock.now };
+  const tunnel = {};
+  let number = 0;
+  const dial = (): Promise<Socket> => {
+    const [ours, theirs] = duplexPair();
+    const app: App = { socket: theirs, got: "" };
+    theirs.on("data", (bytes: Buffer) => (app.got += bytes.toString()));
+    theirs.on("error", () => undefined);
+    apps.push(app);
+    return Promise.resolve(Object.assign(ours, { resetAndDestroy: () => void ours.destroy() }) as unknown as Socket);
+  };
+  /** A new connection whose first frame this is. */
+  const arrive = async (open: { attach: boolean; generation: number; secret: Uint8Array; received?: number }, owner = ALICE): Promise<Peer & { readonly stream: number }> => {
+    const [wire, secure] = duplexPair();
+    secure.on("error", () => undefined);
+    const peer = Object.assign(new Peer(wire), { stream: ++number });
+    peer.say({ type: "open", open: { received: 0, ...open } });
+    const first = await firstFrame(secure);
+    if (first?.frame.type !== "open") throw new Error("no open");
+    streams.accept(owner, { secure, carrier: { tunnel, stream: peer.stream, contact }, first, open: first.frame.open, finished: () => undefined }, dial, () => "upstream_refused");
+    return peer;
+  };
+  return { streams, apps, arrive, clock, contact, tunnel };
+}
+
+const secret = (): Uint8Array => randomBytes(32);
+const isClosed = (app: App | undefined): Promise<unknown> => vi.waitFor(() => expect(app?.socket.destroyed || app?.socket.readableEnded).toBe(true));
+
+/** A stream that carried "hi" to its app, whose connection is then lost. */
+async function detached(made: ReturnType<typeof bench>, owner = ALICE) {
+  const key = secret();
+  const peer = await made.arrive({ attach: false, generation: 1, secret: key }, owner);
+  expect(await peer.last()).toEqual({ type: "opened", received: 0 });
+  const app = made.apps.at(-1);
+  peer.data("hi");
+  await vi.waitFor(() => expect(app?.got).toBe("hi"));
+  const before = made.streams.detachedCount;
+  peer.drop();
+  await vi.waitFor(() => expect(made.streams.detachedCount).toBe(before + 1));
+  return { key, app, peer };
+}
+
+describe("an attach", () => {
+  it("RS9: with a higher generation takes the stream over, also from a connection that still stands; an equal or lower one is stale", async () => {
+    const made = bench();
+    const key = secret();
+    const first = await made.arrive({ attach: false, generation: 3, secret: key });
+    await first.last();
+    for (const generation of [3, 2]) expect(await (await made.arrive({ attach: true, generation, secret: key })).last()).toEqual({ type: "abort", code: "stale" });
+    const next = await made.arrive({ attach: true, generation: 4, secret: key });
+    expect(await next.last()).toEqual({ type: "opened", received: 0 });
+    made.apps[0]?.socket.write("to the newest");
+    await vi.waitFor(() => expect(next.text).toBe("to the newest"));
+    expect([first.text, made.apps.length]).toEqual(["", 1]);
+  });
+
+  it.each<[string, Partial<StreamOwnership>]>([
+    ["session", { session: "b".repeat(64) as never }],
+    ["app", { app: "wiki" as never }],
+    ["agent's key", { agentKey: "mallory" }],
+  ])("RS10: of another %s finds no such stream, and the stream stays its owner's", async (_what, other) => {
+    const made = bench();
+    const { key } = await detached(made);
+    expect(await (await made.arrive({ attach: true, generation: 9, secret: key }, { ...ALICE, ...other })).last()).toEqual({ type: "abort", code: "unknown_stream" });
+    expect(await (await made.arrive({ attach: true, generation: 2, secret: key })).last()).toEqual({ type: "opened", received: 2 });
+  });
+
+  it("RS10: with a secret that nobody has finds none", async () => {
+    expect(await (await bench().arrive({ attach: true, generation: 1, secret: secret() })).last()).toEqual({ type: "abort", code: "unknown_stream" });
+  });
+
+  it("RS10: that says new again, because it never heard that it was opened, gets the stream that was", async () => {
+    const made = bench();
+    const { key } = await detached(made);
+    expect(await (await made.arrive({ attach: false, generation: 2, secret: key })).last()).toEqual({ type: "opened", received: 2 });
+    expect(made.apps.length).toBe(1);
+  });
+
+  it("RS13: to a stream that is whole hears again that it is, for 60 s", async () => {
+    const made = bench();
+    const key = secret();
+    const peer = await made.arrive({ attach: false, generation: 1, secret: key });
+    await peer.last();
+    peer.say({ type: "fin", total: 0 });
+    await vi.waitFor(() => expect(peer.heard.at(-1)).toEqual({ type: "ack", offset: 1 }));
+    made.apps[0]?.socket.end();
+    await vi.waitFor(() => expect(peer.heard.at(-1)).toEqual({ type: "fin", total: 0 }));
+    peer.say({ type: "ack", offset: 1 });
+    await vi.waitFor(() => expect(made.streams.detachedCount).toBe(0));
+    const again = await made.arrive({ attach: true, generation: 2, secret: key, received: 1 });
+    await vi.waitFor(() => expect(again.heard).toEqual([{ type: "opened", received: 1 }, { type: "ack", offset: 1 }]));
+    made.clock.now += RESUME_MS;
+    made.streams.sweep();
+    expect(await (await made.arrive({ attach: true, generation: 3, secret: key, received: 1 })).last()).toEqual({ type: "abort", code: "unknown_stream" });
+  });
+});
+
+describe("a stream without a connection", () => {
+  it("RS11: is neither read nor written at its app", async () => {
+    const made = bench();
+    const { key, app } = await detached(made);
+    app?.socket.write("while away");
+    const next = await made.arrive({ attach: true, generation: 2, secret: key });
+    await vi.waitFor(() => expect(next.text).toBe("while away"));
+    expect(app?.got).toBe("hi");
+  });
+
+  it("RS12: ends after 60 s", async () => {
+    const made = bench();
+    const { key, app } = await detached(made);
+    made.clock.now += RESUME_MS - 1;
+    made.contact.at = made.clock.now;
+    made.streams.sweep();
+    expect(made.streams.detachedCount).toBe(1);
+    made.clock.now += 1;
+    made.streams.sweep();
+    await isClosed(app);
+    expect(await (await made.arrive({ attach: true, generation: 2, secret: key })).last()).toEqual({ type: "abort", code: "unknown_stream" });
+  });
+
+  it("RS12: ends after 30 s without a word of the edge", async () => {
+    const made = bench();
+    const { app } = await detached(made);
+    made.clock.now = made.contact.at + EDGE_CONTACT_MS - 1;
+    made.streams.sweep();
+    expect(made.streams.detachedCount).toBe(1);
+    made.clock.now += 1;
+    made.streams.sweep();
+    await isClosed(app);
+  });
+
+  it.each<[string, (made: ReturnType<typeof bench>, stream: number) => void]>([
+    ["its session", ({ streams, tunnel }) => streams.cut(tunnel, [], [ALICE.session])],
+    ["the stream that carried it last", ({ streams, tunnel }, stream) => streams.cut(tunnel, [stream], [])],
+  ])("RS12: ends when a cut names %s", async (_what, cut) => {
+    const made = bench();
+    const { app, peer } = await detached(made);
+    const other = await detached(made, { ...ALICE, session: "c".repeat(64) as never });
+    cut(made, peer.stream);
+    expect(made.streams.detachedCount).toBe(1);
+    await isClosed(app);
+    expect(other.app?.socket.destroyed).toBe(false);
+  });
+
+  it("RS12: a cut that names another tunnel's stream of the same number does not end it", async () => {
+    const made = bench();
+    const { peer } = await detached(made);
+    made.streams.cut({}, [peer.stream], []);
+    expect(made.streams.detachedCount).toBe(1);
+  });
+
+  it("RS14: beyond 1,024 of them, one more ends", async () => {
+    const made = bench();
+    for (let i = 0; i <= MAX_DETACHED_COUNT; i += 1) (await made.arrive({ attach: false, generation: 1, secret: secret() })).drop();
+    await vi.waitFor(() => expect(made.streams.detachedCount).toBe(MAX_DETACHED_COUNT));
+    expect(made.apps.filter((app) => app.socket.destroyed || app.socket.readableEnded).length).toBeLessThanOrEqual(1);
+  });
+});
+
+describe("TLS inside", () => {
+  afterEach(() => void vi.useRealTimers());
+  const key = async () => (await generateConnectorKey(crypto.subtle)).privateJwk;
+
+  it("TL1: proves both keys to both ends", async () => {
+    const [a, b] = duplexPair();
+    const [agent, connector] = await Promise.all([key(), key()]);
+    const [client, server] = await Promise.all([secureClient(a, secureContext(agent)), secureServer(b, secureContext(connector))]);
+    expect([client.peerKey, server.peerKey]).toEqual([connector.x, agent.x]);
+    expect(client.socket.getProtocol()).toBe("TLSv1.3");
+  });
+
+  it.each<[string, () => Promise<ConnectionOptions>]>([
+    ["no certificate", () => Promise.resolve({ ALPNProtocols: ["postern-tcp/1"] })],
+    ["another kind of key", () => Promise.resolve({ ALPNProtocols: ["postern-tcp/1"], secureContext: createSecureContext(selfSigned("x", new Date(0), new Date(4e12))) })],
+    ["another ALPN", async () => ({ ALPNProtocols: ["h2"], secureContext: createSecureContext(ownCertificate(await key())) })],
+    ["no ALPN", async () => ({ secureContext: createSecureContext(ownCertificate(await key())) })],
+    ["another version", async () => ({ ALPNProtocols: ["postern-tcp/1"], maxVersion: "TLSv1.2", secureContext: createSecureContext({ ...ownCertificate(await key()), maxVersion: "TLSv1.2" }) })],
+  ])("TL1: an agent with %s is turned away", async (_what, options) => {
+    const [a, b] = duplexPair();
+    const server = secureServer(b, secureContext(await key()));
+    const client = connectTls({ socket: a, rejectUnauthorized: false, ...(await options()) });
+    client.on("error", () => undefined);
+    await expect(server).rejects.toThrow("no secure stream");
+    expect(b.destroyed).toBe(true);
+  });
+
+  it("TL2: a silent peer is given up after 10 s, before TLS and after it", async () => {
+    const connector = secureContext(await key());
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const [, b] = duplexPair();
+    const server = secureServer(b, connector);
+    server.catch(() => undefined);
+    const first = firstFrame(duplexPair()[0]);
+    vi.advanceTimersByTime(SECURE_MS);
+    await expect(server).rejects.toThrow("no secure stream");
+    expect(await first).toBeUndefined();
+  });
+});
