@@ -1,6 +1,7 @@
 /** All long proofs, in the order in which they run. */
+import { fuzz } from "./fuzz.ts";
 import { idleSockets } from "./idle-sockets.ts";
 import type { Soak } from "./soak.ts";
 import { stampede } from "./stampede.ts";
 
-export const SOAKS: readonly Soak[] = [stampede, idleSockets];
+export const SOAKS: readonly Soak[] = [fuzz, stampede, idleSockets];
