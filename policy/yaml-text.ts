@@ -3,7 +3,7 @@
  * could surprise (duplicate and prototype keys, tabs, tags, aliases, size) before anything
  * else looks at it. Not a schema: schema.ts says what the values may be.
  */
-import { isAlias, isMap, isPair, isScalar, isSeq, Lexer, LineCounter, parseDocument as parseYaml, visit } from "yaml";
+import { isAlias, isMap, isPair, isScalar, isSeq, Lexer, LineCounter, parseDocument as parseYaml } from "yaml";
 import type { Document, Node, YAMLError } from "yaml";
 import type { Result } from "../core/result.ts";
 import { err, ok } from "../core/result.ts";
@@ -103,11 +103,13 @@ function nodeProblems(document: Document, place: (offset: number) => Position): 
   const add = (code: string, message: string, node: unknown, fix?: string): void => {
     found.push(problem(code, message, place(offsetOfNode(node)), "", fix));
   };
-  visit(document, (key, node, ancestors) => {
-    if (found.length >= MAX_PROBLEMS) return visit.BREAK;
-    if (ancestors.length > 2 * MAX_YAML_DEPTH) {
+  /** What is still to be looked at, the next one last; `depth` counts the nodes and pairs around it. No recursion: nesting is the document's choice. */
+  const waiting: { readonly node: unknown; readonly depth: number; readonly isKey: boolean }[] = [{ node: document.contents, depth: 1, isKey: false }];
+  for (let next = waiting.pop(); next !== undefined && found.length < MAX_PROBLEMS; next = waiting.pop()) {
+    const { node, depth, isKey } = next;
+    if (depth > 2 * MAX_YAML_DEPTH) {
       add("too_deep", `nested deeper than ${MAX_YAML_DEPTH} levels`, node);
-      return visit.BREAK;
+      break;
     }
     if (isMap(node)) {
       // Not the parser's own check of unique keys, which is quadratic.
@@ -119,14 +121,15 @@ function nodeProblems(document: Document, place: (offset: number) => Position): 
         else if (seen.has(value)) add("duplicate_key", `the key "${value}" stands here twice`, name, "remove one of the two");
         seen.add(value);
       }
+      for (const { key, value } of node.items.toReversed()) waiting.push({ node: value, depth: depth + 2, isKey: false }, { node: key, depth: depth + 2, isKey: true });
     } else if (isAlias(node)) {
       // Neither "billion laughs" nor a node that holds itself: reuse is the language's own (P16).
       add("alias", "YAML aliases are not part of the language", node, "use lists: or conditions:");
-    } else if (key !== "key" && (isScalar(node) || isSeq(node)) && node.tag !== undefined) {
-      add("tag", "YAML tags are not part of the language", node, "remove the tag");
+    } else {
+      if (!isKey && (isScalar(node) || isSeq(node)) && node.tag !== undefined) add("tag", "YAML tags are not part of the language", node, "remove the tag");
+      if (isSeq(node)) for (const item of node.items.toReversed()) waiting.push({ node: item, depth: depth + 1, isKey: false });
     }
-    return undefined;
-  });
+  }
   return found;
 }
 

@@ -1,4 +1,4 @@
-/** The edge's YAML reader, without the parts that wrangler.toml leaves out, reads every text as the whole one does. */
+/** What wrangler.toml leaves out of packages is not missed: the edge's YAML reader reads every text as the whole one does. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -6,7 +6,7 @@ import { build, type BuildOptions, type Plugin } from "esbuild";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readYaml } from "../../policy/yaml-text.ts";
-import { PROJECT } from "../architecture/source-files.ts";
+import { isSource, PROJECT, projectFiles, read } from "../architecture/source-files.ts";
 
 const table = /^\[alias\]\n((?:".*\n)+)/m.exec(readFileSync(join(PROJECT, "wrangler.toml"), "utf8"))?.[1] ?? "";
 const ALIAS: Readonly<Record<string, string>> = Object.fromEntries([...table.matchAll(/^"([^"]+)" = "([^"]+)"$/gm)].map(([, from = "", to = ""]) => [from, to]));
@@ -58,12 +58,18 @@ const FRAGMENTS = [
   "1", "-2", "0o17", "0x1f", "1.50", ".5", "6e3", ".inf", "-.INF", ".nan", "0b1", "1_000", "12:30", "2026-11-22", "2026-11-22T10:00:00Z", "true", "False", "yes", "no", "null", "~", "__proto__: ", "\uFEFF", "\r\n", "é", "🙂",
 ] as const;
 
-describe("what wrangler.toml leaves out of the package yaml", () => {
-  it("is found, and belongs to that package alone", async () => {
+describe("what wrangler.toml leaves out", () => {
+  it("is found, and belongs to the packages that it is meant for", async () => {
     const turned: { importer: string; path: string }[] = [];
     await build({ ...FOR_THE_EDGE, entryPoints: [join(PROJECT, "worker/index.ts")], write: false, plugins: [aliases(turned)] });
-    expect(turned.filter(({ importer }) => !importer.includes("/node_modules/yaml/"))).toEqual([]);
+    expect(turned.filter(({ importer, path }) => !importer.includes(path.startsWith("./utils/") ? "/node_modules/hono/" : "/node_modules/yaml/"))).toEqual([]);
     expect([...new Set(turned.map(({ path }) => path))].sort()).toEqual(Object.keys(ALIAS).sort());
+  });
+
+  it("nothing in worker/ mounts another framework or lets hono read a form", () => {
+    const sources = projectFiles().filter((file) => file.startsWith("worker/") && isSource(file));
+    expect(sources).toContain("worker/app.ts");
+    expect(sources.filter((file) => /\.(?:mount|parseBody)\(/.test(read(file)))).toEqual([]);
   });
 
   it.each(["start/demo.yaml", "examples/smallest/postern.yaml", "examples/private-web-app/postern.yaml", "examples/database-over-tcp/postern.yaml"])("%s is read alike", (file) => {
@@ -77,16 +83,16 @@ describe("what wrangler.toml leaves out of the package yaml", () => {
     "%YAML 1.1\n---\na: yes\nb: 0o17\nc: 12:30\nd: 2026-11-22\n", "%YAML 3.0\n---\na: 1", "a: 1\n---\nb: 2", "a: 1.50\nb: 0x1F\nc: 6e3\nd: .inf\n", "a: |\n  b\n\n  c\nd: >-\n  e\n  f\n", "", "# nothing", "a: [", "\ta: 1", "a: 1\na: 2",
   ])("%j is read alike", expectSame);
 
-  it("and so is every text of YAML's own words", () => {
-    let read = 0;
+  it("every text of YAML's own words is read alike", () => {
+    let documents = 0;
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...FRAGMENTS), { maxLength: 16 }), (parts) => {
         const text = parts.join("");
         expectSame(text);
-        if (readYaml(text).ok) read += 1;
+        if (readYaml(text).ok) documents += 1;
       }),
       { numRuns: 6_000 },
     );
-    expect(read, "texts that are documents").toBeGreaterThan(300);
+    expect(documents, "texts that are documents").toBeGreaterThan(300);
   });
 });
