@@ -50,9 +50,9 @@ async function measure(one: Case, ground: RunningGround, options: BenchOptions, 
     const system = await ground.system(name);
     if (system !== undefined) systems.push({ name, system, samples: [] });
   }
-  for (const { system } of systems) await one.warmUp?.(system, pace);
   for (let round = 0; round < Math.min(pace.rounds, one.mostRounds ?? pace.rounds); round++) {
     for (const { name, system, samples } of round % 2 === 0 ? systems : systems.toReversed()) {
+      await one.warmUp?.(system, pace);
       if (!pace.tiny) await untilQuiet(options.quick ? QUIET_WAIT_MS.quick : QUIET_WAIT_MS.all);
       const metrics = await one.sample(system, pace);
       if (metrics === undefined) continue;

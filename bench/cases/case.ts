@@ -18,7 +18,7 @@ export interface Case {
   readonly systems: readonly string[];
   /** Undefined: the system carries no such thing. */
   readonly sample: (system: System, pace: Pace) => Promise<Metrics | undefined>;
-  /** Once for each system, before the first sample. */
+  /** Before each sample: leases, connections and caches are as in use, for every system alike. */
   readonly warmUp?: (system: System, pace: Pace) => Promise<void>;
   /** More rounds tell nothing. */
   readonly mostRounds?: number;

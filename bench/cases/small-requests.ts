@@ -11,7 +11,10 @@ import { type Case, HTTP_SYSTEMS, httpOf, type Pace, TINY_COUNT } from "./case.t
 
 const STEADY_PER_SECOND = 700;
 const STEADY_CONNECTIONS_COUNT = 8;
+/** Each cookie several times; less when that takes too long. */
+const WARM_UP_COUNT = 1_000;
 const WARM_UP_SECONDS = 1;
+const WARM_UP_CONNECTIONS_COUNT = 32;
 const EXACT_COUNT = 5_000;
 const EXACT_CONNECTIONS_COUNT = 32;
 /** The record is written in batches of at most 2 s (DESIGN §3 promise 8). */
@@ -20,6 +23,12 @@ const RECORD_LOOK_MS = 250;
 
 async function closedLoad(load: ClosedLoad, pace: Pace): Promise<LoadResult> {
   return pace.hasWrk && load.count === undefined ? wrk(load) : runProgram<LoadResult>("closed-load.ts", load).done;
+}
+
+export async function warmUp(system: System, pace: Pace): Promise<void> {
+  if (system.http === undefined) return;
+  const load: ClosedLoad = { port: system.http.port, requests: smallRequests(system.http), connections: WARM_UP_CONNECTIONS_COUNT, seconds: WARM_UP_SECONDS, count: pace.tiny ? TINY_COUNT : WARM_UP_COUNT };
+  await runProgram<LoadResult>("closed-load.ts", load).done;
 }
 
 const metricsOf = (result: LoadResult, used: Used): Metrics => ({
@@ -32,13 +41,13 @@ const metricsOf = (result: LoadResult, used: Used): Metrics => ({
 
 /** `connections` that each ask again as soon as they were answered. */
 export function closed(connections: number): Case {
-  const loadFor = (system: System, pace: Pace, seconds: number): ClosedLoad => ({ port: httpOf(system).port, requests: smallRequests(httpOf(system)), connections, seconds, ...(pace.tiny ? { count: TINY_COUNT } : {}) });
+  const loadFor = (system: System, pace: Pace): ClosedLoad => ({ port: httpOf(system).port, requests: smallRequests(httpOf(system)), connections, seconds: pace.seconds, ...(pace.tiny ? { count: TINY_COUNT } : {}) });
   return {
     name: `http-1k-c${connections}`,
     systems: HTTP_SYSTEMS,
-    warmUp: async (system, pace) => void (await closedLoad(loadFor(system, pace, WARM_UP_SECONDS), pace)),
+    warmUp,
     sample: async (system, pace) => {
-      const { result, used } = await sampled(system.parts(), () => closedLoad(loadFor(system, pace, pace.seconds), pace));
+      const { result, used } = await sampled(system.parts(), () => closedLoad(loadFor(system, pace), pace));
       return metricsOf(result, used);
     },
   };
@@ -47,6 +56,7 @@ export function closed(connections: number): Case {
 export const steady: Case = {
   name: `http-1k-${STEADY_PER_SECOND}rps`,
   systems: HTTP_SYSTEMS,
+  warmUp,
   sample: async (system, pace) => {
     const seconds = pace.tiny ? TINY_COUNT / STEADY_PER_SECOND : pace.seconds;
     const load: PacedLoad = { port: httpOf(system).port, requests: smallRequests(httpOf(system)), perSecond: STEADY_PER_SECOND, seconds, connections: STEADY_CONNECTIONS_COUNT };

@@ -6,6 +6,7 @@ import { perMegabyte, perRequest } from "../measure/metrics.ts";
 import { sampled } from "../measure/sample.ts";
 import { runProgram } from "../program.ts";
 import type { System } from "../systems/system.ts";
+import { warmUp } from "./small-requests.ts";
 import { BULK_SYSTEMS, type Case, httpOf, MB } from "./case.ts";
 
 /** The download beside small requests goes no faster than this, where it can. */
@@ -23,6 +24,7 @@ export function transfer(direction: "down" | "up", parallel: number, megabytes: 
   return {
     name: `${direction === "down" ? "download" : "upload"}-${parallel}`,
     systems: BULK_SYSTEMS,
+    warmUp,
     sample: async (system, pace) => {
       const bytes = megabytes * (pace.tiny ? MB / 100 : MB);
       const load: TransferLoad = { port: httpOf(system).port, direction, bytes, parallel, request: (direction === "down" ? downloadRequest : uploadRequest)(httpOf(system), bytes) };
@@ -38,6 +40,7 @@ const besideLoad = (system: System, seconds: number): PacedLoad => ({ port: http
 export const duringDownload: Case = {
   name: "http-1k-during-download",
   systems: BULK_SYSTEMS,
+  warmUp,
   sample: async (system, pace) => {
     const seconds = pace.tiny ? 0.2 : pace.seconds;
     const alone = await runProgram<PacedResult>("paced-load.ts", besideLoad(system, seconds)).done;
@@ -64,6 +67,7 @@ export function stalled(direction: "down" | "up"): Case {
     name: `stalled-${direction === "down" ? "download" : "upload"}`,
     systems: ["workerd-proxy", "floor", "postern"],
     mostRounds: 2,
+    warmUp,
     sample: async (system, pace) => {
       const seconds = pace.tiny ? 0.2 : pace.seconds;
       const alone = await runProgram<PacedResult>("paced-load.ts", besideLoad(system, seconds)).done;
