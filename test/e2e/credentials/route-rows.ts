@@ -2,6 +2,9 @@
  * The rows of the route matrix: what each route of the edge demands, and what it answers to
  * whom. A new route needs a row here before its tests pass.
  */
+import { AGENT_SUBPROTOCOL } from "../../../protocol/agent-link.ts";
+import { SUBPROTOCOL } from "../../../protocol/hello.ts";
+
 export interface Caller {
   readonly user?: string;
   readonly token?: string;
@@ -78,6 +81,8 @@ export interface OpenRow {
   /** By who calls and how, in words that the test reads: by alice, own Origin, as TYPE, as a WebSocket. */
   readonly cells: Readonly<Record<string, string>>;
   readonly query?: string;
+  /** Offered by those who come as a WebSocket. */
+  readonly subprotocol?: string;
   readonly body?: string;
   /** Content type of a POST that says nothing else. */
   readonly type?: string;
@@ -147,7 +152,22 @@ export const OPEN_ROWS: Readonly<Record<string, OpenRow>> = {
     body: '{"token":"pen_none","public_key":{},"proof":""}',
     cells: { "by nobody": "401 enroll_token_invalid", "by carol, own Origin": "401 enroll_token_invalid" },
   },
+  "GET /launcher/.postern/agent": {
+    query: "?app=alpha",
+    subprotocol: AGENT_SUBPROTOCOL,
+    cells: {
+      "by nobody": "400 bad_argument",
+      "by carol": "400 bad_argument",
+      "as a WebSocket by nobody": "401 sign_in_required",
+      // No page opens an agent's socket: a browser's cookie counts for nobody here.
+      "as a WebSocket by carol": "401 sign_in_required",
+      "as a WebSocket by carol, own Origin": "403 origin_not_allowed",
+      "as a WebSocket by nobody, foreign Origin": "403 origin_not_allowed",
+      "as a WebSocket by nobody, null Origin": "403 origin_not_allowed",
+    },
+  },
   "GET /launcher/.postern/connect": {
+    subprotocol: SUBPROTOCOL,
     query: `?connector=c_${"A".repeat(22)}&lane=0`,
     cells: {
       "by nobody": "400 bad_argument",

@@ -147,7 +147,7 @@ describe("every other route", () => {
             ...(type === undefined ? [] : [["Content-Type", type] as const]),
           ];
           const url = host + bare + (row.query ?? "");
-          const answer = who.startsWith("as a WebSocket") ? await upgrade(url, headers, ["postern.v1"]) : await ask({ url, method, headers, ...(row.body === undefined ? {} : { body: row.body }) });
+          const answer = who.startsWith("as a WebSocket") ? await upgrade(url, headers, [row.subprotocol ?? ""]) : await ask({ url, method, headers, ...(row.body === undefined ? {} : { body: row.body }) });
           expect(shown(answer)).toBe(expected);
         });
       }
