@@ -4,6 +4,8 @@
  * expected-cells.ts.
  */
 import { toBase64Url } from "../../../core/bytes.ts";
+import { AGENT_SUBPROTOCOL } from "../../../protocol/agent-link.ts";
+import { AGENT_PATH } from "../../../protocol/paths.ts";
 import { sleepUntil } from "./instants.ts";
 import { type Held, type KindName, KINDS, operatorTokenOf, type Wish } from "./kinds.ts";
 import type { Ground } from "./matrix-ground.ts";
@@ -234,6 +236,14 @@ export const CHECKS = {
   "at the connectors' door": async (checker, kind) => {
     const held = await checker.shared(kind);
     return connect(checker, held.carry(held.value));
+  },
+  "at the agents' door": async (checker, kind) => {
+    const held = await checker.shared(kind);
+    return checker.outcome(async () => {
+      const answer = await upgrade(`${checker.ground.launcher}${AGENT_PATH}?app=pipe`, held.carry(held.value), [AGENT_SUBPROTOCOL]);
+      answer.socket?.terminate();
+      return answer;
+    });
   },
   "as an enrolment token": async (checker, kind) => {
     const held = kind === "enrolment token" ? await checker.fresh(kind) : await checker.shared(kind);

@@ -33,11 +33,12 @@ sites: [{ id: office }]
 apps:
   - { id: alpha, site: office, upstream: "ORIGIN" }
   - { id: beta, site: office, upstream: "ORIGIN" }
+  - { id: pipe, site: office, upstream: "tcp://127.0.0.1:9" }
 lists:
   robots: [${Array.from({ length: SERVICE_COUNT }, (_, index) => `robot-${index}`).join(", ")}]
 policies:
-  - { id: everybody, effect: allow, apps: [alpha, beta], when: { provider: [own, demo] } }
-  - { id: robots, effect: allow, apps: [alpha, beta], when: { service: "$robots" } }
+  - { id: everybody, effect: allow, apps: [alpha, beta, pipe], when: { provider: [own, demo] } }
+  - { id: robots, effect: allow, apps: [alpha, beta, pipe], when: { service: "$robots" } }
   - { id: admins, effect: allow, apps: ["postern:admin"], when: { group: [admins] }, limits: { role: operator } }
   - { id: operators, effect: allow, apps: ["postern:admin"], when: { service: [ops] }, limits: { role: operator } }
 `;
