@@ -67,6 +67,8 @@ export const MAX_AGENT_STREAMS_COUNT = 256;
 export const MAX_AGENT_BYTES = 16 * 1024 * 1024;
 /** The same for all agents of an object; below what a connector refuses new streams at, so that its other streams go on. */
 export const MAX_SPLICED_BYTES = 24 * 1024 * 1024;
+/** Spliced streams of one connector's socket, which its mux does not count; a quarter of MAX_STREAMS_COUNT is left to the others. */
+export const MAX_SPLICED_STREAMS_COUNT = 3_072;
 /** A window update below this counts as a frame that says nothing. Bounds floods of tiny credit. */
 export const MIN_CREDIT_BYTES = 1024;
 /** Streams that an agent's socket asks for. Bounds decisions and records. */

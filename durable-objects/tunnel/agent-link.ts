@@ -64,10 +64,6 @@ export class AgentLink implements FrameSink {
   get weight(): number {
     return this.#weight;
   }
-  /** Handed to the runtime and not known to have left it. */
-  get unsent(): number {
-    return this.socket.bufferedAmount ?? 0;
-  }
 
   /** A binary message. Answers the reason when the socket must go. */
   receive(message: ArrayBuffer): Fatal | undefined {
@@ -143,7 +139,7 @@ export class AgentLink implements FrameSink {
   /** From here to the registered stream nothing is awaited: what was checked still holds (M1). */
   #begin(id: number, open: OpenContext, admission: Admission): RefusalCode | undefined {
     const { link } = admission;
-    const number = link.reserve(NOBODY);
+    const number = link.spliced < limits.MAX_SPLICED_STREAMS_COUNT ? link.reserve(NOBODY) : undefined;
     if (number === undefined) return "overloaded";
     const swallow = sendOpen({ open, admission, number }, "tcp");
     if (swallow === 0) {

@@ -94,6 +94,11 @@ export class ConnectorLink implements FrameSink {
     return this.#sinks.size;
   }
 
+  /** Of those, the ones that are spliced to agents. */
+  get spliced(): number {
+    return this.#spliced.size;
+  }
+
   /** Reserves a stream; undefined when the link takes no more. Nothing is sent yet. */
   reserve(sink: StreamSink): number | undefined {
     const opened = this.mux.open();

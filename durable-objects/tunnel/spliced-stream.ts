@@ -115,7 +115,8 @@ export class SplicedStream implements SplicedSink {
   }
 
   cut(why: CutReason): number {
-    const flying = Math.min(this.splice.down.sent, this.#agent.unsent);
+    // What the agent gave no credit back for may be on its way to it.
+    const flying = this.splice.down.sent;
     this.#end(why);
     return flying;
   }
