@@ -11,7 +11,7 @@ export type Audience = string & { readonly [audience]: true };
 export const hostAudience = (host: string): Audience => `host:${host}` as Audience;
 /** A program's bearer at one app. */
 export const appAudience = (app: AppId): Audience => `app:${app}` as Audience;
-/** An operator's token: the administration, and no app. */
+/** What `postern login` gives: the administration, and streams of an agent; no app's host. */
 export const OPERATOR_AUDIENCE = "operator" as Audience;
 /** A service's token: every app and the administration; who may do what is the policy's. */
 export const ANY_AUDIENCE = "any" as Audience;
