@@ -1,10 +1,10 @@
 /**
  * The private app of the long proofs, as a process: a WebSocket echo; GET answers the request's path
  * and how often it was asked; GET /bytes/N?name= answers N bytes of which every line names the
- * request, so that a byte in a wrong stream shows. Reports its port to its parent.
+ * request, so that a byte in a wrong stream shows; and a TCP echo. Reports both ports to its parent.
  */
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { WebSocketServer } from "ws";
 import { linesOf } from "./named-lines.ts";
 
@@ -28,5 +28,12 @@ new WebSocketServer({ server, perMessageDeflate: false }).on("connection", (sock
   socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
   socket.on("error", () => socket.terminate());
 });
-server.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as AddressInfo).port }));
+const echo = createTcpServer({ allowHalfOpen: true }, (socket) => {
+  socket.setNoDelay(true);
+  socket.on("error", () => socket.destroy());
+  socket.pipe(socket);
+});
+server.listen(0, "127.0.0.1", () => {
+  echo.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as AddressInfo).port, tcp: (echo.address() as AddressInfo).port }));
+});
 process.on("disconnect", () => process.exit(0));

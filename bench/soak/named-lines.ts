@@ -24,14 +24,16 @@ export class NamedLines {
     this.#lines = linesOf(name, bytes);
   }
 
-  feed(chunk: Buffer): void {
+  /** The fault, when this chunk brought the first one. */
+  feed(chunk: Buffer): string | undefined {
+    if (this.fault !== undefined) return undefined;
     let rest = chunk;
     while (rest.length > 0 && this.fault === undefined) {
       if (this.#expected.length === 0) {
         const next = this.#lines.next();
         if (next.done === true) {
           this.fault = `${rest.length} bytes too many`;
-          return;
+          return this.fault;
         }
         this.#expected = next.value;
       }
@@ -41,5 +43,6 @@ export class NamedLines {
       rest = rest.subarray(size);
       this.#expected = this.#expected.subarray(size);
     }
+    return this.fault;
   }
 }

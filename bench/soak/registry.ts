@@ -1,7 +1,8 @@
 /** All long proofs, in the order in which they run. */
+import { edgeRestarts } from "./edge-restarts.ts";
 import { fuzz } from "./fuzz.ts";
 import { idleSockets } from "./idle-sockets.ts";
 import type { Soak } from "./soak.ts";
 import { stampede } from "./stampede.ts";
 
-export const SOAKS: readonly Soak[] = [fuzz, stampede, idleSockets];
+export const SOAKS: readonly Soak[] = [fuzz, stampede, edgeRestarts, idleSockets];

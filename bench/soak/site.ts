@@ -23,33 +23,43 @@ export interface SiteOptions {
   readonly lanes: number;
   readonly services: number;
   readonly withoutConnectors?: boolean;
+  /** Further TCP apps, by id, and the ports of this machine where they listen. */
+  readonly tcpApps?: Readonly<Record<string, number>>;
 }
 
-const documentOf = (url: string, lanes: number, services: readonly string[]): string => `version: 1
+/** What the app's ports are, and where further TCP apps listen. */
+interface Upstreams {
+  readonly http: number;
+  readonly tcp: number;
+  readonly more: Readonly<Record<string, number>>;
+}
+
+const documentOf = ({ http, tcp, more }: Upstreams, lanes: number, services: readonly string[]): string => `version: 1
 domain: postern.localhost
 sites: [{ id: office, lanes: ${lanes} }]
 apps:
-  - { id: soak, site: office, upstream: "${url}" }
-  - { id: closed, site: office, upstream: "${url}" }
+  - { id: soak, site: office, upstream: "http://127.0.0.1:${http}" }
+  - { id: closed, site: office, upstream: "http://127.0.0.1:${http}" }
+${Object.entries({ line: tcp, ...more }).map(([id, port]) => `  - { id: ${id}, site: office, upstream: "tcp://127.0.0.1:${port}" }`).join("\n")}
 policies:
-  - { id: all, effect: allow, apps: [soak], when: { service: [${services.join(", ")}] } }
+  - { id: all, effect: allow, apps: [soak, ${["line", ...Object.keys(more)].join(", ")}], when: { service: [${services.join(", ")}] } }
   - { id: nobody, effect: allow, apps: [closed], when: { all: [{ service: [${services.join(", ")}] }, { mfa: { max_age: 1h } }] } }
   - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
 `;
 
 /** Starts app, edge and connector; whoever calls stops them. */
-export async function startSite({ folder, lanes, services, withoutConnectors = false }: SiteOptions): Promise<SoakSite> {
+export async function startSite({ folder, lanes, services, withoutConnectors = false, tcpApps = {} }: SiteOptions): Promise<SoakSite> {
   const names = Array.from({ length: services }, (_, number) => `soak-${number}`);
   const documentFile = join(folder, "soak.yaml");
   // The app's port is not known before the stack's processes are there; its document is applied again with it.
-  writeFileSync(documentFile, documentOf("http://127.0.0.1:1", lanes, names));
+  writeFileSync(documentFile, documentOf({ http: 1, tcp: 1, more: tcpApps }, lanes, names));
   const stack = await startStack({ stateDirectory: join(folder, "stack"), port: 0, environment: {}, documentFile, withoutConnectors });
   try {
     const app = stack.processes.start({ name: "app", argv: [process.execPath, join(import.meta.dirname, "echo-app.ts")], env: plainEnvironment(), channel: "ipc" });
-    const { port } = (await waitFor(app)) as { readonly port: number };
+    const { port, tcp } = (await waitFor(app)) as { readonly port: number; readonly tcp: number };
     const api = edgeApi(stack.launcher);
     const operatorToken = readFileSync(stack.tokenFile, "utf8").trim();
-    await api.apply(operatorToken, documentOf(`http://127.0.0.1:${port}`, lanes, names));
+    await api.apply(operatorToken, documentOf({ http: port, tcp, more: tcpApps }, lanes, names));
     const tokens: string[] = [];
     for (const name of names) tokens.push(await api.createService(operatorToken, name, "2d"));
     return {
