@@ -12,9 +12,10 @@ function streams(name: string, kind: "down" | "up", parallel: number, megabytes:
     name,
     systems: TCP_SYSTEMS,
     sample: async (system, pace) => {
-      if (system.tcp === undefined) return undefined;
-      const load: TcpLoad = { port: system.tcp, kind, bytes: megabytes * (pace.tiny ? MB / 100 : MB), parallel, seconds: 0 };
-      const { result, used } = await sampled(system.parts(), () => runProgram<TcpResult>("tcp-load.ts", load).done);
+      const entry = await system.tcp?.();
+      if (entry === undefined) return undefined;
+      const load: TcpLoad = { port: entry.port, kind, bytes: megabytes * (pace.tiny ? MB / 100 : MB), parallel, seconds: 0 };
+      const { result, used } = await sampled(entry.parts(), () => runProgram<TcpResult>("tcp-load.ts", load).done);
       return { MBps: result.bytes / MB / result.seconds, errors: result.errors, ...perMegabyte(used, result.bytes / MB) };
     },
   };
@@ -24,9 +25,10 @@ const roundTrips: Case = {
   name: "tcp-ping",
   systems: TCP_SYSTEMS,
   sample: async (system, pace) => {
-    if (system.tcp === undefined) return undefined;
-    const load: TcpLoad = { port: system.tcp, kind: "ping", bytes: 0, parallel: 1, seconds: pace.tiny ? 0.1 : pace.seconds };
-    const { result, used } = await sampled(system.parts(), () => runProgram<TcpResult>("tcp-load.ts", load).done);
+    const entry = await system.tcp?.();
+    if (entry === undefined) return undefined;
+    const load: TcpLoad = { port: entry.port, kind: "ping", bytes: 0, parallel: 1, seconds: pace.tiny ? 0.1 : pace.seconds };
+    const { result, used } = await sampled(entry.parts(), () => runProgram<TcpResult>("tcp-load.ts", load).done);
     return { messages_per_s: result.pings / result.seconds, p50_ms: result.p50us / 1000, p99_ms: result.p99us / 1000, errors: result.errors, ...perMessage(used, result.pings) };
   },
 };

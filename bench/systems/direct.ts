@@ -5,7 +5,7 @@ export async function startDirect({ origin }: Ground): Promise<System> {
   return {
     http: { port: origin.http, host: "origin", cookies: [] },
     websocket: { port: origin.websocket, host: "origin", cookies: [] },
-    tcp: origin.tcp,
+    tcp: async () => ({ port: origin.tcp, parts: () => [] }),
     parts: () => [],
     stop: async () => undefined,
   };

@@ -29,6 +29,6 @@ export async function startFloorTcp(ground: Ground): Promise<System> {
     const agent = end("agent");
     const { port } = (await agent.told) as { readonly port: number };
     const parts = [{ name: "edge", pid: edge.child.pid }, { name: "connector", pid: connector.pid }, { name: "agent", pid: agent.pid }];
-    return { tcp: port, parts: () => parts, stop: () => processes.stopAll() };
+    return { tcp: async () => ({ port, parts: () => parts }), parts: () => parts, stop: () => processes.stopAll() };
   });
 }

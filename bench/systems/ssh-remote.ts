@@ -41,6 +41,6 @@ export async function startSshRemote(ground: Ground): Promise<System> {
     });
     const parts = [{ name: "edge", pid: server.pid }, { name: "connector", pid: client.pid }];
     await untilServing(port, "origin");
-    return { http: { port, host: "origin", cookies: [] }, tcp, parts: () => parts, stop: () => processes.stopAll() };
+    return { http: { port, host: "origin", cookies: [] }, tcp: async () => ({ port: tcp, parts: () => parts }), parts: () => parts, stop: () => processes.stopAll() };
   });
 }

@@ -12,13 +12,19 @@ export interface System {
   readonly http?: Target;
   /** Where a WebSocket upgrade goes; absent: it carries none. */
   readonly websocket?: Target;
-  /** A port of this machine whose other end is the origin's TCP service. */
-  readonly tcp?: number;
+  /** The way to the origin's TCP service, made when first asked for. */
+  readonly tcp?: () => Promise<Entry>;
   /** Its processes; asked before each sample, for some start more as they go. The origin is never among them. */
   readonly parts: () => readonly Part[];
   /** Records of decisions that it has stored; only the product has any. */
   readonly records?: () => Promise<number>;
   readonly stop: () => Promise<void>;
+}
+
+/** A port of this machine whose other end is the origin's, and what it takes to get there. */
+export interface Entry {
+  readonly port: number;
+  readonly parts: () => readonly Part[];
 }
 
 /** The origin's ports. */

@@ -62,9 +62,11 @@ describe("npm run bench", () => {
     });
 
     it.each(["tcp-1", "tcp-8", "tcp-upload-1"])("%s: whole streams, and what each process spends on a megabyte", (name) => {
-      for (const metric of ["MBps", "cpu_ms_per_MB_edge", "cpu_ms_per_MB_connector", "cpu_ms_per_MB_agent"]) expect(value(name, "floor-tcp", metric), metric).toBeGreaterThan(0);
-      expect(value(name, "floor-tcp", "errors")).toBe(0);
-      expect(value("tcp-ping", "floor-tcp", "p50_ms")).toBeGreaterThan(0);
+      for (const system of ["floor-tcp", "postern"]) {
+        for (const metric of ["MBps", "cpu_ms_per_MB_edge", "cpu_ms_per_MB_connector", "cpu_ms_per_MB_agent"]) expect(value(name, system, metric), `${system} ${metric}`).toBeGreaterThan(0);
+        expect(value(name, system, "errors"), system).toBe(0);
+        expect(value("tcp-ping", system, "p50_ms"), system).toBeGreaterThan(0);
+      }
     });
 
     it("small requests beside a download: alone and beside it", () => {
