@@ -37,10 +37,11 @@ export interface AppStreamRequest {
 
 /** Rejects with AgentFailure. */
 export async function openAppStream(link: EdgeLink, asked: AppStreamRequest): Promise<AppStream> {
-  const opened = await link.openStream(asked.app, asked.connector);
-  const under = new StreamDuplex(opened.stream);
-  under.on("error", () => undefined);
-  const head = readHead(opened, under);
+  const { opened, under, head } = await link.openStream(asked.app, asked.connector, (stream) => {
+    const duplex = new StreamDuplex(stream.stream);
+    duplex.on("error", () => undefined);
+    return { opened: stream, under: duplex, head: readHead(stream, duplex) };
+  });
   try {
     const [secured, answer] = await Promise.all([secureClient(under, asked.context), head]);
     const endorsements = answer.headers.filter(([name]) => name === ENDORSEMENT_HEADER).map(([, value]) => value);

@@ -77,13 +77,16 @@ export class EdgeLink implements StreamOwner {
     return this.#over;
   }
 
-  /** Asks for a stream, at that connector if one is named. Rejects with AgentFailure. */
-  openStream(app: AppId, connector: ConnectorId | undefined): Promise<OpenedStream> {
+  /**
+   * Asks for a stream, at that connector if one is named. `take` gets it in the turn in which the
+   * edge's word came: what follows may be in the same read, and finds its handler. Rejects with AgentFailure.
+   */
+  openStream<Taken>(app: AppId, connector: ConnectorId | undefined, take: (opened: OpenedStream) => Taken): Promise<Taken> {
     const id = this.#mux.open();
     if (this.#over || !id.ok) return Promise.reject(linkLost());
     const asked: AgentMessage = { t: "open", stream: id.value, app, ...(connector !== undefined && { connector }) };
     return new Promise((done, fail) => {
-      this.#opening.set(id.value, { done, fail });
+      this.#opening.set(id.value, { done: (opened) => done(take(opened)), fail });
       this.#socket.send(JSON.stringify(asked));
     });
   }

@@ -9,6 +9,7 @@ import type { Server } from "node:http";
 import { createServer as createTcpServer, connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
+import type { Duplex } from "node:stream";
 import { join } from "node:path";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
@@ -40,6 +41,8 @@ export class AgentBridge {
   tap: (bytes: Uint8Array, from: "agent" | "connector") => void = () => undefined;
   /** Answers an upgrade with this status and error instead. */
   refusal: { readonly status: number; readonly error: object } | undefined;
+  /** The word that a stream is open, and the connector's answer on it, reach the agent in one read. */
+  atOnce = false;
   upgrades = 0;
   url = new URL("http://127.0.0.1:1");
 
@@ -54,7 +57,7 @@ export class AgentBridge {
         raw.end(`HTTP/1.1 ${this.refusal.status} No\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n${text}`);
         return;
       }
-      sockets.handleUpgrade(request, raw, head, (socket) => this.#serve(socket));
+      sockets.handleUpgrade(request, raw, head, (socket) => this.#serve(socket, raw));
     });
   }
 
@@ -83,7 +86,7 @@ export class AgentBridge {
     this.#server.closeAllConnections();
   }
 
-  #serve(socket: WebSocket): void {
+  #serve(socket: WebSocket, raw: Duplex): void {
     const mux = new Mux({ role: "edge", now: () => performance.now() });
     const streams = new Map<number, Spliced>();
     const say = (answer: AgentAnswer): void => socket.send(JSON.stringify(answer));
@@ -124,13 +127,17 @@ export class AgentBridge {
         }
         pump(id, one);
       });
+      if (this.atOnce) await to.head;
+      raw.cork();
       say({ t: "opened", stream: id, request: `r_${"B".repeat(22)}` as never, connector: CONNECTOR, site: SITE });
+      if (!this.atOnce) raw.uncork();
       const head = await to.head;
       const encoded = encodeAnswerHead(head);
       if (!encoded.ok) throw new Error("a head that cannot be written");
       one.pending.push(encoded.value, ...early);
       isHeadSent = true;
       pump(id, one);
+      if (this.atOnce) raw.uncork();
     };
     socket.on("message", (data: Buffer, isBinary) => {
       if (!isBinary) {

@@ -79,6 +79,15 @@ describe("a tcp app through the agent", () => {
     await carried;
   });
 
+  it("loses nothing of a stream whose first bytes come with the word that it is open", async () => {
+    const { agent, bridge } = await setUp(echo);
+    bridge.atOnce = true;
+    const dialled = await Promise.all(Array.from({ length: 8 }, () => agent.dial()));
+    for (const [i, { socket }] of dialled.entries()) socket.end(Buffer.alloc(100_000, i));
+    const echoed = await Promise.all(dialled.map(({ socket }) => all(socket)));
+    expect(echoed.map((bytes) => [bytes.length, bytes[0]])).toEqual(dialled.map((_one, i) => [100_000, i]));
+  });
+
   it("goes on towards an app that has ended its own half", async () => {
     const received = Promise.withResolvers<string>();
     const { agent } = await setUp((socket) => {
