@@ -3,7 +3,7 @@
  * (class L, row 92): its MAC and counter, its admission, the signed configuration, the local
  * list. Fails closed at each step. Dialling is judged once more, by address, in dial.ts.
  */
-import { createHmac } from "node:crypto";
+import { createHmac, createSecretKey } from "node:crypto";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
 import type { SessionId } from "../core/ids.ts";
@@ -36,7 +36,9 @@ export class StreamGate {
   readonly #apps: AppDirectory;
 
   constructor(macKey: Uint8Array, admissions: AdmissionStore, apps: AppDirectory) {
-    this.#opens = new StreamOpenVerifier((key, bytes) => createHmac("sha256", key).update(bytes).digest(), macKey);
+    // Made once: node makes a key object of raw bytes each time.
+    const key = createSecretKey(macKey);
+    this.#opens = new StreamOpenVerifier((_same, bytes) => createHmac("sha256", key).update(bytes).digest(), macKey);
     this.#admissions = admissions;
     this.#apps = apps;
   }

@@ -17,6 +17,8 @@ import { conditionNodes } from "./tree.ts";
 export interface Plan extends Target {
   readonly app: AppId;
   readonly visible: boolean;
+  /** Some allow is for anybody (P20): without one, nobody in particular may do nothing here. */
+  readonly open: boolean;
   readonly denies: Index;
   readonly allows: Index;
   readonly limits: Index;
@@ -64,13 +66,15 @@ export function compile(document: PolicyDocument, version: number): CompiledPoli
     const about = entries.filter(({ policy }) => reaches(policy, selected)).map(({ entry }) => entry);
     const of = (effect: Entry["effect"]): Index => makeIndex(about.filter((entry) => entry.effect === effect));
     const { session } = document.defaults;
+    const allows = about.filter((entry) => entry.effect === "allow");
     return {
       app: id,
+      open: allows.some((entry) => entry.covers.anonymous),
       visible: app?.visible ?? false,
       tcp: app?.protocol === "tcp",
       insensitive: app?.pathCase === "insensitive",
       denies: of("deny"),
-      allows: of("allow"),
+      allows: makeIndex(allows),
       limits: of("limit"),
       sessionMax: Math.min(session.max, app?.session?.max ?? Infinity),
       sessionIdle: Math.min(session.idle, app?.session?.idle ?? Infinity),

@@ -55,9 +55,22 @@ function parseV6(text: string): bigint | undefined {
   return [...head, ...zeros, ...tail].reduce((value, group) => (value << 16n) | group, 0n);
 }
 
+/** Addresses read lately: one is compared with every block of every policy. Bounds what is kept; emptied when full. */
+const MAX_KEPT_COUNT = 256;
+const kept = new Map<string, Address | undefined>();
+
 /** Parses an address; undefined for anything that is not exactly one. */
 export function parseAddress(text: string): Address | undefined {
   if (text.length > MAX_ADDRESS_CHARS) return undefined;
+  const known = kept.get(text);
+  if (known !== undefined) return known;
+  if (kept.size >= MAX_KEPT_COUNT) kept.clear();
+  const address = read(text);
+  kept.set(text, address);
+  return address;
+}
+
+function read(text: string): Address | undefined {
   if (!text.includes(":")) {
     const value = parseV4(text);
     return value === undefined ? undefined : { family: 4, value };

@@ -10,9 +10,19 @@ import type { Ask, Facts } from "./facts.ts";
 const ROLES: readonly Role[] = ["viewer", "responder", "operator"];
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
+type Limited = "session" | "idle" | "maxBytes";
+
 /** Absent in one counting allow means that this allow does not limit it: the permissive join is then absent too. */
-const loosest = (values: readonly (number | undefined)[]): number => Math.max(...values.map((value) => value ?? Infinity));
-const strictest = (values: readonly (number | undefined)[]): number => Math.min(...values.map((value) => value ?? Infinity));
+function loosest(entries: readonly Entry[], key: Limited): number {
+  let most = -Infinity;
+  for (const { limits } of entries) most = Math.max(most, limits[key] ?? Infinity);
+  return most;
+}
+function strictest(entries: readonly Entry[], key: Limited): number {
+  let least = Infinity;
+  for (const { limits } of entries) least = Math.min(least, limits[key] ?? Infinity);
+  return least;
+}
 
 export interface Obligations {
   readonly limits: Limits;
@@ -22,11 +32,10 @@ export interface Obligations {
 
 /** Joins the limits of the counting allows permissively, then everything else strictly. */
 export function joinLimits(plan: Plan, allows: readonly Entry[], limiting: readonly Entry[], facts: Facts): Obligations {
-  const loose = (key: "session" | "idle" | "maxBytes"): number => loosest(allows.map((entry) => entry.limits[key]));
-  const strict = (key: "session" | "idle" | "maxBytes"): number => strictest(limiting.map((entry) => entry.limits[key]));
-  const length = Math.min(loose("session"), strict("session"), plan.sessionMax);
-  const idle = Math.min(loose("idle"), strict("idle"), plan.sessionIdle);
-  const maxBytes = Math.min(loose("maxBytes"), strict("maxBytes"));
+  const join = (key: Limited): number => Math.min(loosest(allows, key), strictest(limiting, key));
+  const length = Math.min(join("session"), plan.sessionMax);
+  const idle = Math.min(join("idle"), plan.sessionIdle);
+  const maxBytes = join("maxBytes");
   const { session } = facts;
   const sessionEndsAt = session === undefined ? undefined : at(session.startedAt + length);
   const role = plan.app === ADMIN_APP ? joinRoles(allows, limiting) : undefined;

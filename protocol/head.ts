@@ -16,6 +16,9 @@ import { MAX_DETAIL_BYTES, MAX_HEADERS_BYTES, MAX_HEADERS_COUNT, MAX_HEAD_BYTES,
 import { list, maybe, object, oneOf, text, whole } from "./shape.ts";
 import type { Shape } from "./shape.ts";
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 export const LENGTH_BYTES = 4;
 export const MAC_BYTES = 32;
 
@@ -92,7 +95,7 @@ const headerField: Shape<HeaderField> = (value) => {
   if (!Array.isArray(value) || value.length !== 2) return undefined;
   const [name, content]: readonly unknown[] = value;
   if (typeof name !== "string" || typeof content !== "string") return undefined;
-  return isHeaderField(name, content) ? [name, content] : undefined;
+  return isHeaderField(name, content) ? (value as unknown as HeaderField) : undefined;
 };
 
 const headerList = list(headerField, MAX_HEADERS_COUNT);
@@ -150,7 +153,7 @@ const checkOpen: Shape<OpenHead> = (value) => {
 };
 
 const checkAnswer: Shape<AnswerHead> = (value) => {
-  const error = errorShape(value);
+  const error = typeof value === "object" && value !== null && "error" in value ? errorShape(value) : undefined;
   if (error !== undefined) return error;
   const head: AnswerOk | undefined = answerShape(value) ?? switchShape(value);
   return head !== undefined && lengthFits(head) ? head : undefined;
@@ -195,14 +198,14 @@ export function parseAnswerHead(json: Uint8Array): Result<AnswerHead, HeadError>
 }
 
 function toJson(head: OpenHead | AnswerHead): Result<Uint8Array<ArrayBuffer>, HeadError> {
-  const json = new TextEncoder().encode(JSON.stringify(head));
+  const json = encoder.encode(JSON.stringify(head));
   return json.length > MAX_HEAD_BYTES ? err("head_too_large") : ok(json);
 }
 
 function fromJson<T>(json: Uint8Array, check: Shape<T>): Result<T, HeadError> {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(json));
+    value = JSON.parse(decoder.decode(json));
   } catch {
     return err("head_not_json");
   }

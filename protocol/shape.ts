@@ -55,12 +55,12 @@ export const list =
 export const maybe = <T>(shape: Shape<T>): Maybe<T> => ({ optional: shape });
 
 /** An object with these fields; own properties only. */
-export const object =
-  <const F extends Fields>(fields: F): Shape<Object<F>> =>
-  (value) => {
+export function object<const F extends Fields>(fields: F): Shape<Object<F>> {
+  const named = Object.entries(fields);
+  return (value) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
     const out: { [name: string]: unknown } = {};
-    for (const [name, field] of Object.entries(fields)) {
+    for (const [name, field] of named) {
       const raw: unknown = Object.hasOwn(value, name) ? (value as { readonly [key: string]: unknown })[name] : undefined;
       if (typeof field !== "function" && raw === undefined) continue;
       const checked = typeof field === "function" ? field(raw) : field.optional(raw);
@@ -69,3 +69,4 @@ export const object =
     }
     return out as Object<F>;
   };
+}

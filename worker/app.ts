@@ -112,7 +112,9 @@ const APP_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /** The Worker's fetch. Never throws: what fails is refused. */
 export async function handle(request: Request, env: Env, later: (work: Promise<unknown>) => void): Promise<Response> {
   const now = Date.now();
-  const raw = canonicalise(request.url, ["encoded_slash", "double_slash"]);
+  const strict = canonicalise(request.url);
+  // What reads one way without relaxing reads so with it, too.
+  const raw = strict.ok ? strict : canonicalise(request.url, ["encoded_slash", "double_slash"]);
   const base = {
     id: newRequestId(),
     request,
@@ -133,7 +135,7 @@ export async function handle(request: Request, env: Env, later: (work: Promise<u
   const place: Place = raw.value.host === domain ? "launcher" : "app";
   const app = place === "app" ? compiled?.appByHost(raw.value.host) : undefined;
   const launcherOrigin = `${raw.value.scheme}://${domain}${raw.value.port}`;
-  const url = canonicalise(request.url, app?.insecurePaths ?? []);
+  const url = strict.ok || app === undefined ? strict : canonicalise(request.url, app.insecurePaths);
   const framing = readFraming(request.method, request.headers);
   const exchange: Exchange = {
     ...base,

@@ -6,7 +6,7 @@
  */
 import type { RequestId } from "../core/ids.ts";
 import { type BatchItem, unpackReply } from "../durable-objects/batch-reply.ts";
-import { headersInit } from "../durable-objects/headers-init.ts";
+import { headersOf } from "../durable-objects/headers-of.ts";
 import { CLAIM_HEADER, type OpenContext, type Refusal, REFUSAL_HEADER } from "../durable-objects/tunnel/rpc.ts";
 import type { Env } from "./env.ts";
 import type { Exchange } from "./exchange.ts";
@@ -127,7 +127,7 @@ export function proxied(response: Response): Proxied {
 }
 
 function responseOf(item: Extract<BatchItem, { kind: "whole" }>, body: Uint8Array | null): Response {
-  const init: ResponseInit = { status: item.status, headers: headersInit(item.headers), encodeBody: "manual" };
+  const init: ResponseInit = { status: item.status, headers: headersOf(item.headers), encodeBody: "manual" };
   if (item.reason !== undefined && item.reason !== "") init.statusText = item.reason;
   return new Response(item.chunked === true && body !== null ? streamOf(body) : body, init);
 }

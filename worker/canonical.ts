@@ -28,6 +28,8 @@ const UNRESERVED = /[A-Za-z0-9\-._~]/;
 const HEX = /^[0-9A-Fa-f]{2}$/;
 /** Visible ASCII but "#", "\" and what begins a query. */
 const PATH_CHARACTERS = /^[\x21\x22\x24-\x3e\x40-\x5b\x5d-\x7e]*$/;
+/** An escape, a parameter, an empty segment, or one that begins with a dot: a path without them is canonical as it stands. */
+const NEEDS_READING = /[%;]|\/[/.]/;
 const QUERY_CHARACTERS = /^[\x21\x22\x24-\x7e]*$/;
 const MAX_HOST_CHARS = 253;
 
@@ -57,6 +59,7 @@ export function canonicalHost(authority: string): { readonly host: string; reado
 
 function canonicalPath(raw: string, relaxed: readonly InsecurePath[]): Result<string, CanonicalRefusal> {
   if (!raw.startsWith("/") || !PATH_CHARACTERS.test(raw)) return refuse("a character of the path");
+  if (!NEEDS_READING.test(raw)) return ok(raw);
   let path = "";
   for (let i = 0; i < raw.length; i++) {
     const char = raw.charAt(i);

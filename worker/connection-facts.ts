@@ -15,8 +15,9 @@ export function connectionFacts(request: Request, env: Env, now: number): Connec
   const add = (name: string, value: string | number | undefined): void => {
     if (value !== undefined && value !== "") facts[name] = { value, source: "edge", observedAt: at(now) };
   };
+  // Read once: the runtime makes it anew for every look.
   const cf = (request.cf ?? {}) as { readonly [name: string]: unknown };
-  add("ip", sourceAddress(request, env));
+  add("ip", env.POSTERN_EDGE_KIND === "cloudflare" ? (request.headers.get("cf-connecting-ip") ?? undefined) : addressIn(cf["clientIp"]));
   add("country", typeof cf["country"] === "string" ? cf["country"] : undefined);
   add("asn", typeof cf["asn"] === "number" ? cf["asn"] : undefined);
   add("user_agent", request.headers.get("user-agent")?.slice(0, MAX_USER_AGENT_CHARS));
@@ -30,9 +31,7 @@ export function addressOf(facts: ConnectionFacts): string {
 }
 
 /** The address without port; undefined when the platform does not say it: an unknown fact. */
-export function sourceAddress(request: Request, env: Env): string | undefined {
-  if (env.POSTERN_EDGE_KIND === "cloudflare") return request.headers.get("cf-connecting-ip") ?? undefined;
-  const said = (request.cf as { readonly clientIp?: unknown } | undefined)?.clientIp;
+function addressIn(said: unknown): string | undefined {
   if (typeof said !== "string") return undefined;
   const bracketed = /^\[([0-9a-fA-F:.]+)\](?::\d+)?$/.exec(said);
   if (bracketed?.[1] !== undefined) return bracketed[1];

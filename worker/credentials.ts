@@ -4,7 +4,7 @@
  */
 import { bearerAudience, hostAudience } from "../core/audience.ts";
 import { ADMIN_APP, type AppId, parseSessionId } from "../core/ids.ts";
-import { parseAuthorization, parseSessionToken } from "../identity/session-token.ts";
+import { parseAuthorization, parseSessionToken, type SessionToken } from "../identity/session-token.ts";
 import { cookieOf, SESSION_COOKIE } from "./cookies.ts";
 import type { Env } from "./env.ts";
 import type { Presented } from "./session-cache.ts";
@@ -19,6 +19,20 @@ export type Credential =
       readonly cookie: boolean;
       readonly stripAuthorization: boolean;
     };
+
+/** Cookies read lately: every request of a page brings the same one. Bounds what is kept; emptied when full. */
+const MAX_KEPT_COUNT = 2_000;
+const kept = new Map<string, SessionToken>();
+
+function readToken(value: string): SessionToken | undefined {
+  const known = kept.get(value);
+  if (known !== undefined) return known;
+  const token = parseSessionToken(value);
+  if (token === undefined) return undefined;
+  if (kept.size >= MAX_KEPT_COUNT) kept.clear();
+  kept.set(value, token);
+  return token;
+}
 
 /** `host`: what a cookie must be for; `app`: what a bearer must be for, undefined where none is taken. */
 export function readCredential(request: Request, env: Env, host: string, app: AppId | undefined): Credential {
@@ -49,7 +63,7 @@ export function readCredential(request: Request, env: Env, host: string, app: Ap
     case "none":
     case "foreign": {
       const value = cookieOf(request, SESSION_COOKIE);
-      const token = value === undefined ? undefined : parseSessionToken(value);
+      const token = value === undefined ? undefined : readToken(value);
       if (token === undefined) return { kind: "none" };
       return { kind: "presented", presented: { ...token, audience: hostAudience(host) }, cookie: true, stripAuthorization: false };
     }

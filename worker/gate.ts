@@ -84,7 +84,7 @@ export async function stand(x: Exchange, policy: CompiledPolicy, credential: Cre
   };
   const facts = factsOf(x, session, lastActiveAt);
   const decision = decide(policy, ask, facts, at(x.now));
-  const isPublic = session !== undefined && decision.effect === "allow" && decide(policy, ask, factsOf(x, undefined), at(x.now)).effect === "allow";
+  const isPublic = session !== undefined && decision.effect === "allow" && policy.plan(ask.app)?.open === true && decide(policy, ask, factsOf(x, undefined), at(x.now)).effect === "allow";
   return { policy, app, ask, facts, session, decision, isPublic };
 }
 

@@ -20,8 +20,22 @@ const RESERVED_PREFIXES = ["x-postern-", "postern-", "x-forwarded-", "cf-"];
 /** One spelling for all that CGI and its heirs make one variable of: they fold whatever is no letter or digit. */
 const folded = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, "-");
 
+/** Names judged lately; browsers send the same ones again and again. Bounds what is kept; emptied when full. */
+const MAX_JUDGED_COUNT = 512;
+const MAX_JUDGED_CHARS = 64;
+const judged = new Map<string, boolean>();
+
 /** A name that only the edge may use toward an app. */
 export function isReserved(name: string): boolean {
+  const known = judged.get(name);
+  if (known !== undefined) return known;
+  const reserved = judge(name);
+  if (judged.size >= MAX_JUDGED_COUNT) judged.clear();
+  if (name.length <= MAX_JUDGED_CHARS) judged.set(name, reserved);
+  return reserved;
+}
+
+function judge(name: string): boolean {
   const plain = folded(name);
   return RESERVED.has(plain) || OF_ONE_HOP.has(plain) || RESERVED_PREFIXES.some((prefix) => plain.startsWith(prefix));
 }
@@ -63,7 +77,7 @@ export function forwardedHeaders(headers: Headers, as: ForwardedAs): HeaderField
   const ruled = new Set([...as.rules.remove, ...Object.keys(as.rules.set)].map(folded));
   const out: HeaderField[] = [["Host", as.host]];
   for (const [name, value] of headers) {
-    if (isReserved(name) || named.has(name) || ruled.has(folded(name))) continue;
+    if (isReserved(name) || named.has(name) || (ruled.size > 0 && ruled.has(folded(name)))) continue;
     if (name === "authorization" && as.stripAuthorization) continue;
     if (as.websocket && name === "sec-websocket-extensions") continue;
     if (name === "cookie") {

@@ -41,7 +41,7 @@ export async function verifiedSession(env: Env, presented: Presented, now: numbe
 async function lookUp(env: Env, presented: Presented, now: number, fresh: boolean, active: boolean): Promise<SessionSnapshot | undefined> {
   let cache = caches.get(env.SESSION);
   if (cache === undefined) caches.set(env.SESSION, (cache = new Map()));
-  const hash = toBase64Url(await hashSecret(presented.secret));
+  const hash = hashes.get(presented.secret) ?? (await hashed(presented.secret));
   const key = `${presented.sid}\n${hash}\n${presented.audience}`;
   const cached = cache.get(key);
   // Its end is exact, whatever an alarm does: from then on the session itself is asked.
@@ -56,6 +56,15 @@ async function lookUp(env: Env, presented: Presented, now: number, fresh: boolea
     if (oldest !== undefined) cache.delete(oldest);
   }
   return snapshot;
+}
+
+/** Of secrets seen lately, by the very bytes: credentials.ts keeps those of cookies that come again and again. */
+const hashes = new WeakMap<Uint8Array, string>();
+
+async function hashed(secret: Uint8Array): Promise<string> {
+  const hash = toBase64Url(await hashSecret(secret));
+  hashes.set(secret, hash);
+  return hash;
 }
 
 /** Undefined for an id that our namespace never minted: a guess reaches no object. */

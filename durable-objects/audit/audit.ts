@@ -6,7 +6,8 @@ import { createHash } from "node:crypto";
 import { DurableObject } from "cloudflare:workers";
 import type { ObjectEnv } from "../bindings.ts";
 import { Database } from "../sqlite.ts";
-import { GENESIS, hashOf, verifyChain } from "./chain.ts";
+import { canonicalJson } from "../../core/json.ts";
+import { GENESIS, hashOfText, verifyChain } from "./chain.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
 import type { AuditEvent, AuditRpc, AuditVerdict, StoredEvent } from "./rpc.ts";
 
@@ -21,6 +22,9 @@ interface Row {
   readonly hash: string;
 }
 
+/** Rows of one statement: the platform binds at most 100 values, and a statement costs more than a row. */
+const ROWS_COUNT = 12;
+const COLUMNS_COUNT = 8;
 /** Bounds one read of the log. */
 const MAX_TAIL_COUNT = 1_000;
 const VERIFY_PAGE_COUNT = 500;
@@ -38,18 +42,20 @@ export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
       let previous = last?.hash ?? GENESIS;
       const known = this.#db.one<{ last: number }>("SELECT last FROM writers WHERE writer = ?", writer)?.last ?? 0;
       let n = firstNumber;
-      for (const event of events) {
+      let rows: unknown[] = [];
+      for (const { id, at, kind, data } of events) {
         const number = firstNumber === 0 ? 0 : n++;
         if (number !== 0 && number <= known) continue;
         seq++;
-        const full = { ...event, seq, writer, n: number };
-        const hash = hashOf(previous, full, sha256);
-        this.#db.run(
-          "INSERT INTO events (seq, writer, n, id, at, kind, data, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-          seq, writer, number, event.id, event.at, event.kind, JSON.stringify(event.data), hash,
-        );
-        previous = hash;
+        const text = canonicalJson(data);
+        previous = hashOfText(previous, { seq, writer, n: number, id, at, kind }, text, sha256);
+        rows.push(seq, writer, number, id, at, kind, text, previous);
+        if (rows.length === ROWS_COUNT * COLUMNS_COUNT) {
+          this.#insert(rows);
+          rows = [];
+        }
       }
+      this.#insert(rows);
       if (firstNumber !== 0) {
         this.#db.run(
           "INSERT INTO writers (writer, last, closed) VALUES (?, ?, 0) ON CONFLICT (writer) DO UPDATE SET last = max(last, excluded.last), closed = 0",
@@ -58,6 +64,11 @@ export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
       }
       return { seq };
     });
+  }
+
+  #insert(rows: readonly unknown[]): void {
+    const count = rows.length / COLUMNS_COUNT;
+    if (count > 0) this.#db.run(`INSERT INTO events (seq, writer, n, id, at, kind, data, hash) VALUES ${Array(count).fill("(?, ?, ?, ?, ?, ?, ?, ?)").join(", ")}`, ...rows);
   }
 
   async close(writer: string, lastNumber: number): Promise<void> {

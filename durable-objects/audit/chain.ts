@@ -12,8 +12,13 @@ export type Digest = (text: string) => string;
 export const GENESIS = "postern-audit-v1";
 
 export function hashOf(previous: string, event: AuditEvent & { seq: number; writer: string; n: number }, digest: Digest): string {
-  const { seq, writer, n, id, at, kind, data } = event;
-  return digest(`${previous}\n${canonicalJson({ seq, writer, n, id, at, kind, data } as Json)}`);
+  return hashOfText(previous, event, canonicalJson(event.data as Json), digest);
+}
+
+/** The same of an event whose data was written as canonical JSON already: keys in their order, `data` as it stands. */
+export function hashOfText(previous: string, event: Omit<AuditEvent, "data"> & { seq: number; writer: string; n: number }, data: string, digest: Digest): string {
+  const { seq, writer, n, id, at, kind } = event;
+  return digest(`${previous}\n{"at":${at},"data":${data},"id":${JSON.stringify(id)},"kind":"${kind}","n":${n},"seq":${seq},"writer":${JSON.stringify(writer)}}`);
 }
 
 /** Walks a shard in order and names every record that does not follow from the one before it. */

@@ -50,6 +50,7 @@ export class ConnectorLink implements FrameSink {
   /** The policy version whose site configuration it was sent last; 0 after a wake: it is sent again. */
   configuredVersion = 0;
   #gathering = false;
+  #flushing = false;
   /** When the connector last sent anything but a keep-alive, which the runtime answers without waking us. */
   heardAt: number;
   #attachment: ConnectorAttachment;
@@ -185,6 +186,16 @@ export class ConnectorLink implements FrameSink {
   flush(): void {
     if (this.#gathering) return;
     for (const message of this.mux.takeOutput()) this.#send(message);
+  }
+
+  /** As flush, once what is ready in this turn is written: requests that came together leave in one message. */
+  flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      this.flush();
+    });
   }
 
   /** What `work` makes streams say leaves afterwards, in as few messages as it fits in. */

@@ -5,7 +5,7 @@
  */
 import type { App } from "../../policy/document.ts";
 import type { AnswerError, AnswerOk, HeaderField, OpenHead } from "../../protocol/head.ts";
-import { headersInit } from "../headers-init.ts";
+import { headersOf } from "../headers-of.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 import type { Answer, HttpRelay } from "./http-relay.ts";
 import type { CutReason, LiveStream } from "./live-stream.ts";
@@ -51,7 +51,7 @@ export async function answerHttp(opening: Opening): Promise<Reply> {
   const { open, relay, number, app, body, admission } = opening;
   if (sendOpen(opening, "http") === 0) return refused(opening, "upstream_protocol", "headers_too_large");
   if (body === null) admission.link.mux.end(number);
-  admission.link.flush();
+  admission.link.flushSoon();
   if (body !== null) void relay.upload(body, app?.maxBody, open.length);
   const answer = await answered(opening);
   if ("code" in answer) return declined(answer, opening);
@@ -67,7 +67,7 @@ export function responseOf(reply: Reply): Response {
   const { head, headers, bodiless, relay } = reply;
   const broken = brokenSince(reply);
   if (broken !== undefined) return responseOf(refuse(broken));
-  const init: ResponseInit = { status: head.status, headers: headersInit(headers), encodeBody: "manual" };
+  const init: ResponseInit = { status: head.status, headers: headersOf(headers), encodeBody: "manual" };
   if (head.reason !== undefined && head.reason !== "") init.statusText = head.reason;
   if (bodiless) return new Response(null, init);
   const whole = head.length === undefined ? undefined : relay.whole(head.length);

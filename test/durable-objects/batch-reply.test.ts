@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { RequestId, SessionId } from "../../core/ids.ts";
 import { type BatchItem, packReply, unpackReply } from "../../durable-objects/batch-reply.ts";
-import { headersInit } from "../../durable-objects/headers-init.ts";
 
 const body = fc.uint8Array({ maxLength: 200 });
 const answer = fc.record({ id: fc.string(), sid: fc.option(fc.string(), { nil: undefined }), status: fc.integer({ min: 200, max: 599 }), headers: fc.array(fc.tuple(fc.string(), fc.string())), body: fc.option(body, { nil: null }) });
@@ -31,17 +30,5 @@ describe("answers of a batch in one buffer (M16)", () => {
     const good = packReply(items, [new Uint8Array(5)]);
     for (let length = 0; length < good.length; length++) expect(() => unpackReply(good.subarray(0, length)), String(length)).toThrow();
     expect(() => unpackReply(new Uint8Array([...good, 0]))).toThrow();
-  });
-});
-
-describe("headers for a Response", () => {
-  it.each<[string, [string, string][], boolean]>([
-    ["names that come once are an object", [["A", "1"], ["b", "2"]], true],
-    ["a name that comes twice keeps both", [["Set-Cookie", "a=1"], ["set-cookie", "b=2"]], false],
-    ["a name that objects keep for themselves is not lost", [["__proto__", "1"]], false],
-  ])("%s", (_name, fields, isObject) => {
-    const init = headersInit(fields);
-    expect(Array.isArray(init)).toBe(!isObject);
-    expect([...new Headers(init)]).toEqual([...new Headers(fields)]);
   });
 });

@@ -23,6 +23,15 @@ describe("a shard", () => {
     expect(await audit.verify()).toMatchObject({ records: 3, broken: [], gaps: [] });
   });
 
+  it.each([1, 11, 12, 13, 24, 100])("a batch of %i is stored whole, in order and chained", async (count) => {
+    const { audit } = shard();
+    const ids = Array.from({ length: count }, (_, n) => `e${n}`);
+    await audit.append("w", 1, ids.map((id) => ({ ...event(id), data: { z: 1, "ä\"": [id, { b: null, a: 1.5 }], absent: undefined } })));
+    expect((await audit.since(0, 1_000)).map((one) => [one.id, one.seq, one.n, one.data])).toEqual(ids.map((id, n) => [id, n + 1, n + 1, { z: 1, "ä\"": [id, { b: null, a: 1.5 }] }]));
+    await audit.close("w", count);
+    expect(await audit.verify()).toMatchObject({ records: count, broken: [], gaps: [] });
+  });
+
   it("a writer that is not closed counts as one that may have lost its last 2 s (M20)", async () => {
     const { audit } = shard();
     await audit.append("w", 1, [event("a")]);
