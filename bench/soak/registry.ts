@@ -2,7 +2,8 @@
 import { edgeRestarts } from "./edge-restarts.ts";
 import { fuzz } from "./fuzz.ts";
 import { idleSockets } from "./idle-sockets.ts";
+import { killAudit } from "./kill-audit.ts";
 import type { Soak } from "./soak.ts";
 import { stampede } from "./stampede.ts";
 
-export const SOAKS: readonly Soak[] = [fuzz, stampede, edgeRestarts, idleSockets];
+export const SOAKS: readonly Soak[] = [fuzz, stampede, killAudit, edgeRestarts, idleSockets];
