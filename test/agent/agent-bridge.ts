@@ -21,6 +21,7 @@ import { secureContext } from "../../channel/secure-stream.ts";
 import { parseAppId } from "../../core/ids.ts";
 import { AGENT_SUBPROTOCOL } from "../../protocol/agent-link.ts";
 import type { AgentAnswer, AgentMessage } from "../../protocol/agent-link.ts";
+import { encodeFrame, Flag, FrameType } from "../../protocol/frames.ts";
 import { encodeAnswerHead } from "../../protocol/head.ts";
 import { Mux } from "../../protocol/mux.ts";
 import { CONNECTOR, SITE, must } from "../connector/test-edge.ts";
@@ -134,7 +135,9 @@ export class AgentBridge {
       const head = await to.head;
       const encoded = encodeAnswerHead(head);
       if (!encoded.ok) throw new Error("a head that cannot be written");
-      one.pending.push(encoded.value, ...early);
+      // As the edge does it, which only rewrites ids: it waits for no frame of the agent.
+      if (this.atOnce) socket.send(encodeFrame(FrameType.data, Flag.ack, id, encoded.value.length, encoded.value));
+      one.pending.push(...(this.atOnce ? [] : [encoded.value]), ...early);
       isHeadSent = true;
       pump(id, one);
       if (this.atOnce) raw.uncork();
