@@ -6,8 +6,11 @@
 import { loopbackFetch } from "../../start/loopback-http.ts";
 import type { Load, LoadGround, StartLoad } from "./load.ts";
 import { httpLoad } from "./loads/http.ts";
+import * as pgbench from "./loads/pgbench.ts";
 import { socketsLoad } from "./loads/sockets.ts";
+import * as ssh from "./loads/ssh.ts";
 import { tcpLoad } from "./loads/tcp.ts";
+import { freePort } from "./programs.ts";
 import { startSite } from "./site.ts";
 import { Failures, type Outcome, pause, seeded, type Soak, type SoakOptions, within } from "./soak.ts";
 
@@ -19,18 +22,32 @@ const BACK_WITHIN_MS = 30_000;
 /** An edge that lived for less than this is killed while things are still coming back. */
 const MIN_UP_MS = 300;
 
-const LOADS: Readonly<Record<string, StartLoad>> = { http: httpLoad, sockets: socketsLoad, tcp: tcpLoad };
+/** The loads of this machine, and the ports on which their servers will listen. */
+async function loadsHere(say: (line: string) => void): Promise<{ readonly loads: Readonly<Record<string, StartLoad>>; readonly tcpApps: Readonly<Record<string, number>> }> {
+  const [shell, postgres] = [await freePort(), await freePort()];
+  if (!ssh.isHere()) say("absent: OpenSSH (sshd, ssh, scp); its load is left out");
+  if (!pgbench.isHere()) say("absent: PostgreSQL (postgres, pgbench); its load is left out");
+  const loads = {
+    http: httpLoad,
+    sockets: socketsLoad,
+    tcp: tcpLoad,
+    ...(ssh.isHere() ? { ssh: ssh.sshLoad(shell) } : {}),
+    ...(pgbench.isHere() ? { pgbench: pgbench.pgbenchLoad(postgres) } : {}),
+  };
+  return { loads, tcpApps: { shell, postgres } };
+}
 
 async function run({ minutes, seed, scale, folder, say }: SoakOptions): Promise<Outcome> {
   const random = seeded(seed);
   const failures = new Failures();
   const restarts = Math.max(2, Math.round(RESTARTS_COUNT * scale));
-  const site = await startSite({ folder, lanes: LANES_COUNT, services: SERVICES_COUNT });
+  const { loads: wanted, tcpApps } = await loadsHere(say);
+  const site = await startSite({ folder, lanes: LANES_COUNT, services: SERVICES_COUNT, tcpApps });
   const ground: LoadGround = { site, folder, scale, minutes, random, say };
   const loads: [string, Load][] = [];
   const back: number[] = [];
   try {
-    for (const [name, start] of Object.entries(LOADS)) loads.push([name, await start(ground)]);
+    for (const [name, start] of Object.entries(wanted)) loads.push([name, await start(ground)]);
     const spacing = (minutes * 60_000) / restarts;
     for (let restart = 0; restart < restarts; restart++) {
       await pause(Math.max(MIN_UP_MS, random() * 2 * spacing - (back.at(-1) ?? 0)));
@@ -58,4 +75,4 @@ async function run({ minutes, seed, scale, folder, say }: SoakOptions): Promise<
   }
 }
 
-export const edgeRestarts: Soak = { name: "edge-restarts", about: "the edge is killed 20 times under HTTP, WebSockets and TCP", minutes: 5, run };
+export const edgeRestarts: Soak = { name: "edge-restarts", about: "the edge is killed 20 times under HTTP, WebSockets, TCP, scp of 10 GB, ssh and pgbench", minutes: 15, run };
