@@ -1,6 +1,6 @@
 /**
- * `node bench/profile.ts [small|download|upload] [seconds]`: the product under one load, with a CPU profile of edge and
- * connector: time by function per request or megabyte on standard output, the whole profiles in
+ * `node bench/profile.ts [small|download|upload|tcp] [seconds]`: the product under one load, with a CPU profile of edge,
+ * connector and agent: time by function per request or megabyte on standard output, the whole profiles in
  * bench/results/*.cpuprofile.tmp for Chromium's DevTools. The edge is built with its names kept. Measures nothing: a
  * profiler slows what it looks at.
  */
@@ -14,7 +14,9 @@ import type { TransferResult } from "./load/transfer-load.ts";
 import { type CpuProfile, type FunctionTime, inspected, profiled, timeByFunction } from "./measure/cpu-profile.ts";
 import { cpuMicroseconds } from "./measure/proc.ts";
 import { runProgram } from "./program.ts";
+import type { TcpLoad, TcpResult } from "./load/tcp-load.ts";
 import { startPostern } from "./systems/postern.ts";
+import { AGENT_INSPECTOR_PORT } from "./systems/postern-tcp.ts";
 import type { System } from "./systems/system.ts";
 
 const PROJECT = join(import.meta.dirname, "..");
@@ -23,6 +25,7 @@ const NODE_INSPECTOR_PORT = 9229;
 const SHOWN_COUNT = 45;
 const MB = 1_000_000;
 const BULK_BYTES = 200 * MB;
+const TCP_BYTES = 100 * MB;
 const CONNECTIONS_COUNT = 32;
 const SESSIONS_COUNT = 50;
 
@@ -39,6 +42,10 @@ async function readableConfig(): Promise<string> {
 
 /** Puts the load on; how many requests or megabytes came of it. */
 async function run(system: System, lasting: number): Promise<number> {
+  if (load === "tcp") {
+    const settings: TcpLoad = { port: (await system.tcp?.())?.port ?? 0, kind: "down", bytes: TCP_BYTES, parallel: 1, seconds: 0 };
+    return (await runProgram<TcpResult>("tcp-load.ts", settings).done).bytes / MB;
+  }
   const target = httpOf(system);
   if (load === "small") {
     const settings: ClosedLoad = { port: target.port, requests: smallRequests(target), connections: CONNECTIONS_COUNT, seconds: lasting };
@@ -66,25 +73,30 @@ try {
   const inspectorPort = 20_000 + (process.pid % 10_000);
   const system = await startPostern(ground, { wranglerConfig, workerdArguments: [`--inspector-addr=127.0.0.1:${inspectorPort}`] });
   try {
-    const [edge, connector] = system.parts();
-    if (edge === undefined || connector === undefined) throw new Error("a part is missing");
-    process.kill(connector.pid, "SIGUSR1");
-    const [edgeAddress = ""] = await inspected(inspectorPort);
-    const [connectorAddress = ""] = await inspected(NODE_INSPECTOR_PORT);
+    const parts = load === "tcp" ? ((await system.tcp?.())?.parts() ?? []) : system.parts();
+    const ports: Readonly<Record<string, number>> = { edge: inspectorPort, connector: NODE_INSPECTOR_PORT, agent: AGENT_INSPECTOR_PORT };
+    const inspectors = await Promise.all(
+      parts.map(async ({ name, pid }) => {
+        if (name !== "edge") process.kill(pid, "SIGUSR1");
+        return (await inspected(ports[name] ?? 0))[0] ?? "";
+      }),
+    );
     await run(system, 2);
     let count = 0;
-    const cpu = [edge.pid, connector.pid].map(cpuMicroseconds);
-    let connectorProfile: CpuProfile | undefined;
-    const edgeProfile = await profiled(edgeAddress, async () => {
-      connectorProfile = await profiled(connectorAddress, async () => {
-        count = await run(system, Number(seconds));
-      });
-    });
+    const before = parts.map(({ pid }) => cpuMicroseconds(pid));
+    const profiles: CpuProfile[] = [];
+    const all = async (i: number): Promise<void> => {
+      const address = inspectors[i];
+      if (address === undefined) count = await run(system, Number(seconds));
+      else profiles[i] = await profiled(address, () => all(i + 1));
+    };
+    await all(0);
     await mkdir(join(PROJECT, "bench/results"), { recursive: true });
-    for (const [part, pid, before, profile] of [["edge", edge.pid, cpu[0], edgeProfile], ["connector", connector.pid, cpu[1], connectorProfile]] as const) {
+    for (const [i, { name, pid }] of parts.entries()) {
+      const profile = profiles[i];
       if (profile === undefined) continue;
-      await writeFile(join(PROJECT, `bench/results/${part}.cpuprofile.tmp`), JSON.stringify(profile));
-      show(part, profile, count, cpuMicroseconds(pid) - (before ?? 0));
+      await writeFile(join(PROJECT, `bench/results/${name}.cpuprofile.tmp`), JSON.stringify(profile));
+      show(name, profile, count, cpuMicroseconds(pid) - (before[i] ?? 0));
     }
   } finally {
     await system.stop();

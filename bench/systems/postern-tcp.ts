@@ -15,6 +15,9 @@ export const TCP_APP = "pipe";
 /** The service whose token the agent has; the document lets it in. */
 export const AGENT_SERVICE = "bench-agent";
 
+/** Where its inspector listens once a profile asks for it; Node's own default is the connector's. */
+export const AGENT_INSPECTOR_PORT = 9230;
+
 /** The port that the agent says it listens on. */
 async function listening(child: Child): Promise<number> {
   const until = performance.now() + LISTEN_TIMEOUT_MS;
@@ -35,7 +38,7 @@ export async function startAgent(stack: Stack, folder: string): Promise<Entry> {
   await writeFile(tokenFile, await edgeApi(stack.launcher).createService(operatorToken, AGENT_SERVICE, "1d"), { mode: 0o600 });
   const child = stack.processes.start({
     name: "agent",
-    argv: [process.execPath, PROGRAM, "tcp", TCP_APP, "--edge", stack.launcher, "--token-file", tokenFile, "--state", join(folder, "state"), "--json"],
+    argv: [process.execPath, `--inspect-port=${AGENT_INSPECTOR_PORT}`, PROGRAM, "tcp", TCP_APP, "--edge", stack.launcher, "--token-file", tokenFile, "--state", join(folder, "state"), "--json"],
     env: plainEnvironment(),
   });
   const port = await listening(child);
