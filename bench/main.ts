@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { CASES } from "./cases/all.ts";
 import type { Case, Pace } from "./cases/case.ts";
+import { GOALS } from "./goals.ts";
 import { type RunningGround, startGround } from "./ground.ts";
 import { wrkVersion } from "./load/wrk.ts";
 import type { Metrics } from "./measure/metrics.ts";
@@ -19,9 +20,15 @@ const RESULTS = join(import.meta.dirname, "results");
 const BENCH = "tunnel";
 const ROUNDS = { all: 5, quick: 3, tiny: 1 };
 const SECONDS = { all: 4, quick: 2 };
+/** Of a case without a goal in a quick run. */
+const SHORT_SECONDS = 1;
+/** A whole run ends by then: rounds are left out of it as time runs short, the first of each case never. */
+const MOST_MS = { all: 38 * 60_000, quick: 7.5 * 60_000 };
+/** A case with a goal gets so many times the share of one without. */
+const GOAL_WEIGHT = 4;
 const SESSIONS_COUNT = { all: 50, tiny: 3 };
 /** Longest wait for a quiet machine before a sample. */
-const QUIET_WAIT_MS = { all: 3_000, quick: 800 };
+const QUIET_WAIT_MS = { all: 3_000, quick: 500 };
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -42,8 +49,12 @@ async function paceOf(options: BenchOptions): Promise<{ readonly pace: Pace; rea
   };
 }
 
+const hasGoal = ({ name }: Case): boolean => GOALS.some((goal) => goal.case === name);
+const weight = (one: Case): number => (hasGoal(one) ? GOAL_WEIGHT : 1);
+
 /** The samples of one case, the systems in turn; whoever is first in one round is last in the next. */
-async function measure(one: Case, ground: RunningGround, options: BenchOptions, pace: Pace): Promise<Row[]> {
+async function measure(one: Case, ground: RunningGround, options: BenchOptions, given: Pace, untilMs: number): Promise<Row[]> {
+  const pace = options.quick && !hasGoal(one) ? { ...given, seconds: SHORT_SECONDS } : given;
   const systems: { readonly name: string; readonly system: System; readonly samples: Metrics[] }[] = [];
   for (const name of Object.keys(SYSTEMS)) {
     if (!one.systems.includes(name) || !matches(name, options.systems)) continue;
@@ -51,6 +62,7 @@ async function measure(one: Case, ground: RunningGround, options: BenchOptions, 
     if (system !== undefined) systems.push({ name, system, samples: [] });
   }
   for (let round = 0; round < Math.min(pace.rounds, one.mostRounds ?? pace.rounds); round++) {
+    if (round > 0 && performance.now() > untilMs) break;
     for (const { name, system, samples } of round % 2 === 0 ? systems : systems.toReversed()) {
       await one.warmUp?.(system, pace);
       if (!pace.tiny) await untilQuiet(options.quick ? QUIET_WAIT_MS.quick : QUIET_WAIT_MS.all);
@@ -72,15 +84,20 @@ async function run(options: BenchOptions): Promise<void> {
   const head = { machine: machine({ generator }), commit: commit(), date: new Date().toISOString() };
   const progress = new Progress(`${out.replace(/\.tmp$/, "")}.run.tmp`, JSON.stringify([head.machine, head.commit, options.quick, options.systems, pace]));
   if (!options.fresh) await progress.load();
+  const endMs = performance.now() + MOST_MS[options.quick ? "quick" : "all"];
   const ground = await startGround(SESSIONS_COUNT[options.tiny ? "tiny" : "all"], say);
   const stop = (): void => void ground.stop().finally(() => process.exit(130));
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);
   const rows: Row[] = [];
   try {
-    for (const one of CASES.filter(({ name }) => matches(name, options.only))) {
+    const asked = CASES.filter(({ name }) => matches(name, options.only));
+    for (const [i, one] of asked.entries()) {
       const known = progress.rows(one.name);
-      const found = known ?? (await measure(one, ground, options, pace));
+      // Its share of the time that is left. A part takes as long as it takes.
+      const left = asked.slice(i).filter(({ name }) => progress.rows(name) === undefined).reduce((sum, other) => sum + weight(other), 0);
+      const untilMs = isPart ? Number.POSITIVE_INFINITY : performance.now() + ((endMs - performance.now()) * weight(one)) / left;
+      const found = known ?? (await measure(one, ground, options, pace, untilMs));
       if (known === undefined) await progress.add(one.name, found);
       rows.push(...found);
       if (found.length > 0) process.stdout.write(`${caseTable(found)}${known === undefined ? "" : "\n(of the run that was broken off)"}\n\n`);

@@ -1,5 +1,5 @@
 /**
- * `node bench/profile.ts [small|download|upload|tcp] [seconds]`: the product under one load, with a CPU profile of edge,
+ * `npm run bench:profile -- [small|download|upload|tcp] [seconds]`: the product under one load, with a CPU profile of edge,
  * connector and agent: time by function per request or megabyte on standard output, the whole profiles in
  * bench/results/*.cpuprofile.tmp for Chromium's DevTools. The edge is built with its names kept. Measures nothing: a
  * profiler slows what it looks at.

@@ -39,7 +39,7 @@ const besideLoad = (system: System, seconds: number): PacedLoad => ({ port: http
 /** Small requests at a steady rate, alone and while one download of 100 MB/s is under way. */
 export const duringDownload: Case = {
   name: "http-1k-during-download",
-  systems: BULK_SYSTEMS,
+  systems: ["workerd-proxy", "floor", "postern", "ssh-R"],
   warmUp,
   sample: async (system, pace) => {
     const seconds = pace.tiny ? 0.2 : pace.seconds;
@@ -65,7 +65,7 @@ export const duringDownload: Case = {
 export function stalled(direction: "down" | "up"): Case {
   return {
     name: `stalled-${direction === "down" ? "download" : "upload"}`,
-    systems: ["workerd-proxy", "floor", "postern"],
+    systems: ["floor", "postern"],
     mostRounds: 2,
     warmUp,
     sample: async (system, pace) => {

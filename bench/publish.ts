@@ -1,0 +1,86 @@
+/**
+ * `npm run bench:publish [-- --check]`: writes the figures of bench/results/latest.json into
+ * docs/performance.md, between its two marks, and the plot beside it; so no figure there is typed by
+ * hand. `--check` changes nothing and exits 1 when page or plot are not what the results say.
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Results, Row } from "./measure/results.ts";
+import { type Panel, plot } from "./plot.ts";
+import { verdicts } from "./table.ts";
+
+const PROJECT = join(import.meta.dirname, "..");
+const RESULTS = join(PROJECT, "bench/results/latest.json");
+const PAGE = join(PROJECT, "docs/performance.md");
+const PLOT = join(PROJECT, "docs/images/performance.svg");
+const BEGIN = "<!-- figures: written by npm run bench:publish -->";
+const END = "<!-- end of figures -->";
+const NONE = "No run is kept with this commit. `npm run bench -- --quick` makes one in at most 8 minutes.";
+
+const PANELS: readonly Panel[] = [
+  { title: "small requests a second, 32 connections", case: "http-1k-c32", metric: "rps", better: "more" },
+  { title: "CPU of all processes, us a small request", case: "http-1k-c32", metric: "cpu_us_per_request", better: "less" },
+  { title: "p99 at a steady 700 a second, ms", case: "http-1k-700rps", metric: "p99_ms", better: "less" },
+  { title: "p99 beside a download of 100 MB/s, ms", case: "http-1k-during-download", metric: "p99_ms", better: "less" },
+  { title: "one download of 200 MB, MB/s", case: "download-1", metric: "MBps", better: "more" },
+  { title: "one upload of 200 MB, MB/s", case: "upload-1", metric: "MBps", better: "more" },
+  { title: "one TCP stream of 200 MB, MB/s", case: "tcp-1", metric: "MBps", better: "more" },
+  { title: "WebSocket echoes a second, 64 in flight", case: "websocket-echo-64", metric: "messages_per_s", better: "more" },
+];
+
+/** Tables of the page: cases beside each other that share columns. */
+const TABLES: readonly { readonly cases: (name: string) => boolean; readonly metrics: readonly string[] }[] = [
+  { cases: (name) => /^http-1k-(?:c|\d)/.test(name), metrics: ["rps", "p50_ms", "p99_ms", "cpu_us_per_request", "cpu_us_per_request_edge", "cpu_us_per_request_connector", "foreign_cores"] },
+  { cases: (name) => /^(?:down|up)load-/.test(name), metrics: ["MBps", "cpu_ms_per_MB", "cpu_ms_per_MB_edge", "cpu_ms_per_MB_connector", "rss_growth_MB_edge", "rss_growth_MB_connector", "foreign_cores"] },
+  { cases: (name) => /^tcp-(?:\d|upload)/.test(name), metrics: ["MBps", "cpu_ms_per_MB", "cpu_ms_per_MB_edge", "cpu_ms_per_MB_connector", "cpu_ms_per_MB_agent", "foreign_cores"] },
+  { cases: (name) => /^(?:websocket-|tcp-ping)/.test(name), metrics: ["messages_per_s", "MBps", "p50_ms", "p99_ms", "cpu_us_per_message", "foreign_cores"] },
+  { cases: (name) => /^(?:stalled-|http-1k-during)/.test(name), metrics: ["MBps", "p99_ms", "p99_alone_ms", "rss_growth_MB_edge", "rss_growth_MB_connector", "foreign_cores"] },
+  { cases: (name) => name === "records", metrics: ["records_per_request"] },
+];
+
+const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+
+function table(rows: readonly Row[], metrics: readonly string[]): string[] {
+  const columns = metrics.filter((metric) => rows.some((row) => row.metric === metric));
+  const keys = [...new Set(rows.map((row) => `${row.case}\n${row.system}`))];
+  const value = (key: string, metric: string): string => String(rows.find((row) => `${row.case}\n${row.system}` === key && row.metric === metric)?.value ?? "–");
+  return [line(["case", "system", ...columns.map((metric) => `\`${metric}\``)]), line(Array.from({ length: columns.length + 2 }, () => "---")), ...keys.map((key) => line([...key.split("\n"), ...columns.map((metric) => value(key, metric))])), ""];
+}
+
+function figures(results: Results): string {
+  const { machine, commit, date, rows } = results;
+  const goals = verdicts(rows).map(({ goal, ratio, met }) => line([goal.case, `\`${goal.metric}\``, goal.beside, ratio.toFixed(2), `${goal.bound} ${Number(goal.ratio.toFixed(2))}`, met ? "met" : "**not met**"]));
+  const tables = TABLES.flatMap(({ cases, metrics }) => {
+    const found = rows.filter((row) => cases(row.case));
+    return found.length === 0 ? [] : table(found, metrics);
+  });
+  return [
+    `Commit \`${commit}\`, ${date.slice(0, 10)}, ${Object.entries(machine).map(([name, value]) => `${name} ${value}`).join(", ")}.`,
+    "",
+    "![The figures that the goals are about, as bars](images/performance.svg)",
+    "",
+    line(["case", "metric", "beside", "ratio", "must be", ""]),
+    line(["---", "---", "---", "---", "---", "---"]),
+    ...goals,
+    "",
+    ...tables,
+  ].join("\n").trimEnd();
+}
+
+const results = await readFile(RESULTS, "utf8").then((text) => JSON.parse(text) as Results, () => undefined);
+const page = await readFile(PAGE, "utf8");
+const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
+if (begin < 0 || end < begin) throw new Error(`${PAGE} has lost its marks ${BEGIN} and ${END}`);
+const wanted = `${page.slice(0, begin)}${BEGIN}\n\n${results === undefined ? NONE : figures(results)}\n\n${page.slice(end)}`;
+const drawing = results === undefined ? undefined : plot(PANELS, results.rows);
+
+if (process.argv.includes("--check")) {
+  const drawn = await readFile(PLOT, "utf8").catch(() => undefined);
+  if (wanted !== page || drawing !== drawn) {
+    process.stderr.write("docs/performance.md or its plot is not what bench/results/latest.json says; write them: npm run bench:publish\n");
+    process.exitCode = 1;
+  }
+} else {
+  await writeFile(PAGE, wanted);
+  if (drawing !== undefined) await writeFile(PLOT, drawing);
+}
