@@ -50,9 +50,12 @@ export interface Processes {
   readonly stopAll: (graceMs?: number) => Promise<void>;
 }
 
+/** Where Node keeps what it compiled, which is half of what a program of ours does until it is up. */
+const COMPILE_CACHE = join(import.meta.dirname, "../node_modules/.cache/postern-compiled");
+
 /** The environment a child of ours needs to run at all, without the secrets of the shell. */
 export function plainEnvironment(): Record<string, string> {
-  const kept: Record<string, string> = {};
+  const kept: Record<string, string> = { NODE_COMPILE_CACHE: COMPILE_CACHE };
   for (const name of ["PATH", "HOME", "LANG", "TMPDIR", "TZ", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"]) {
     const value = process.env[name];
     if (value !== undefined) kept[name] = value;
