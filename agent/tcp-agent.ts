@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import type { SecureContext } from "node:tls";
 import { randomBytes } from "node:crypto";
 import { firstFrame } from "../channel/first-frame.ts";
-import { ResumableSocket } from "../channel/resumable-socket.ts";
+import { ResumableSocket, shareOf } from "../channel/resumable-socket.ts";
 import type { ResumableEnd } from "../channel/resumable-socket.ts";
 import type { AppId, ConnectorId } from "../core/ids.ts";
 import { reconnectDelay } from "../protocol/backoff.ts";
@@ -75,6 +75,10 @@ export class TcpAgent {
     }
   }
 
+  get carriedCount(): number {
+    return this.#carried.size;
+  }
+
   /** What all connections hold together. */
   get heldBytes(): number {
     let held = 0;
@@ -131,7 +135,7 @@ class Carried {
     this.#agent = agent;
     this.#parts = parts;
     this.#local = local;
-    this.#socket = new ResumableSocket(local, { detached: () => this.#wake(), over: (end) => this.#over.resolve(end) }, "client_reset");
+    this.#socket = new ResumableSocket(local, { share: () => shareOf(agent.carriedCount), detached: () => this.#wake(), over: (end) => this.#over.resolve(end) }, "client_reset");
   }
 
   get heldBytes(): number {

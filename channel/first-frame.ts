@@ -34,5 +34,6 @@ export function firstFrame(secure: Duplex, ms: number = SECURE_MS): Promise<Firs
     secure.on("data", take);
     secure.on("close", missed);
     secure.on("end", missed);
+    if (secure.destroyed) missed();
   });
 }

@@ -5,6 +5,7 @@
  */
 import type { Duplex } from "node:stream";
 import { ByteQueue } from "../protocol/byte-queue.ts";
+import { MIN_RESUME_SHARE_BYTES, RESUME_SHARED_BYTES, RESUME_WINDOW_BYTES } from "../protocol/limits.ts";
 import { encodeResumeFrame } from "../protocol/resume-frames.ts";
 import type { ResumeFrame, ResumeReader } from "../protocol/resume-frames.ts";
 import { Resumable } from "../protocol/resume.ts";
@@ -16,6 +17,8 @@ const CLOSE_MS = 5_000;
 export type ResumableEnd = { readonly whole: true } | { readonly whole: false; readonly code: string };
 
 export interface ResumableReports {
+  /** How much may be on its way unacknowledged now (RS5). */
+  share(): number;
   /** The attached secure stream is gone. */
   detached(): void;
   /** Once; the local socket is then closed, or must be broken by the owner if it is not whole. */
@@ -107,6 +110,8 @@ export class ResumableSocket {
     this.#take(early);
     if (this.#mayRead) this.#local.resume();
     secure.resume();
+    // Gone between its first frame and here: its event will not come again.
+    if (secure.destroyed) lost();
     return true;
   }
 
@@ -127,7 +132,7 @@ export class ResumableSocket {
   flush(): void {
     const secure = this.#secure;
     if (secure === undefined) return;
-    const out = this.#state.takeOutput();
+    const out = this.#state.takeOutput(this.#reports.share());
     if (out.length > 0) {
       secure.cork();
       for (const bytes of out) secure.write(bytes);
@@ -244,4 +249,9 @@ export function closeSoon(secure: Duplex): void {
   secure.resume();
   secure.end();
   setTimeout(() => secure.destroy(), CLOSE_MS).unref();
+}
+
+/** One stream's share of what so many may have on their way (RS5). */
+export function shareOf(count: number): number {
+  return Math.max(MIN_RESUME_SHARE_BYTES, Math.min(RESUME_WINDOW_BYTES, Math.floor(RESUME_SHARED_BYTES / Math.max(1, count))));
 }

@@ -3,6 +3,7 @@
  * and a write is done when the mux took it: nothing is queued beyond one write.
  */
 import { Duplex } from "node:stream";
+import { TCP_WINDOW_BYTES } from "../protocol/limits.ts";
 import type { StreamHandler, TunnelStream } from "./tunnel-stream.ts";
 
 /** The stream was reset, or its connection is gone. */
@@ -34,6 +35,8 @@ export class StreamDuplex extends Duplex {
   constructor(stream: TunnelStream) {
     super({ allowHalfOpen: true });
     this.#stream = stream;
+    // TLS takes at once what comes, so that the window holds what is on the way, and nothing else.
+    stream.widen(TCP_WINDOW_BYTES);
   }
 
   override _read(): void {

@@ -86,6 +86,11 @@ export class TunnelStream {
     this.#owner.touched();
   }
 
+  /** Lets the peer send more before it is told that it was taken. */
+  widen(windowBytes: number): void {
+    this.#mux.widen(this.id, windowBytes);
+  }
+
   /** Credit came, or the tunnel's socket has room again. */
   onWritable(): void {
     const waited = this.#rest.length > 0;

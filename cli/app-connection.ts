@@ -5,7 +5,7 @@ import { agentKey } from "../agent/agent-key.ts";
 import { KnownConnectors } from "../agent/known-connectors.ts";
 import { StateFolder } from "../agent/state-folder.ts";
 import { TcpAgent } from "../agent/tcp-agent.ts";
-import { secureContext } from "../agent/tls-identity.ts";
+import { collectLessOften, secureContext } from "../agent/tls-identity.ts";
 import { parseAppId } from "../core/ids.ts";
 import type { AppId } from "../core/ids.ts";
 import { usageFailure } from "./failure.ts";
@@ -33,6 +33,7 @@ export function stateFolder({ tokenFile, io }: Invocation, state: string | undef
 
 /** An agent for the app; nothing is connected yet. Throws Failure or AgentFailure. */
 export async function agentFor(app: AppId, options: AgentOptions, invocation: Invocation): Promise<TcpAgent> {
+  collectLessOften();
   const edge = edgeRoute(invocation);
   const { io, tokenFile } = invocation;
   const first = await token(invocation);

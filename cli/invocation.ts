@@ -1,5 +1,5 @@
 /** One run of one command: its surroundings and the options that every command takes. */
-import { edgeClient, type EdgeClient } from "./edge-client.ts";
+import type { EdgeClient } from "./edge-client.ts";
 import { type EdgeRoute, parseEdgeUrl, routeTo } from "./edge-route.ts";
 import { usageFailure } from "./failure.ts";
 import type { Io } from "./io.ts";
@@ -32,6 +32,7 @@ export async function token({ tokenFile, io, secrets }: Invocation): Promise<str
 /** A client of the edge that was named, with the token that was named. */
 export async function operatorClient(invocation: Invocation): Promise<EdgeClient> {
   const route = edgeRoute(invocation);
+  const { edgeClient } = await import("./edge-client.ts");
   return edgeClient(route, await token(invocation));
 }
 

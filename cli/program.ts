@@ -1,56 +1,28 @@
-/** All commands, in the order in which --help lists them. What is not here does not exist. */
+/** The program as commander sees it: its commands are given (every-command.ts), the rest is the same for all. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { z } from "zod";
 import type { Runner } from "./command.ts";
-import { addApply } from "./commands/apply.ts";
-import { addApps } from "./commands/apps.ts";
-import { addCheck } from "./commands/check.ts";
-import { addConnectors } from "./commands/connectors.ts";
-import { addCurl } from "./commands/curl.ts";
-import { addEdgeStatus } from "./commands/edge-status.ts";
-import { addEnrollToken } from "./commands/enroll-token.ts";
-import { addExplain } from "./commands/explain.ts";
-import { addHistory } from "./commands/history.ts";
-import { addInit } from "./commands/init.ts";
-import { addLogin, addLogout } from "./commands/login.ts";
-import { addReceipt } from "./commands/receipt.ts";
-import { addRevoke } from "./commands/revoke.ts";
-import { addService } from "./commands/service.ts";
-import { addSessions } from "./commands/sessions.ts";
-import { addSetup } from "./commands/setup.ts";
-import { addSsh } from "./commands/ssh.ts";
-import { addSshConfig } from "./commands/ssh-config.ts";
-import { addStatus } from "./commands/status.ts";
-import { addTcp } from "./commands/tcp.ts";
-import { addTest } from "./commands/test.ts";
-import { addWhoami } from "./commands/whoami.ts";
-
-const ADD: readonly ((program: Command, runner: Runner) => void)[] = [
-  addInit, addSetup, addCheck, addTest, addApply, addHistory,
-  addSessions, addRevoke, addReceipt, addExplain,
-  addService, addEnrollToken, addConnectors, addEdgeStatus, addStatus,
-  addLogin, addLogout, addWhoami, addApps, addCurl, addTcp, addSsh, addSshConfig,
-];
 
 const AFTER = `
 Exit: 0 done, 1 refused or failed, 2 wrong usage.
 Secrets come from files or standard input, never from the command line.
 `;
 
-const Package = z.looseObject({ version: z.string() });
-const ownVersion = (): string => Package.parse(JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8"))).version;
+const ownVersion = (): string => (JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8")) as { readonly version: string }).version;
+
+/** Adds one command, or a group of them. */
+export type Adder = (program: Command, runner: Runner) => void;
 
 /** The program; it neither prints failures nor ends the process. */
-export function makeProgram(runner: Runner, print: (text: string) => void): Command {
+export function makeProgram(runner: Runner, print: (text: string) => void, commands: readonly Adder[]): Command {
   const program = new Command("postern");
   const quiet = (command: Command): void => {
     command.exitOverride().configureOutput({ writeOut: print, writeErr: () => undefined }).helpCommand(false).showSuggestionAfterError();
     for (const child of command.commands) quiet(child);
   };
   program.description("operates a Postern edge: its policy, its sessions, its connectors").helpOption("-h, --help", "show this help").version(ownVersion(), "--version", "show the version").addHelpText("after", AFTER);
-  for (const add of ADD) add(program, runner);
+  for (const add of commands) add(program, runner);
   quiet(program);
   return program;
 }

@@ -5,7 +5,7 @@ import { AgentFailure } from "../agent/agent-failure.ts";
 import { Failure, usageFailure } from "./failure.ts";
 import type { Io } from "./io.ts";
 import { Secrets } from "./printable.ts";
-import { makeProgram } from "./program.ts";
+import { type Adder, makeProgram } from "./program.ts";
 
 /** Runs one command line (without node and program). Never throws; 0 done, 1 refused or failed, 2 wrong usage. */
 export async function run(argv: readonly string[], surroundings: Io): Promise<number> {
@@ -27,12 +27,22 @@ export async function run(argv: readonly string[], surroundings: Io): Promise<nu
     },
   };
   try {
-    await makeProgram(runner, io.out).parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" });
+    await makeProgram(runner, io.out, await commandsFor(argv[0])).parseAsync(argv.length === 0 ? ["--help"] : [...argv], { from: "user" });
     return exit;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     return complain(asFailure(error), argv.includes("--json"), io, secrets);
   }
+}
+
+/**
+ * What has to be loaded. `tcp` and `ssh` carry bytes for as long as a connection lives: what only
+ * the others need would be looked through by every garbage collection, and doubles what a byte costs.
+ */
+async function commandsFor(word: string | undefined): Promise<readonly Adder[]> {
+  if (word === "tcp") return [(await import("./commands/tcp.ts")).addTcp];
+  if (word === "ssh") return [(await import("./commands/ssh.ts")).addSsh];
+  return (await import("./every-command.ts")).EVERY_COMMAND;
 }
 
 function asFailure(error: unknown): Failure {

@@ -1,6 +1,7 @@
 /** The connector program: command line in, exit code out. The only file that prints failures and ends the process. Run by main.ts. */
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
+import { collectLessOften } from "../channel/fewer-collections.ts";
 import { parseCommandLine } from "./command-line.ts";
 import type { Command } from "./command-line.ts";
 import { endorse } from "./endorse.ts";
@@ -28,6 +29,7 @@ async function perform(command: Command): Promise<number> {
       return 0;
     }
     case "run": {
+      collectLessOften();
       const running = await startConnector({ state: directory, metricsPort: command.metricsPort ?? 0, ca: command.ca, environment: process.env, log, now: Date.now, random: Math.random });
       print(`${JSON.stringify({ event: "listening", metrics: running.metrics })}\n`);
       let asked = 0;

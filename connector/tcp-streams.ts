@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { closeSoon, ResumableSocket } from "../channel/resumable-socket.ts";
+import { closeSoon, ResumableSocket, shareOf } from "../channel/resumable-socket.ts";
 import type { FirstFrame } from "../channel/first-frame.ts";
 import type { AppId, SessionId } from "../core/ids.ts";
 import { RESUME_MS, EDGE_CONTACT_MS } from "../protocol/deadlines.ts";
@@ -69,6 +69,7 @@ export class TcpStreams {
   readonly #metrics: Metrics;
   readonly #now: () => number;
   #sweeper: NodeJS.Timeout | undefined;
+  #carriedCount = 0;
 
   constructor(metrics: Metrics, now: () => number = () => performance.now()) {
     this.#metrics = metrics;
@@ -135,13 +136,15 @@ export class TcpStreams {
   }
 
   #make(id: string, owner: StreamOwnership, attachment: Attachment, dial: () => Promise<Socket>, codeOf: (error: unknown) => string): void {
-    const entry: Entry = { id, owner, generation: attachment.open.generation, attachment, isCarried: true, detachedAt: 0, origin: undefined, resumable: undefined, isDone: false };
+    const entry: Entry = { id, owner, generation: attachment.open.generation, attachment, isCarried: false, detachedAt: 0, origin: undefined, resumable: undefined, isDone: false };
     this.#entries.set(id, entry);
+    this.#mark(entry, true);
     dial().then(
       (origin) => {
         if (this.#entries.get(id) !== entry) return breakOff(origin);
         entry.origin = origin;
         entry.resumable = new ResumableSocket(origin, {
+          share: () => shareOf(this.#carriedCount),
           detached: () => this.#detached(entry),
           over: (end) => (end.whole ? this.#done(entry) : this.#end(entry, end.code)),
         }, "upstream_reset");
@@ -154,7 +157,7 @@ export class TcpStreams {
   /** Puts the stream on this attachment; if its origin is still being dialled, that will. */
   #carry(entry: Entry, attachment: Attachment): void {
     entry.attachment = attachment;
-    entry.isCarried = !entry.isDone;
+    this.#mark(entry, !entry.isDone);
     if (entry.resumable === undefined) return;
     const { secure, first, open } = attachment;
     secure.write(encodeResumeFrame({ type: "opened", received: entry.resumable.received }));
@@ -162,9 +165,14 @@ export class TcpStreams {
     if (entry.isDone) attachment.finished(undefined);
   }
 
+  #mark(entry: Entry, isCarried: boolean): void {
+    if (entry.isCarried !== isCarried) this.#carriedCount += isCarried ? 1 : -1;
+    entry.isCarried = isCarried;
+  }
+
   #detached(entry: Entry): void {
     if (!entry.isCarried) return;
-    entry.isCarried = false;
+    this.#mark(entry, false);
     entry.detachedAt = this.#now();
     entry.attachment.finished(undefined);
     if (this.detachedCount > MAX_DETACHED_COUNT) return this.#end(entry, "overloaded");
@@ -178,7 +186,7 @@ export class TcpStreams {
     const [oldest] = this.#whole;
     if (this.#whole.size > MAX_DETACHED_COUNT && oldest !== undefined) this.#end(oldest, "done");
     if (entry.isCarried) entry.attachment.finished(undefined);
-    entry.isCarried = false;
+    this.#mark(entry, false);
     entry.detachedAt = this.#now();
     this.#sweepSoon();
   }
@@ -192,7 +200,7 @@ export class TcpStreams {
     else if (!entry.isDone) this.#metrics.count("postern_connector_detached_ended_total", { code });
     if (resumable !== undefined) resumable.abort(code);
     else if (entry.isCarried) refuse(attachment, code);
-    entry.isCarried = false;
+    this.#mark(entry, false);
     if (resumable?.isFinished !== true) breakOff(origin);
     // Who is cut is told by the edge.
     if (code === "cut") attachment.secure.destroy();

@@ -5,7 +5,7 @@
 import { INITIAL_WINDOW_BYTES } from "./frames.ts";
 import { CREDIT_SHARE, HELD_FRAME_BYTES } from "./limits.ts";
 
-/** Invariant: window + held + owed + enlarge = the mux's window (FC2). */
+/** Invariant: window + held + owed + enlarge = the mux's window and what the stream's is wider (FC2). */
 export interface MuxStream {
   /** Bytes that the peer still lets us send. */
   credit: number;
@@ -21,6 +21,8 @@ export interface MuxStream {
   owed: number;
   /** What the mux's window exceeds yamux's initial one by, until the first window update announces it. */
   enlarge: number;
+  /** What this stream's window exceeds the mux's by. */
+  wider: number;
   localEnded: boolean;
   remoteEnded: boolean;
   /** Opened here and not announced: the first frame carries SYN. */
@@ -49,6 +51,7 @@ export function newStream(windowBytes: number, opener: "us" | "peer"): MuxStream
     heldFrames: 0,
     owed: 0,
     enlarge: windowBytes - INITIAL_WINDOW_BYTES,
+    wider: 0,
     localEnded: false,
     remoteEnded: false,
     synDue: opener === "us",
@@ -81,7 +84,7 @@ export function consume(stream: MuxStream, bytes: number): void {
 
 /** True once enough is owed to be worth a window update (FC4). */
 export function isCreditDue(stream: MuxStream, windowBytes: number): boolean {
-  return !stream.remoteEnded && stream.owed * CREDIT_SHARE >= windowBytes - stream.enlarge;
+  return !stream.remoteEnded && stream.owed * CREDIT_SHARE >= windowBytes + stream.wider - stream.enlarge;
 }
 
 /** Gives all that is owed back to the peer, and returns it: the length of the window update. */
@@ -91,6 +94,13 @@ export function grant(stream: MuxStream): number {
   stream.owed = 0;
   stream.enlarge = 0;
   return bytes;
+}
+
+/** Lets the peer send `bytes` more, from the next grant on. */
+export function widen(stream: MuxStream | undefined, bytes: number): void {
+  if (stream === undefined || bytes <= 0) return;
+  stream.wider = bytes;
+  stream.enlarge += bytes;
 }
 
 /** Both directions have ended; only bytes that are still held keep the stream. */
@@ -119,6 +129,7 @@ export function fromSnapshot(snapshot: StreamSnapshot, windowBytes: number): Mux
     heldFrames: held === 0 ? 0 : 1,
     owed: Math.max(0, windowBytes - window - held),
     enlarge: 0,
+    wider: 0,
     localEnded: (flags & 1) !== 0,
     remoteEnded: (flags & 2) !== 0,
     synDue: (flags & 4) !== 0,

@@ -19,7 +19,7 @@ import type { Fatal } from "./mux-guard.ts";
 import { settled } from "./mux-options.ts";
 import type { MuxOptions } from "./mux-options.ts";
 import { MuxOutput } from "./mux-output.ts";
-import { consume, fromSnapshot, grant, heaviest, isCreditDue, isDone, newStream, snapshotOf, weight } from "./mux-stream.ts";
+import { consume, fromSnapshot, grant, heaviest, isCreditDue, isDone, newStream, snapshotOf, weight, widen } from "./mux-stream.ts";
 import type { MuxStream, StreamSnapshot } from "./mux-stream.ts";
 import { UsedIds } from "./used-ids.ts";
 
@@ -131,10 +131,7 @@ export class Mux {
     this.#forget(id, stream);
   }
 
-  /**
-   * The application has taken `bytes` of what it was given. Credit goes back once a quarter of
-   * the window is owed, or at once with "now" (a stream-open must not weigh on the window, FC6).
-   */
+  /** The application has taken `bytes` of what it was given. Credit goes back once a quarter of the window is owed, or at once with "now" (FC6). */
   consumed(id: number, bytes: number, when: "batched" | "now" = "batched"): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
@@ -144,6 +141,11 @@ export class Mux {
     const due = when === "now" ? stream.owed > 0 && !stream.remoteEnded : isCreditDue(stream, this.#options.windowBytes);
     if (due) this.#output.control(FrameType.windowUpdate, this.#openingFlags(id, stream), id, grant(stream));
     this.#forgetIfDone(id, stream);
+  }
+
+  /** Enlarges one stream's receive window, if it lives; the peer hears of it with the next window update (FC5). */
+  widen(id: number, windowBytes: number): void {
+    widen(this.#streams.get(id), windowBytes - this.#options.windowBytes);
   }
 
   /** Tells the peer to open no more streams; those that live go on. 0 is orderly (GoAwayCode). */
@@ -184,10 +186,7 @@ export class Mux {
         break;
       }
       this.counters.framesIn += 1;
-      fatal =
-        header.streamId === 0
-          ? this.#onSessionFrame(header, events, now)
-          : this.#onStreamFrame(header, message.subarray(at + HEADER_BYTES, header.end), events, now);
+      fatal = header.streamId === 0 ? this.#onSessionFrame(header, events, now) : this.#onStreamFrame(header, message.subarray(at + HEADER_BYTES, header.end), events, now);
       at = header.end;
     }
     if (fatal === undefined && this.#output.queuedControl > limits.MAX_QUEUED_CONTROL_COUNT) fatal = flood("control frames queued");

@@ -11,7 +11,7 @@ import { MAX_RESUME_DATA_BYTES } from "./limits.ts";
 export const RESUME_HEADER_BYTES = 4;
 export const RESUME_SECRET_BYTES = 32;
 
-const TYPE = { open: 1, opened: 2, abort: 3, data: 4, ack: 5, fin: 6 } as const;
+const TYPE = { open: 1, opened: 2, abort: 3, data: 4, ack: 5, fin: 6, lastData: 7 } as const;
 const OFFSET_BYTES = 8;
 const OPEN_BYTES = 1 + 4 + OFFSET_BYTES + RESUME_SECRET_BYTES;
 const CODE = /^[a-z][a-z_]{0,63}$/;
@@ -34,19 +34,21 @@ export type ResumeFrame =
   | { readonly type: "abort"; readonly code: string }
   /** A piece of a data frame, as soon as it is there. */
   | { readonly type: "data"; readonly bytes: Uint8Array }
+  /** Behind the data of a frame after which the sender may send no more: it waits for an ack. */
+  | { readonly type: "waiting" }
   | { readonly type: "ack"; readonly offset: number }
   | { readonly type: "fin"; readonly total: number };
 
-/** The header of a data frame; the payload follows it. */
-export function dataHeader(length: number): Uint8Array {
+/** The header of a data frame; the payload follows it. `waiting`: nothing more is sent until this is acknowledged. */
+export function dataHeader(length: number, waiting = false): Uint8Array {
   const out = new Uint8Array(RESUME_HEADER_BYTES);
   writeU32(out, 0, length);
-  out[0] = TYPE.data;
+  out[0] = waiting ? TYPE.lastData : TYPE.data;
   return out;
 }
 
 /** Any other frame, whole. */
-export function encodeResumeFrame(frame: Exclude<ResumeFrame, { readonly type: "data" }>): Uint8Array {
+export function encodeResumeFrame(frame: Exclude<ResumeFrame, { readonly type: "data" | "waiting" }>): Uint8Array {
   switch (frame.type) {
     case "open": {
       const out = framed(TYPE.open, OPEN_BYTES);
@@ -102,6 +104,7 @@ export class ResumeReader {
   #header = new Gather(RESUME_HEADER_BYTES);
   /** What is missing of the data frame that is being read. */
   #data = 0;
+  #isLast = false;
   #small: { readonly type: number; readonly gather: Gather } | undefined;
   #broken = false;
 
@@ -114,6 +117,7 @@ export class ResumeReader {
         this.#data -= piece.length;
         at += piece.length;
         frames.push({ type: "data", bytes: piece });
+        if (this.#data === 0 && this.#isLast) frames.push({ type: "waiting" });
       } else if (this.#small === undefined) {
         const read = this.#header.feed(bytes.subarray(at));
         at += read.taken;
@@ -134,8 +138,9 @@ export class ResumeReader {
 
   #begin(type: number, length: number): void {
     this.#header = new Gather(RESUME_HEADER_BYTES);
-    if (type === TYPE.data) {
+    if (type === TYPE.data || type === TYPE.lastData) {
       this.#data = length;
+      this.#isLast = type === TYPE.lastData;
       this.#broken = length === 0 || length > MAX_RESUME_DATA_BYTES;
       return;
     }

@@ -46,6 +46,8 @@ export class Resumable {
   /** Total length of the other end's direction, once its end was received. */
   #total: number | undefined;
   #endConsumed = false;
+  /** The other end waits for an ack of what came up to here. */
+  #awaited = 0;
   #attached = false;
 
   constructor(windowBytes: number = RESUME_WINDOW_BYTES) {
@@ -132,6 +134,9 @@ export class Resumable {
     switch (frame.type) {
       case "data":
         return this.#onData(frame.bytes);
+      case "waiting":
+        this.#awaited = this.#received;
+        return [];
       case "fin":
         return this.#onFin(frame.total);
       case "ack":
@@ -146,20 +151,22 @@ export class Resumable {
     }
   }
 
-  /** What to write to the attached connection now, in order. */
-  takeOutput(): Uint8Array[] {
+  /** What to write to the attached connection now, in order: at most `share` bytes that are not acknowledged. */
+  takeOutput(share: number = this.#window): Uint8Array[] {
     if (!this.#attached) return [];
     const out: Uint8Array[] = [];
     const acknowledged = this.#consumed + (this.#endConsumed ? 1 : 0);
-    const due = this.#endConsumed ? acknowledged > this.#ackSent : (acknowledged - this.#ackSent) * ACK_SHARE >= this.#window;
+    const isAwaited = this.#endConsumed || (this.#awaited > this.#ackSent && acknowledged >= this.#awaited);
+    const due = isAwaited ? acknowledged > this.#ackSent : (acknowledged - this.#ackSent) * ACK_SHARE >= this.#window;
     if (due) {
       this.#ackSent = acknowledged;
       out.push(encodeResumeFrame({ type: "ack", offset: acknowledged }));
     }
-    const limit = Math.min(this.#written, this.#acked + this.#window);
+    const full = this.#acked + Math.min(share, this.#window);
+    const limit = Math.min(this.#written, full);
     while (this.#sent < limit) {
       const size = Math.min(limit - this.#sent, MAX_RESUME_DATA_BYTES);
-      out.push(dataHeader(size), ...this.#replay.peek(this.#sent - this.#acked, size));
+      out.push(dataHeader(size, this.#sent + size === full), ...this.#replay.peek(this.#sent - this.#acked, size));
       this.#sent += size;
     }
     if (this.#ended && this.#sent === this.#written) {

@@ -30,7 +30,7 @@ class Peer {
     wire.on("data", (bytes: Uint8Array) => this.heard.push(...(this.#reader.feed(bytes) ?? [])));
     wire.on("error", () => undefined);
   }
-  say(frame: Exclude<ResumeFrame, { type: "data" }>): void {
+  say(frame: Exclude<ResumeFrame, { type: "data" | "waiting" }>): void {
     this.#wire.write(encodeResumeFrame(frame));
   }
   data(text: string): void {

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
+import { EVERY_COMMAND } from "../../cli/every-command.ts";
 import { commandNames, makeProgram } from "../../cli/program.ts";
 import { TOPICS } from "../../connector/command-line.ts";
 import { helpText } from "../../connector/help.ts";
@@ -10,7 +11,7 @@ import { USAGE } from "../../start/options.ts";
 import { blocksOf, inlineCode, OUR_DOCUMENTS, sectionOf } from "./our-documents.ts";
 import { PROJECT, read } from "./source-files.ts";
 
-const program = makeProgram({ perform: () => Promise.resolve() }, () => undefined);
+const program = makeProgram({ perform: () => Promise.resolve() }, () => undefined, EVERY_COMMAND);
 const names = commandNames(program);
 const scripts = (JSON.parse(read("package.json")) as { readonly scripts: Readonly<Record<string, string>> }).scripts;
 /** What a command line may begin with besides our own programs. */

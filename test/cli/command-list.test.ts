@@ -3,11 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { EVERY_COMMAND } from "../../cli/every-command.ts";
 import { commandNames, makeProgram } from "../../cli/program.ts";
 import { read } from "../architecture/source-files.ts";
 import { runCommand } from "./run-command.ts";
 
-const program = makeProgram({ perform: () => Promise.resolve() }, () => undefined);
+const program = makeProgram({ perform: () => Promise.resolve() }, () => undefined, EVERY_COMMAND);
 const names = commandNames(program);
 const folder = mkdtempSync(join(tmpdir(), "postern-cli-"));
 const tokenFile = join(folder, "token");

@@ -108,6 +108,21 @@ describe("credit", () => {
     expect(sent(mux)).toEqual([]);
   });
 
+  it("FC2 FC5: one stream is made wider, at the next update, and credit then comes in larger steps; the others stay", () => {
+    const mux = peer();
+    fill(mux, 2, 100_000);
+    fill(mux, 4, 100_000);
+    mux.widen(2, 1_048_576);
+    mux.consumed(2, 65_536);
+    expect(sent(mux)).toEqual([`update ACK 2 +${1_048_576 - INITIAL_WINDOW_BYTES + 65_536}`, "update ACK 4 +0"]);
+    for (let i = 0; i < 3; i += 1) mux.receive(data(2, 60_000));
+    mux.consumed(2, 180_000);
+    mux.consumed(4, 65_536);
+    expect(sent(mux)).toEqual(["update 4 +65536"]);
+    mux.consumed(2, 34_464);
+    expect(mux.snapshot(2)).toMatchObject({ window: 1_048_576 - 214_464, held: 0 });
+  });
+
   it("FC5: a window below the initial one is raised to it, as no peer could know of it", () => {
     const mux = peer({ windowBytes: 1 });
     expect(kinds(fill(mux, 2, INITIAL_WINDOW_BYTES))).not.toContain("reset");

@@ -8,7 +8,6 @@ import { Resumable } from "../../protocol/resume.ts";
 import type { ResumeEvent } from "../../protocol/resume.ts";
 
 const join = (parts: readonly Uint8Array[]): Uint8Array => Uint8Array.from(parts.flatMap((part) => [...part]));
-const data = (bytes: Uint8Array): Uint8Array => join([dataHeader(bytes.length), bytes]);
 const SECRET = Uint8Array.from({ length: 32 }, (_, i) => i);
 const OPEN = { attach: true, generation: 7, received: 2 ** 33 + 5, secret: SECRET };
 
@@ -32,18 +31,18 @@ function read(bytes: Uint8Array, cuts: readonly number[]): (ResumeFrame | undefi
 
 describe("frames", () => {
   it("RS1: are read however they are cut", () => {
-    const frames: Exclude<ResumeFrame, { type: "data" }>[] = [{ type: "open", open: OPEN }, { type: "opened", received: 9 }, { type: "ack", offset: 2 ** 40 }, { type: "fin", total: 0 }, { type: "abort", code: "stale" }];
-    const bytes = join([encodeResumeFrame(frames[0] ?? { type: "ack", offset: 0 }), data(SECRET), ...frames.slice(1).map(encodeResumeFrame)]);
+    const frames: Exclude<ResumeFrame, { type: "data" | "waiting" }>[] = [{ type: "open", open: OPEN }, { type: "opened", received: 9 }, { type: "ack", offset: 2 ** 40 }, { type: "fin", total: 0 }, { type: "abort", code: "stale" }];
+    const bytes = join([encodeResumeFrame(frames[0] ?? { type: "ack", offset: 0 }), dataHeader(32, true), SECRET, ...frames.slice(1).map(encodeResumeFrame)]);
     fc.assert(
       fc.property(fc.array(fc.nat({ max: bytes.length }), { maxLength: 30 }), (cuts) => {
-        expect(read(bytes, cuts)).toEqual([frames[0], { type: "data", bytes: SECRET }, ...frames.slice(1)]);
+        expect(read(bytes, cuts)).toEqual([frames[0], { type: "data", bytes: SECRET }, { type: "waiting" }, ...frames.slice(1)]);
       }),
     );
   });
 
   it.each<[string, Uint8Array]>([
     ["type 0", Uint8Array.of(0, 0, 0, 0)],
-    ["an unknown type", Uint8Array.of(7, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0)],
+    ["an unknown type", Uint8Array.of(8, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0)],
     ["an empty data frame", dataHeader(0)],
     ["a data frame that is too long", dataHeader(MAX_RESUME_DATA_BYTES + 1)],
     ["an open of another size", Uint8Array.of(1, 0, 0, 4)],
@@ -60,6 +59,8 @@ describe("frames", () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), fc.array(fc.nat({ max: 300 })), (bytes, cuts) => void read(bytes, cuts)));
   });
 });
+
+const WINDOW = 256;
 
 /** Two ends over a connection that is cut at any byte, any number of times. */
 class Pair {
@@ -82,7 +83,7 @@ class Pair {
   move(from: 0 | 1, bytes: number): void {
     const sender = this.ends[from];
     const receiver = this.ends[from === 0 ? 1 : 0];
-    sender.wire.push(...sender.state.takeOutput());
+    sender.wire.push(...sender.state.takeOutput(sender.share));
     let left = bytes;
     while (left > 0 && sender.wire.length > 0) {
       const first = sender.wire[0] ?? new Uint8Array(0);
@@ -105,6 +106,7 @@ class End {
   toConsume = 0;
   endToConsume = false;
   mayWrite = true;
+  share = WINDOW;
   written: number[] = [];
 
   constructor(window: number) {
@@ -141,13 +143,14 @@ class End {
   }
 }
 
-const WINDOW = 256;
 const side = fc.constantFrom<0 | 1>(0, 1);
+const MIN_SHARE = 64;
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant("write" as const), side, bytes: fc.uint8Array({ minLength: 1, maxLength: 120 }) }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant("move" as const), side, count: fc.integer({ min: 1, max: 200 }) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("consume" as const), side, count: fc.integer({ min: 1, max: 200 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("cut" as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("share" as const), side, bytes: fc.integer({ min: MIN_SHARE, max: WINDOW }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("end" as const), side }) },
 );
 
@@ -161,6 +164,7 @@ describe("two ends", () => {
           if (one.do === "cut") pair.reconnect();
           else if (one.do === "move") pair.move(one.side, one.count);
           else if (one.do === "write") pair.ends[one.side].write(one.bytes);
+          else if (one.do === "share") pair.ends[one.side].share = one.bytes;
           else if (one.do === "consume") pair.ends[one.side].consume(one.count);
           else {
             pair.ends[one.side].state.end();

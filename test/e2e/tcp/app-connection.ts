@@ -7,6 +7,7 @@ import type { ResumableEnd } from "../../../channel/resumable-socket.ts";
 import { secureClient, secureContext } from "../../../channel/secure-stream.ts";
 import { generateConnectorKey } from "../../../identity/connector-proof.ts";
 import { encodeResumeFrame } from "../../../protocol/resume-frames.ts";
+import { RESUME_WINDOW_BYTES } from "../../../protocol/limits.ts";
 import type { TestAgent, TestStream } from "./agent-client.ts";
 
 export interface AppConnection {
@@ -36,7 +37,7 @@ export async function appConnection(agent: TestAgent, app: string): Promise<AppC
   if (first?.frame.type !== "opened") throw new Error(`not opened: ${JSON.stringify(first?.frame)}`);
   const [local, ours] = duplexPair();
   const over = Promise.withResolvers<ResumableEnd>();
-  const resumable = new ResumableSocket(ours, { detached: () => resumable.abort("lost"), over: over.resolve }, "client_reset");
+  const resumable = new ResumableSocket(ours, { share: () => RESUME_WINDOW_BYTES, detached: () => resumable.abort("lost"), over: over.resolve }, "client_reset");
   resumable.attach(secure, first.reader, first.frame.received, first.early);
   return { local, stream, over: over.promise };
 }
