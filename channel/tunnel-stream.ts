@@ -2,6 +2,7 @@
  * One stream of a mux as its handler sees it, at the connector and at the agent: ordered writes with back-pressure,
  * explicit consumption, and exactly one end. Not the mux: credit and limits are protocol/mux.ts.
  */
+import type { Ticket } from "../protocol/bulk.ts";
 import type { Mux } from "../protocol/mux.ts";
 
 /** What a handler is told. After `gone` nothing more comes and nothing more may be sent. */
@@ -14,6 +15,8 @@ export interface StreamHandler {
   gone(): void;
   /** All that was written has been taken; more may be written. */
   drained(): void;
+  /** What is left of a body may leave the mux with this. Handlers without it let it lie. */
+  ticket?(ticket: Ticket): void;
 }
 
 /** What a stream needs of the tunnel that carries it. */

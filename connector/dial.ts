@@ -12,6 +12,7 @@ import { isLocalhostName } from "./address-guard.ts";
 import { mayDial } from "./allow-list.ts";
 import type { AllowRule, DialRefusal, Endpoint } from "./allow-list.ts";
 import { errorCode } from "./failure.ts";
+import { SocketReads } from "./socket-reads.ts";
 
 /** Resolves a name to its literal addresses, once. */
 export type Resolver = (name: string) => Promise<readonly string[]>;
@@ -80,12 +81,14 @@ export async function dial(target: DialTarget, rule: AllowRule, resolve: Resolve
   const { endpoint, tls } = target;
   const addresses = await withDeadline(permittedAddresses(endpoint, rule, resolve), target.connectMs);
   return new Promise((done, fail) => {
-    const to = { host: endpoint.host, port: endpoint.port, lookup: fixedLookup(addresses), noDelay: true, allowHalfOpen: target.halfOpen === true };
+    const reads = new SocketReads();
+    const to = { onread: reads.onread, host: endpoint.host, port: endpoint.port, lookup: fixedLookup(addresses), noDelay: true, allowHalfOpen: target.halfOpen === true };
     let connected = false;
     const socket: Socket =
       tls === undefined
         ? connectTcp(to)
         : connectTls({ ALPNProtocols: ["http/1.1"], ...(isIP(endpoint.host) === 0 && { servername: endpoint.host }), ...tls, ...to });
+    reads.attach(socket);
     const timer = setTimeout(() => socket.destroy(new DialError("connect_timeout")), target.connectMs);
     const failed = (error: unknown): void => {
       clearTimeout(timer);

@@ -6,9 +6,10 @@ import { request } from "node:http";
 import { request as requestTls } from "node:https";
 import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { checkServerIdentity, connect as connectTls } from "node:tls";
 import { isLocalhostName } from "./address-guard.ts";
 import type { Proxy } from "./proxy.ts";
+import { SocketReads } from "./socket-reads.ts";
 
 /** Longest wait for a socket to the edge, proxy and TLS included: bounds a black-holed network. */
 export const EDGE_DIAL_MS = 15_000;
@@ -35,21 +36,20 @@ export async function dialEdge(route: EdgeRoute): Promise<Socket> {
   const deadline = AbortSignal.timeout(EDGE_DIAL_MS);
   const bare = route.edge.hostname.replace(/^\[|\]$/g, "");
   const port = Number(route.edge.port) || (route.edge.protocol === "https:" ? 443 : 80);
-  const socket =
-    route.proxy === undefined
-      ? await ready(connectTcp({ host: isLocalhostName(bare) ? "127.0.0.1" : bare, port, noDelay: true }), "connect", deadline)
-      : await connectThrough(route.proxy, route.edge.hostname, port, route.authorities, deadline);
-  if (route.edge.protocol !== "https:") return socket;
-  const secure = connectTls({
-    socket,
-    ca: [...route.authorities],
-    ALPNProtocols: ["http/1.1"],
-    // With a ready socket, tls verifies against `host`; SNI takes names only (RFC 6066 §3).
-    host: bare,
-    ...(isIP(bare) === 0 && { servername: bare }),
-  });
+  const secured = route.edge.protocol === "https:";
+  const reads = new SocketReads();
+  const direct = { host: isLocalhostName(bare) ? "127.0.0.1" : bare, port, noDelay: true, onread: reads.onread };
+  // SNI takes names only (RFC 6066 §3).
+  const tls = { ca: [...route.authorities], ALPNProtocols: ["http/1.1"], ...(isIP(bare) === 0 && { servername: bare }) };
+  if (route.proxy === undefined) {
+    if (!secured) return ready(reads.attach(connectTcp(direct)), "connect", deadline);
+    return ready(reads.attach(connectTls({ ...tls, ...direct, checkServerIdentity: (_host, certificate) => checkServerIdentity(bare, certificate) })), "secureConnect", deadline);
+  }
+  const socket = await connectThrough(route.proxy, route.edge.hostname, port, route.authorities, deadline);
+  if (!secured) return socket;
   try {
-    return await ready(secure, "secureConnect", deadline);
+    // With a ready socket, tls verifies against `host`.
+    return await ready(connectTls({ ...tls, socket, host: bare }), "secureConnect", deadline);
   } catch (error) {
     socket.destroy();
     throw error;

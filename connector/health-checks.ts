@@ -91,7 +91,6 @@ function ask(app: App, origin: Origin, check: HealthCheck): Promise<string | und
         body: () => true,
         end: () => undefined,
         failed: (failure) => done(failure.kind === "dial" ? failure.error.failure : failure.kind),
-        consumed: () => undefined,
       },
     );
     exchange.start();

@@ -11,6 +11,7 @@ import { errorCode } from "./failure.ts";
 import { endToEnd, toPairs, valuesOf, without } from "./hop-by-hop.ts";
 import type { HeaderPairs } from "./hop-by-hop.ts";
 import { isReset, readOn, wroteInVain } from "./read-on.ts";
+import { SocketReads } from "./socket-reads.ts";
 
 export type RequestBody = { readonly kind: "none" } | { readonly kind: "known"; readonly bytes: number } | { readonly kind: "unknown" };
 
@@ -36,14 +37,12 @@ export type ExchangeFailure =
 interface ExchangeEvents {
   /** The final head (never 1xx); at most once. */
   head(status: number, reason: string, headers: [string, string][]): void;
-  /** Body bytes; false: pause until `resume`. */
+  /** Body bytes, to be held at once (`hold`) if they are lent; false: pause until `resume`. */
   body(bytes: Uint8Array): boolean;
   /** The whole answer arrived. */
   end(): void;
   /** It will not; before or after the head. Exactly one of `end` and `failed` comes. */
   failed(failure: ExchangeFailure): void;
-  /** Upload bytes handed to the origin's socket or dropped. */
-  consumed(bytes: number): void;
 }
 
 interface Pool {
@@ -56,6 +55,8 @@ interface Pool {
 const MAX_HEAD_BYTES = 144 * 1024;
 /** How long an upload waits for "100 Continue" before it is sent anyway (RFC 9110 §10.1.1). */
 const CONTINUE_WAIT_MS = 1_000;
+/** What must be left of an answer before its socket is given up for it. */
+const MIN_DIVERTED_BYTES = 1024 * 1024;
 /** Methods that may be sent twice when a kept-alive socket turns out to be dead (RFC 9110 §9.2.2). */
 const RETRIED: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
@@ -66,8 +67,11 @@ export class HttpExchange {
   #request: ClientRequest | undefined;
   #response: IncomingMessage | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #reads: SocketReads | undefined;
+  #downloaded = 0;
+  #diverted = false;
   /** Upload bytes held back until 100 Continue, an answer, or the wait is over; at most the stream's window. */
-  #waiting: Uint8Array[] | undefined;
+  #waiting: { readonly bytes: Uint8Array; readonly done: () => void }[] | undefined;
   #uploadEnded = false;
   #uploaded = 0;
   #retried = false;
@@ -89,14 +93,14 @@ export class HttpExchange {
     this.#send(framed(this.#asked, expects), { agent: this.#pool.agent });
   }
 
-  /** Body bytes of the request. */
-  upload(bytes: Uint8Array): void {
+  /** Body bytes of the request; `done` once they are handed to the origin's socket or dropped. */
+  upload(bytes: Uint8Array, done: () => void): void {
     this.#uploaded += bytes.length;
     const { body } = this.#asked;
-    if (this.#done) return this.#events.consumed(bytes.length);
+    if (this.#done) return done();
     if (body.kind === "none" || (body.kind === "known" && this.#uploaded > body.bytes)) return this.#fail({ kind: "bad_request" });
-    if (this.#waiting !== undefined) this.#waiting.push(bytes);
-    else this.#forward(bytes);
+    if (this.#waiting !== undefined) this.#waiting.push({ bytes, done });
+    else this.#forward(bytes, done);
   }
 
   /** The request's body is complete. A body shorter than announced breaks the exchange. */
@@ -109,7 +113,41 @@ export class HttpExchange {
 
   /** The reader has room again. */
   resume(): void {
-    this.#response?.resume();
+    // A diverted body stops and starts with the memory it is lent in.
+    if (!this.#diverted) this.#response?.resume();
+  }
+
+  /**
+   * From now on the answer's body comes past the parser, in lent memory, if its length is known,
+   * enough is left to be worth the socket, which serves no other request then, and the socket can.
+   */
+  divert(): void {
+    const response = this.#response;
+    const reads = SocketReads.of(response?.socket);
+    const length = response?.headers["content-length"];
+    if (response === undefined || reads === undefined || length === undefined || response.headers["transfer-encoding"] !== undefined) return;
+    const { socket } = response;
+    const left = Number(length) - this.#downloaded - response.readableLength - socket.readableLength;
+    if (this.#done || this.#diverted || !(left >= MIN_DIVERTED_BYTES)) return;
+    this.#reads = reads;
+    this.#diverted = true;
+    // What was read already comes first, by the parser.
+    while (socket.readableLength > 0 && socket.read() !== null);
+    while (response.read() !== null);
+    const take = (bytes: Buffer): void => {
+      this.#beat();
+      if (!this.#done) this.#events.body(bytes);
+    };
+    reads.divert(left, take, (overrun) => {
+      if (overrun) return this.#fail({ kind: "bad_response" });
+      this.#complete();
+      this.#request?.destroy();
+    });
+  }
+
+  /** Keeps the body bytes that `body` was just given until the answer is called; undefined: they are not lent. */
+  hold(): (() => void) | undefined {
+    return this.#reads?.hold();
   }
 
   /** Destroys the origin's socket at once; no event follows. */
@@ -152,21 +190,27 @@ export class HttpExchange {
     this.#events.head(response.statusCode ?? 0, response.statusMessage ?? "", endToEnd(toPairs(response.rawHeaders)));
     response.on("data", (bytes: Uint8Array) => {
       this.#beat();
+      this.#downloaded += bytes.length;
       if (!this.#done && !this.#events.body(bytes)) response.pause();
     });
     response.on("end", () => {
       const inVain = wroteInVain(this.#request?.socket);
-      if (!response.complete || (inVain && endsWithConnection(this.#asked.method, response))) return this.#fail({ kind: "closed_early" });
-      if (this.#done) return;
-      this.#done = true;
-      clearTimeout(this.#timer);
-      // An answer before the end of the upload: what is still to come is dropped with the socket.
-      if (inVain || (!this.#uploadEnded && this.#asked.body.kind !== "none")) this.#request?.destroy();
-      this.#dropWaiting();
-      this.#events.end();
+      if (!response.complete || (inVain && endsWithConnection(this.#asked.method, response))) this.#fail({ kind: "closed_early" });
+      else this.#complete(inVain);
     });
     response.on("error", () => this.#fail({ kind: "closed_early" }));
     response.on("close", () => this.#fail({ kind: "closed_early" }));
+  }
+
+  /** The whole answer is here. */
+  #complete(inVain = false): void {
+    if (this.#done) return;
+    this.#done = true;
+    clearTimeout(this.#timer);
+    // An answer before the end of the upload: what is still to come is dropped with the socket.
+    if (inVain || (!this.#uploadEnded && this.#asked.body.kind !== "none")) this.#request?.destroy();
+    this.#dropWaiting();
+    this.#events.end();
   }
 
   #onError(request: ClientRequest, error: Error): void {
@@ -187,11 +231,11 @@ export class HttpExchange {
     else this.#fail({ kind: code?.startsWith("HPE_") === true ? "bad_response" : "closed_early" });
   }
 
-  #forward(bytes: Uint8Array): void {
+  #forward(bytes: Uint8Array, done: () => void): void {
     this.#beat();
     this.#request?.write(bytes, () => {
       this.#beat();
-      this.#events.consumed(bytes.length);
+      done();
     });
   }
 
@@ -200,12 +244,12 @@ export class HttpExchange {
     const waiting = this.#waiting;
     if (waiting === undefined || this.#done) return;
     this.#waiting = undefined;
-    for (const bytes of waiting) this.#forward(bytes);
+    for (const { bytes, done } of waiting) this.#forward(bytes, done);
     if (this.#uploadEnded) this.#request?.end();
   }
 
   #dropWaiting(): void {
-    for (const bytes of this.#waiting ?? []) this.#events.consumed(bytes.length);
+    for (const { done } of this.#waiting ?? []) done();
     this.#waiting = undefined;
   }
 

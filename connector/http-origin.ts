@@ -2,60 +2,80 @@
  * Serves an http stream from an origin: the stream's head becomes a request, the exchange's
  * events become the answer. Not the exchange itself (http-exchange.ts).
  */
-import type { AnswerHead, OpenHead, UpstreamErrorCode } from "../protocol/head.ts";
+import type { StreamHandler, TunnelStream } from "../channel/tunnel-stream.ts";
+import type { AnswerOk, OpenHead, UpstreamErrorCode } from "../protocol/head.ts";
 import { encodeAnswerHead } from "../protocol/head.ts";
+import { AnswerBody } from "./answer-body.ts";
 import type { DialError } from "./dial.ts";
 import { valuesOf, without } from "./hop-by-hop.ts";
 import { HttpExchange } from "./http-exchange.ts";
 import type { ExchangeFailure, RequestBody } from "./http-exchange.ts";
 import type { Origin } from "./origin.ts";
+import type { SegmentRequests } from "./segment-requests.ts";
 import type { App } from "./site-config.ts";
-import type { StreamHandler, TunnelStream } from "../channel/tunnel-stream.ts";
+import { UploadedBody } from "./uploaded-body.ts";
 
 /** Told once, with the code under which the answer failed or undefined if it was whole. */
 export type Finished = (failure: UpstreamErrorCode | undefined) => void;
 
 /** Starts the exchange and returns the stream's new handler. */
-export function serveHttp(stream: TunnelStream, head: OpenHead, app: App, origin: Origin, finished: Finished): StreamHandler {
+export function serveHttp(stream: TunnelStream, head: OpenHead, app: App, origin: Origin, finished: Finished, segments?: SegmentRequests): StreamHandler {
   let answered = false;
+  const fail = (code: UpstreamErrorCode, detail: string): void => {
+    answer.destroy();
+    upload.destroy();
+    // After the head a broken body can only be told by breaking the stream (promise 7).
+    if (answered) stream.reset();
+    else refuseStream(stream, code, detail);
+    finished(code);
+  };
   const exchange = new HttpExchange(
     { method: head.method, path: head.path, headers: originHeaders(head, app, origin), body: requestBody(head) },
     { agent: origin.agent, dial: () => origin.dial(), timeouts: { firstByteMs: app.firstByteMs, idleMs: app.idleMs } },
     {
       head: (status, reason, headers) => {
         answered = true;
-        const answer = encodeAnswerHead(answerHead(head.method, status, reason, headers));
-        if (answer.ok) stream.write(answer.value);
-        else {
+        const said = answerHead(head.method, status, reason, headers);
+        const encoded = encodeAnswerHead(said);
+        if (encoded.ok) {
+          stream.write(encoded.value);
+          answer.announced(said.length);
+        } else {
           exchange.destroy();
-          refuseStream(stream, "upstream_protocol", answer.error);
+          upload.destroy();
+          refuseStream(stream, "upstream_protocol", encoded.error);
           finished("upstream_protocol");
         }
       },
-      body: (bytes) => stream.write(bytes),
+      body: (bytes) => answer.write(bytes),
       end: () => {
-        stream.end();
-        finished(undefined);
+        upload.destroy();
+        answer.end(() => finished(undefined));
       },
       failed: (failure) => {
         const { code, detail } = upstreamError(failure);
-        // After the head a broken body can only be told by breaking the stream (promise 7).
-        if (answered) stream.reset();
-        else refuseStream(stream, code, detail);
-        finished(code);
+        fail(code, detail);
       },
-      consumed: (bytes) => stream.consumed(bytes),
     },
   );
+  const broken = (): void => {
+    exchange.destroy();
+    fail("upstream_reset", "segment");
+  };
+  const answer = new AnswerBody(stream, segments, app.idleMs, { divert: () => exchange.divert(), hold: () => exchange.hold(), resume: () => exchange.resume(), broken });
+  const upload = new UploadedBody(stream, segments, head.length, app.idleMs, { upload: (bytes, done) => exchange.upload(bytes, done), end: () => exchange.uploadEnd(), broken });
   exchange.start();
   return {
-    data: (bytes) => exchange.upload(bytes),
-    end: () => exchange.uploadEnd(),
+    data: (bytes) => upload.data(bytes),
+    end: () => upload.end(),
     gone: () => {
       exchange.destroy();
+      answer.destroy();
+      upload.destroy();
       finished(undefined);
     },
-    drained: () => exchange.resume(),
+    drained: () => answer.drained(),
+    ticket: (ticket) => (ticket.direction === "down" ? answer : upload).ticket(ticket),
   };
 }
 
@@ -89,7 +109,7 @@ export function originHeaders(head: OpenHead, app: App, origin: Origin): [string
 }
 
 /** The answer's head; a length only where a body follows and the origin announced it. */
-export function answerHead(method: string, status: number, reason: string, headers: [string, string][]): AnswerHead {
+export function answerHead(method: string, status: number, reason: string, headers: [string, string][]): AnswerOk {
   const bodiless = method === "HEAD" || status === 204 || status === 304 || status === 205;
   const announced = valuesOf(headers, "content-length")[0];
   const length = announced !== undefined && /^[0-9]{1,15}$/.test(announced) ? Number(announced) : undefined;

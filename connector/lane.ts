@@ -20,6 +20,7 @@ import type { Identity } from "./handshake.ts";
 import type { LaneStatus } from "./local-server.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
+import { BulkWay, SegmentRequests } from "./segment-requests.ts";
 import { HandshakeClosed, SocketInbox } from "./socket-inbox.ts";
 import { StreamGate } from "./stream-gate.ts";
 import type { TcpParts } from "./tcp-origin.ts";
@@ -53,9 +54,11 @@ export class Lane {
   readonly #draining = new Set<Tunnel>();
   /** Outlives each tunnel: what is detached waits for the next. */
   readonly #contact = { at: performance.now() };
+  readonly #bulk: BulkWay;
 
   constructor(parts: LaneParts) {
     this.#parts = parts;
+    this.#bulk = new BulkWay(parts.route, parts.lane, parts.log, parts.metrics);
   }
 
   status(): LaneStatus {
@@ -96,6 +99,7 @@ export class Lane {
     this.#stop.abort();
     this.#tunnel?.destroy();
     for (const tunnel of this.#draining) tunnel.destroy();
+    this.#bulk.destroy();
   }
 
   reportHealth(app: AppId, up: boolean, detail: string): void {
@@ -173,6 +177,7 @@ export class Lane {
         lane,
         admissions,
         gate: new StreamGate(macKey, admissions, apps),
+        segments: new SegmentRequests(this.#bulk, macKey),
         log,
         metrics,
         tcp: this.#parts.tcp,

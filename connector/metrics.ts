@@ -25,6 +25,7 @@ const HELP = {
   postern_connector_reattached_total: "TCP streams that an agent took up again, by app.",
   postern_connector_detached_ended_total: "TCP streams that ended without an agent, by code.",
   postern_connector_streams_detached: "TCP streams that wait for their agent.",
+  postern_connector_segments_total: "Pieces of bulk bodies carried beside the tunnel, by direction and outcome.",
   postern_connector_cuts_total: "Cuts carried out for revocations.",
   postern_connector_connects_total: "Connections to the edge, by outcome.",
   postern_connector_lane_up: "1 if the lane is welcomed by the edge.",

@@ -4,9 +4,11 @@
  */
 import type { UpstreamErrorCode } from "../protocol/head.ts";
 import { HeadReader } from "../protocol/head.ts";
+import type { Ticket } from "../protocol/bulk.ts";
 import { HEAD_MS } from "../protocol/deadlines.ts";
 import { refuseStream, serveHttp } from "./http-origin.ts";
 import type { Finished } from "./http-origin.ts";
+import type { SegmentRequests } from "./segment-requests.ts";
 import type { Permit, Refusal, StreamGate } from "./stream-gate.ts";
 import { serveTcp } from "./tcp-origin.ts";
 import type { TcpParts } from "./tcp-origin.ts";
@@ -31,14 +33,17 @@ export class StreamOpening implements StreamHandler {
   readonly #gate: StreamGate;
   readonly #reports: OpeningReports;
   readonly #tcp: TcpService;
+  readonly #segments: SegmentRequests | undefined;
   readonly #reader = new HeadReader("open");
   readonly #timer: NodeJS.Timeout;
   #judging = false;
   #held: Uint8Array[] = [];
   #ended = false;
   #gone = false;
+  #ticket: Ticket | undefined;
 
-  constructor(stream: TunnelStream, gate: StreamGate, reports: OpeningReports, tcp: TcpService) {
+  constructor(stream: TunnelStream, gate: StreamGate, reports: OpeningReports, tcp: TcpService, segments?: SegmentRequests) {
+    this.#segments = segments;
     this.#tcp = tcp;
     this.#stream = stream;
     this.#gate = gate;
@@ -84,6 +89,11 @@ export class StreamOpening implements StreamHandler {
 
   drained(): void {}
 
+  /** Comes right after the head, while it is judged. */
+  ticket(ticket: Ticket): void {
+    this.#ticket = ticket;
+  }
+
   #serve(permit: Permit): void {
     this.#reports.opened(permit);
     let over = false;
@@ -94,8 +104,8 @@ export class StreamOpening implements StreamHandler {
     };
     const { head, app, origin } = permit;
     if (head.kind === "tcp") return this.#handOver(serveTcp(this.#stream, permit, this.#tcp.parts, this.#tcp.carrier, finished));
-    const serve = head.kind === "http" ? serveHttp : serveWebSocket;
-    this.#handOver(serve(this.#stream, head, app, origin, finished));
+    if (head.kind === "http") return this.#handOver(serveHttp(this.#stream, head, app, origin, finished, this.#segments));
+    this.#handOver(serveWebSocket(this.#stream, head, app, origin, finished));
   }
 
   #refuse(refusal: Refusal): void {
@@ -112,6 +122,7 @@ export class StreamOpening implements StreamHandler {
     this.#stream.handler = handler;
     const held = this.#held;
     this.#held = [];
+    if (this.#ticket !== undefined) handler.ticket?.(this.#ticket);
     for (const bytes of held) handler.data(bytes);
     if (this.#ended) handler.end();
   }

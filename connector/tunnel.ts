@@ -17,6 +17,7 @@ import type { AdmissionStore } from "./admission-store.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { InboxReader } from "./socket-inbox.ts";
+import type { SegmentRequests } from "./segment-requests.ts";
 import { StreamOpening } from "./stream-opening.ts";
 import type { OpeningReports } from "./stream-opening.ts";
 import type { StreamGate } from "./stream-gate.ts";
@@ -44,6 +45,8 @@ interface TunnelParts {
   /** A newer site configuration or key set came; verified by whoever holds the keys. */
   readonly onConfig: (jws: string) => void;
   readonly onKeys: (jws: string) => void;
+  /** How bulk bodies leave the mux; absent: they do not. */
+  readonly segments?: SegmentRequests;
 }
 
 interface TunnelEnd {
@@ -62,6 +65,7 @@ export class Tunnel implements StreamOwner, InboxReader {
   readonly #stopReporting: () => void;
   /** What of the mux's counters the metrics have. */
   #reported: Readonly<MuxCounters> = newCounters();
+  readonly #stopFollowing: (() => void) | undefined;
   #flushing = false;
   #heardAt = performance.now();
   #unknown = 0;
@@ -88,6 +92,7 @@ export class Tunnel implements StreamOwner, InboxReader {
         done({ code, retry: retryAfterClose(code) });
       });
     });
+    this.#stopFollowing = parts.segments?.way.follow((on) => this.#send(encodeControl({ t: "bulk", on })));
     // Closed between the handshake and now: the event will not come again.
     if (parts.socket.readyState === parts.socket.CLOSED) parts.socket.emit("close", 1006, Buffer.alloc(0));
   }
@@ -219,7 +224,7 @@ export class Tunnel implements StreamOwner, InboxReader {
   #open(id: number): void {
     const stream = new TunnelStream(id, this.#mux, this);
     this.#streams.set(id, stream);
-    stream.handler = new StreamOpening(stream, this.#parts.gate, this.#reports(stream), { parts: this.#parts.tcp, carrier: { tunnel: this, stream: id, contact: this.#parts.contact } });
+    stream.handler = new StreamOpening(stream, this.#parts.gate, this.#reports(stream), { parts: this.#parts.tcp, carrier: { tunnel: this, stream: id, contact: this.#parts.contact } }, this.#parts.segments);
     this.#parts.metrics.gauge("postern_connector_streams_open", this.#streams.size, { lane: String(this.#parts.lane) });
   }
 
@@ -256,6 +261,8 @@ export class Tunnel implements StreamOwner, InboxReader {
         return this.#parts.onKeys(message.jws);
       case "cut":
         return this.#cut(message);
+      case "bulk":
+        return this.#streams.get(message.stream)?.handler?.ticket?.(message);
       case "drain":
         log.info("edge_drains", { lane });
         this.#leave();
@@ -347,6 +354,7 @@ export class Tunnel implements StreamOwner, InboxReader {
     this.#closed = true;
     clearInterval(this.#keepAlive);
     this.#stopReporting();
+    this.#stopFollowing?.();
     this.#reportCounters();
     this.#destroyStreams();
     this.#leave();

@@ -50,6 +50,11 @@ const EDGE_SHAPES = {
     streams: list(whole(1, 2 ** 32 - 1), MAX_CUT_IDS_COUNT),
     sessions: list(named(parseSessionId), MAX_CUT_IDS_COUNT),
   }),
+  /**
+   * The connector may carry what is left of this stream's body by a request of its own to `at`,
+   * with this ticket (BK2). The next ticket of a direction says that the last one was taken.
+   */
+  bulk: object({ t: oneOf("bulk"), stream: whole(1, 2 ** 32 - 1), direction: oneOf("down", "up"), ticket: text(22, /^[A-Za-z0-9_-]{22}$/), at: text(64, /^[0-9a-f]{64}$/) }),
   /** The edge goes away soon: connect anew, let what lives finish. */
   drain: object({ t: oneOf("drain") }),
 };
@@ -71,6 +76,8 @@ const CONNECTOR_SHAPES = {
   cut_ack: object({ t: oneOf("cut_ack"), id: cutId }),
   /** The connector stops soon: open no more streams on this socket. */
   draining: object({ t: oneOf("draining") }),
+  /** Whether the connector takes tickets: it reaches the edge by requests of its own, or it does not (BK1). */
+  bulk: object({ t: oneOf("bulk"), on: flag }),
   /** An app's health changed (P25). */
   health: object({ t: oneOf("health"), app: named(parseAppId), up: flag, detail: maybe(note) }),
   /** How many streams this socket has opened, for reconciling the record (M20). */

@@ -20,6 +20,13 @@ export const DRAIN_MS = 30_000;
 /** Drain announced to the edge's go-away: until it came, streams that were on their way are still served. Connector. */
 export const DRAIN_ANSWER_MS = 2_000;
 
+/** A segment under way whose bytes nobody takes, unless the app's idle time says otherwise: nothing else shows that a client is gone (M15). Connector. */
+export const BULK_IDLE_MS = 30_000;
+/** A segment from its request to its end; one takes seconds unless somebody stalls. Tunnel object. */
+export const SEGMENT_MS = 3_600_000;
+/** A segment's request to the word that it was taken; longer, and something in between holds bodies back. Connector. */
+export const BULK_ACCEPT_MS = 5_000;
+
 /** The connector sends "ping" this often; proxies on the way drop sockets that are quiet for about 100 s. Answered without waking the object. */
 export const KEEP_ALIVE_MS = 10_000;
 /** The bound on a dead peer: silent for this long it is given up, by the connector, and by a lane that is awake. */

@@ -79,6 +79,13 @@ export const REFUSED_OPEN_COUNT = 16;
 /** One text of an agent. Bounds JSON.parse. */
 export const MAX_AGENT_TEXT_BYTES = 2 * 1024;
 
+// Bulk (M15)
+
+/** What is left of a body must be more than this to leave the mux: below it a request of its own costs more than it saves. Both ends. */
+export const MIN_BULK_BYTES = 256 * 1024;
+/** One segment towards the edge; front ends refuse request bodies above 100 MB. Both ends. */
+export const MAX_SEGMENT_BYTES = 64 * 1024 * 1024;
+
 // Heads
 
 /** JSON of a stream head. Bounds endless heads. HeadReader on both ends. */

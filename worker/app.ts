@@ -4,7 +4,7 @@
  * is the gate's.
  */
 import { Hono } from "hono/tiny";
-import { ADMIN_API, AGENT_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, TOKEN_PATH } from "../protocol/paths.ts";
+import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, TOKEN_PATH } from "../protocol/paths.ts";
 import { canonicalise, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
 import type { Env } from "./env.ts";
@@ -68,6 +68,7 @@ const routes = new Hono<Bindings>({
   .get(`/launcher${CONNECTOR_PROGRAM_PATH}.sha256`, (c) => connectorFile(c.env.exchange))
   .post(`/launcher${ENROLL_PATH}`, (c) => connectors.enroll(c.env.exchange))
   .get(`/launcher${CONNECT_PATH}`, (c) => connectors.connect(c.env.exchange))
+  .on(["GET", "POST"], `/launcher${BULK_PATH}:at`, (c) => connectors.bulk(c.env.exchange, c.req.param("at")))
   // Agents
   .get(`/launcher${AGENT_PATH}`, (c) => agent(c.env.exchange))
   // Operators
@@ -127,7 +128,8 @@ export async function handle(request: Request, env: Env, later: (work: Promise<u
   if (!raw.ok) return refuse(nowhere(base), raw.error.code, { detail: `What cannot be read one way only: ${raw.error.what}.` });
   let compiled: Exchange["policy"];
   try {
-    compiled = await currentPolicy(env, now);
+    // A piece of a body asks nobody but its lane, at whatever host.
+    compiled = raw.value.path.startsWith(BULK_PATH) ? undefined : await currentPolicy(env, now);
   } catch {
     return refuse({ ...nowhere(base), url: raw.value }, "unavailable");
   }

@@ -147,10 +147,10 @@ export class Admissions {
   }
 
   /** A lease on a session, asking it when there is none. Callers look at the table again afterwards. */
-  async lease(sid: SessionId, asker: Asker, link: ConnectorLink, policyVersion: number, holds: Holds): Promise<LeaseOutcome> {
+  async lease(sid: SessionId, asker: Asker, link: ConnectorLink, policyVersion: number, holds: Holds, aheadMs = 0): Promise<LeaseOutcome> {
     const key = { sid, app: asker.ask.app, connector: link.thumbprint, policyVersion, issuer: asker.issuer };
     const { leases } = this.#parts;
-    const outcome = await leases.ensure(key, () => this.#askSession(sid, asker, link.thumbprint, policyVersion, holds), Date.now);
+    const outcome = await leases.ensure(key, () => this.#askSession(sid, asker, link.thumbprint, policyVersion, holds), Date.now, aheadMs);
     if (holds === "sockets") leases.keep(sid);
     return outcome;
   }

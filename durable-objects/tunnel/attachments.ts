@@ -23,6 +23,8 @@ export interface ConnectorAttachment {
   readonly draining?: true;
   /** How often the lane has woken since its hello. */
   readonly wakes?: number;
+  /** It takes tickets for bulk bodies (M15). */
+  readonly bulk?: boolean;
 }
 
 /** A browser's WebSocket that is relayed. */

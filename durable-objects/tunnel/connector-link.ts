@@ -5,7 +5,7 @@
 import { createHmac } from "node:crypto";
 import { fromBase64Url } from "../../core/bytes.ts";
 import type { ConnectorId, SessionId } from "../../core/ids.ts";
-import { type ConnectorMessage, type ControlRead, encodeControl, readConnectorMessage } from "../../protocol/control.ts";
+import { type ConnectorMessage, type ControlRead, type EdgeMessage, encodeControl, readConnectorMessage } from "../../protocol/control.ts";
 import { CUT_ACK_MS } from "../../protocol/deadlines.ts";
 import type { FrameHeader } from "../../protocol/frames.ts";
 import { frameOpenHead, type OpenHead, openHeadJson } from "../../protocol/head.ts";
@@ -14,7 +14,7 @@ import { Mux } from "../../protocol/mux.ts";
 import { type Fatal, flood, tooLarge, violation } from "../../protocol/mux-guard.ts";
 import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
 import { eachRun } from "../../protocol/splice.ts";
-import { signStreamOpen } from "../../protocol/stream-mac.ts";
+import { type Hmac, signStreamOpen } from "../../protocol/stream-mac.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import { within } from "../within.ts";
 import type { ConnectorAttachment } from "./attachments.ts";
@@ -94,6 +94,15 @@ export class ConnectorLink implements FrameSink {
   get streams(): number {
     return this.#sinks.size;
   }
+  /** Its connector carries bulk by requests of its own (M15). */
+  get takesBulk(): boolean {
+    return this.#attachment.bulk === true;
+  }
+
+  /** Whether a MAC was made with this socket's key. */
+  proves(isOf: ((hmac: Hmac, key: Uint8Array) => boolean) | undefined): boolean {
+    return isOf?.(hmacSha256, this.#mac) === true;
+  }
 
   /** Of those, the ones that are spliced to agents. */
   get spliced(): number {
@@ -110,8 +119,7 @@ export class ConnectorLink implements FrameSink {
     const id = opened.value;
     if (id >= this.#attachment.idsUsed) {
       // A block of ids is spent before its first is used, so that a wake never uses one twice (M3).
-      this.#attachment = { ...this.#attachment, idsUsed: id + 2 * STREAM_ID_BLOCK_COUNT };
-      this.socket.serializeAttachment(this.#attachment);
+      this.#store({ idsUsed: id + 2 * STREAM_ID_BLOCK_COUNT });
     }
     this.#sinks.set(id, sink);
     return id;
@@ -121,8 +129,7 @@ export class ConnectorLink implements FrameSink {
   #leave(): void {
     this.draining = true;
     this.mux.goAway(0);
-    this.#attachment = { ...this.#attachment, draining: true };
-    this.socket.serializeAttachment(this.#attachment);
+    this.#store({ draining: true });
     this.flush();
   }
 
@@ -142,7 +149,7 @@ export class ConnectorLink implements FrameSink {
     if (!json.ok) return 0;
     if (!this.#admissions.has(head.admission)) {
       this.#remember(head.admission);
-      this.#text(encodeControl({ t: "admission", jws: admission }));
+      this.tell({ t: "admission", jws: admission });
     }
     const mac = signStreamOpen(hmacSha256, this.#mac, head.n, json.value);
     const frame = frameOpenHead(json.value, mac);
@@ -288,6 +295,8 @@ export class ConnectorLink implements FrameSink {
         return this.#cuts.get(message.id)?.(true);
       case "draining":
         return this.#leave();
+      case "bulk":
+        return this.#store({ bulk: message.on });
       // Nobody reads health and counts yet; a second hello says nothing.
       case "health":
       case "count":
@@ -314,7 +323,7 @@ export class ConnectorLink implements FrameSink {
       });
       waits.push(answered);
       const part = <T>(all: readonly T[]): T[] => all.slice(from, from + MAX_CUT_IDS_COUNT);
-      this.#text(encodeControl({ t: "cut", id, streams: part(streams), sessions: part(sessions) }));
+      this.tell({ t: "cut", id, streams: part(streams), sessions: part(sessions) });
     }
     if (sessions.length > 0) this.#admissions.clear();
     return (await within(CUT_ACK_MS, Promise.all(waits)))?.every((acknowledged) => acknowledged) ?? false;
@@ -322,7 +331,18 @@ export class ConnectorLink implements FrameSink {
 
   configure(config: string, version: number): void {
     this.configuredVersion = version;
-    this.#text(encodeControl({ t: "config", jws: config }));
+    this.tell({ t: "config", jws: config });
+  }
+
+  tell(message: EdgeMessage): void {
+    // What was queued before leaves before: a stream-open never overtakes its admission.
+    this.flush();
+    this.#send(encodeControl(message));
+  }
+
+  #store(change: Partial<ConnectorAttachment>): void {
+    this.#attachment = { ...this.#attachment, ...change };
+    this.socket.serializeAttachment(this.#attachment);
   }
 
   /** The socket is gone: every stream on it is. A cut that waited was not acknowledged. */
@@ -332,12 +352,6 @@ export class ConnectorLink implements FrameSink {
     this.#spliced.clear();
     for (const answered of this.#cuts.values()) answered(false);
     for (const sink of sinks) sink.reset();
-  }
-
-  #text(text: string): void {
-    // What was queued before leaves before: a stream-open never overtakes its admission.
-    this.flush();
-    this.#send(text);
   }
 
   #send(message: string | Uint8Array): void {

@@ -6,14 +6,21 @@ import type { RequestId, SessionId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
 import { decide } from "../../policy/decide.ts";
+import { LEASE_HOLD_MS } from "../lease-terms.ts";
 import { type Admissions, factsOf, type LaneParts } from "./admission.ts";
 import type { CutReason, LiveStream, StreamTable } from "./live-stream.ts";
+
+/** A piped body's leases are renewed this long before they run out, and again this often until they are. */
+const RENEW_AHEAD_MS = 8_000;
+const RENEW_RETRY_MS = 1_000;
 
 export class Freshness {
   readonly #parts: LaneParts;
   readonly #admissions: Admissions;
   readonly #streams: StreamTable;
   readonly #renewals = new Map<RequestId, Promise<boolean>>();
+  /** What looks after each body that is piped. */
+  readonly #guards = new Set<{ readonly stream: LiveStream; readonly look: () => void }>();
 
   constructor(parts: LaneParts, admissions: Admissions, streams: StreamTable) {
     this.#parts = parts;
@@ -28,6 +35,47 @@ export class Freshness {
     if (stream.policyVersion !== policy.version) return false;
     if (now >= stream.redecideAt || !policy.isFresh(now) || this.#isUsedUp(stream)) return false;
     return stream.sid === undefined || leases.lease(stream.sid, now) !== undefined;
+  }
+
+  /**
+   * Looks after a body that is piped without JavaScript, which nothing can hold between two
+   * chunks: renews ahead of the end of what lets it pass, decides again in time, and cuts it
+   * at the end (M4). The answer stops it. `up`: what moves are the user's own bytes (P19).
+   */
+  guard(stream: LiveStream, up: boolean): () => void {
+    const { policy, leases } = this.#parts;
+    const end = (): number => Math.min(policy.until, stream.sid === undefined ? Number.POSITIVE_INFINITY : leases.until(stream.sid));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const look = (): void => {
+      clearTimeout(timer);
+      const now = Date.now();
+      const until = end();
+      if (up && stream.sid !== undefined) leases.noteActivity(stream.sid, now);
+      const { compiled } = policy;
+      if (now >= until || compiled === undefined || !(this.passes(stream, now) || this.redecide(stream, compiled))) return void cut(stream, "policy");
+      const due = until - RENEW_AHEAD_MS;
+      if (now >= due) void this.#renewAhead(stream).then(() => end() === 0 && look(), () => undefined);
+      timer = setTimeout(look, Math.min(stream.redecideAt, now < due ? due : until, now + (now < due ? LEASE_HOLD_MS : RENEW_RETRY_MS)) - now);
+    };
+    const guard = { stream, look };
+    this.#guards.add(guard);
+    look();
+    return () => {
+      clearTimeout(timer);
+      this.#guards.delete(guard);
+    };
+  }
+
+  /** Something was learned or forgotten: every piped body is looked at now. */
+  lookAgain(): void {
+    for (const { look } of this.#guards) look();
+  }
+
+  async #renewAhead(stream: LiveStream): Promise<void> {
+    const { policy, links } = this.#parts;
+    if (policy.until - Date.now() <= RENEW_AHEAD_MS) await policy.renew(Date.now);
+    const link = links.byId(stream.link);
+    if (stream.sid !== undefined && link !== undefined) await this.#admissions.lease(stream.sid, stream, link, policy.version, "body", RENEW_AHEAD_MS);
   }
 
   #isUsedUp({ limits, sid, ask, bytesIn, bytesOut }: LiveStream): boolean {
@@ -82,7 +130,8 @@ export class Freshness {
     stream.redecideAt = decision.redecideAt ?? Number.POSITIVE_INFINITY;
     stream.limits = decision.limits;
     stream.policyVersion = policy.version;
-    return true;
+    // Bytes of a piped body cannot be counted against a limit.
+    return stream.limits.maxBytes === undefined || ![...this.#guards].some((one) => one.stream === stream);
   }
 
   #takesAway(stream: LiveStream, sid: SessionId, policy: CompiledPolicy, previous: CompiledPolicy | undefined, now: number): boolean {

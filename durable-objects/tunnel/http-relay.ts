@@ -6,8 +6,12 @@
 import { concat } from "../../core/bytes.ts";
 import { BODY_IDLE_MS } from "../../protocol/deadlines.ts";
 import { HeadReader, type AnswerHead, parseAnswerHead } from "../../protocol/head.ts";
+import { MIN_BULK_BYTES } from "../../protocol/limits.ts";
+import type { BulkTickets } from "./bulk.ts";
+import { BulkAnswer } from "./bulk-answer.ts";
 import type { ConnectorLink, StreamSink } from "./connector-link.ts";
 import type { Deadlines } from "./deadlines.ts";
+import { HttpUpload } from "./http-upload.ts";
 import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
 
 /** What a relay asks of its lane. */
@@ -17,6 +21,9 @@ export interface Lane {
   passes(stream: LiveStream, now: number): boolean;
   /** Renews what ran out and decides again; false when the stream was cut. */
   renew(stream: LiveStream): Promise<boolean>;
+  /** Renews ahead what lets a body pass that nothing can hold, and cuts it in time; the answer stops it. `up`: the user's own bytes. */
+  guard(stream: LiveStream, up: boolean): () => void;
+  readonly tickets: BulkTickets;
   noteUserByte(stream: LiveStream, now: number): void;
   /** `socket`: the client's, when the stream was on one. */
   finished(stream: LiveStream, how: StreamEnd, socket?: WebSocket): void;
@@ -26,10 +33,6 @@ export type Answer = AnswerHead | { readonly broken: CutReason | "reset" | "prot
 
 /** An event stream gets a comment when it was quiet for this long, which shows whether the client is there. */
 export const HEARTBEAT_MS = 20_000;
-/** What is read of an upload after the app has answered without it, so that the answer is not lost. */
-export const MAX_DISCARD_BYTES = 8 * 1024 * 1024;
-/** The client's body ended before it was whole; gate.ts tells the client so. */
-const BODY_BROKEN: Answer = { v: 1, error: "upstream_protocol", detail: "body_broken" };
 const HEARTBEAT = new TextEncoder().encode(": \n\n");
 
 export class HttpRelay implements StreamSink {
@@ -46,10 +49,11 @@ export class HttpRelay implements StreamSink {
   #ended = false;
   #over = false;
   #brokenBy: Answer | undefined;
-  #uploaded = true;
   #wakeDown: (() => void) | undefined;
-  #wakeUp: (() => void) | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** The answer's body, if it may leave the mux. */
+  #bulk: BulkAnswer | undefined;
+  #upload: HttpUpload | undefined;
   #heartbeat = false;
   #atBoundary = false;
   #idleMs = BODY_IDLE_MS;
@@ -70,7 +74,7 @@ export class HttpRelay implements StreamSink {
   /** The app's head. Undefined when it took longer than `ms`; an upload may take as long as it moves, and the time counts from its end. */
   head(ms: number): Promise<Answer | undefined> {
     if (!this.#answered && !this.#over) {
-      const late = (): void => (this.#uploaded ? this.#settle(undefined) : this.#lane.deadlines.set(this, ms, late));
+      const late = (): void => (this.#upload?.done !== false ? this.#settle(undefined) : this.#lane.deadlines.set(this, ms, late));
       this.#lane.deadlines.set(this, ms, late);
     }
     return this.#answer;
@@ -84,6 +88,7 @@ export class HttpRelay implements StreamSink {
 
   /** Frames from the connector. */
   data(bytes: Uint8Array): void {
+    if (this.#bulk !== undefined) return this.#bulk.data(bytes);
     if (this.#answered) {
       this.#queue.push(bytes);
       this.#wakeDown?.();
@@ -103,6 +108,7 @@ export class HttpRelay implements StreamSink {
   end(): void {
     this.#ended = true;
     if (!this.#answered) return this.#break({ broken: "protocol" }, "broken");
+    this.#bulk?.end();
     this.#wakeDown?.();
   }
 
@@ -113,11 +119,11 @@ export class HttpRelay implements StreamSink {
   }
 
   writable(): void {
-    this.#wakeUp?.();
+    this.#upload?.writable();
   }
 
   cut(why: CutReason): number {
-    const inFlight = this.#handedOver;
+    const inFlight = this.#bulk?.handedOver ?? this.#handedOver;
     this.#break({ broken: why }, why);
     return inFlight;
   }
@@ -171,6 +177,19 @@ export class HttpRelay implements StreamSink {
     return parts.length === 1 ? parts[0] : concat(parts);
   }
 
+  /** The answer's body for the client if it may leave the mux (M15). */
+  bulk(length: number | undefined): ReadableStream<Uint8Array> | undefined {
+    const stream = this.#stream;
+    if (length === undefined || length <= MIN_BULK_BYTES || stream === undefined || this.#over || !this.#mayLeaveMux(stream)) return undefined;
+    const bulk = (this.#bulk = new BulkAnswer(this.#lane, this.#link, stream, length, {
+      mayPass: () => this.mayPass(),
+      moved: (piping) => (piping ? this.#lane.deadlines.clear(this) : this.#rearm()),
+      finish: () => this.#finish(),
+      broken: (byClient) => this.#break({ broken: byClient ? "reset" : "protocol" }, byClient ? "done" : "broken"),
+    }));
+    return bulk.start(this.#queue.splice(0), this.#ended);
+  }
+
   /** The answer's body for the client. `eventStream`: quiet times are filled with comments. */
   body(eventStream: boolean): ReadableStream<Uint8Array> {
     this.#heartbeat = eventStream;
@@ -218,60 +237,26 @@ export class HttpRelay implements StreamSink {
     }
   }
 
-  /** The request's body, chunk by chunk, as far as credit goes. `length`: as the client announced it. */
-  async upload(body: ReadableStream<Uint8Array>, maxBytes: number | undefined, length: number | undefined): Promise<void> {
-    this.#uploaded = false;
-    const reader = body.getReader();
-    let discarded = 0;
-    let total = 0;
-    try {
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) {
-          // A client that hung up may look like a clean end.
-          if (length !== undefined && total !== length) this.#break(BODY_BROKEN, "broken");
-          break;
-        }
-        total += value.length;
-        if (maxBytes !== undefined && total > maxBytes) {
-          this.#break({ v: 1, error: "upstream_protocol", detail: "body_too_large" }, "broken");
-        }
-        if (this.#over || this.#ended) {
-          discarded += value.length;
-          if (discarded > MAX_DISCARD_BYTES) break;
-          continue;
-        }
-        await this.#send(value);
-      }
-      if (!this.#over) {
-        this.#link.mux.end(this.#number);
-        this.#link.flush();
-      }
-      this.#uploaded = true;
-    } catch {
-      // The client broke its upload off: the app must not take what came for the whole.
-      this.#break(BODY_BROKEN, "broken");
-    } finally {
-      await reader.cancel().catch(() => undefined);
-    }
+  /** Bytes that are piped cannot be counted against a limit while they are. */
+  #mayLeaveMux(stream: LiveStream): boolean {
+    return this.#link.takesBulk && stream.limits.maxBytes === undefined;
   }
 
-  async #send(value: Uint8Array): Promise<void> {
-    let rest = value;
-    while (rest.length > 0 && !this.#over && !this.#ended) {
-      if (!(await this.mayPass())) return;
-      const taken = this.#link.write(this.#number, rest);
-      this.#link.flush();
-      rest = rest.subarray(taken);
-      if (this.#stream !== undefined && taken > 0) {
-        this.#stream.bytesIn += taken;
-        this.#lane.noteUserByte(this.#stream, Date.now());
-      }
-      if (rest.length === 0) return;
-      await new Promise<void>((resolve) => {
-        this.#wakeUp = resolve;
-      });
-    }
+  /** The request's body. `length`: as the client announced it. */
+  upload(body: ReadableStream<Uint8Array>, maxBytes: number | undefined, length: number | undefined): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    this.#upload = new HttpUpload({
+      lane: this.#lane,
+      link: this.#link,
+      stream,
+      isOver: () => this.#over || this.#ended,
+      mayLeaveMux: this.#mayLeaveMux(stream),
+      mayPass: () => this.mayPass(),
+      broken: (detail) => this.#break({ v: 1, error: "upstream_protocol", detail }, "broken"),
+      late: () => this.reset(),
+    });
+    void this.#upload.run(body, maxBytes, length);
   }
 
   /** Waits until the next byte may pass, either way (M4); false when it never will, and the stream is over. */
@@ -292,10 +277,11 @@ export class HttpRelay implements StreamSink {
     this.#over = true;
     this.#lane.deadlines.clear(this);
     // Bytes that nobody takes would hold the stream's place for ever.
-    if (!this.#uploaded || this.#queue.length > 0) this.#link.mux.reset(this.#number);
+    if (this.#upload?.done === false || this.#queue.length > 0) this.#link.mux.reset(this.#number);
     this.#link.mux.end(this.#number);
     this.#link.flush();
     this.#link.release(this.#number);
+    this.#upload?.stop(new Error("the app has answered"));
     if (this.#stream !== undefined) this.#lane.finished(this.#stream, "done");
   }
 
@@ -307,13 +293,15 @@ export class HttpRelay implements StreamSink {
     this.#queue.length = 0;
     this.#link.resetStream(this.#number);
     this.#settle(answer);
+    const broken = new Error("the connection to the app was broken off");
+    this.#bulk?.stop(broken);
+    this.#upload?.stop(broken);
     try {
-      this.#controller?.error(new Error("the connection to the app was broken off"));
+      this.#controller?.error(broken);
     } catch {
       // Already closed or cancelled by the client.
     }
     this.#wakeDown?.();
-    this.#wakeUp?.();
     if (this.#stream !== undefined) this.#lane.finished(this.#stream, how);
   }
 

@@ -63,9 +63,14 @@ export class LeaseTable {
   }
 
   lease(sid: SessionId, now: number): HeldLease | undefined {
-    const held = this.#leases.get(sid);
     // Exact, whatever alarm is late: no lease outlives its session (class H).
-    return held !== undefined && now < held.until && now < held.snapshot.endsAt ? held : undefined;
+    return now < this.until(sid) ? this.#leases.get(sid) : undefined;
+  }
+
+  /** When the lease runs out; 0 when there is none. */
+  until(sid: SessionId): number {
+    const held = this.#leases.get(sid);
+    return held === undefined ? 0 : Math.min(held.until, held.snapshot.endsAt);
   }
 
   /** The last word of the session, even when its lease ran out: good for reports, never for passing bytes. */
@@ -90,11 +95,11 @@ export class LeaseTable {
   /**
    * A lease and an admission, asking the session when either is missing or ran out. Questions
    * for the same key share one flight. Whoever awaits this must look at the table again,
-   * synchronously, before it lets a stream open.
+   * synchronously, before it lets a stream open. `aheadMs`: a lease with less left than that is renewed.
    */
-  ensure(key: AdmissionKey, ask: () => Promise<LeaseAnswer>, clock: () => number): Promise<LeaseOutcome> {
+  ensure(key: AdmissionKey, ask: () => Promise<LeaseAnswer>, clock: () => number, aheadMs = 0): Promise<LeaseOutcome> {
     const now = clock();
-    const lease = this.lease(key.sid, now);
+    const lease = this.lease(key.sid, now + aheadMs);
     const admission = this.admission(key, now);
     if (lease !== undefined && admission !== undefined) return Promise.resolve({ ok: true, lease, admission, firstGrant: false });
     const name = keyOf(key);

@@ -52,7 +52,7 @@ export async function answerHttp(opening: Opening): Promise<Reply> {
   if (sendOpen(opening, "http") === 0) return refused(opening, "upstream_protocol", "headers_too_large");
   if (body === null) admission.link.mux.end(number);
   admission.link.flushSoon();
-  if (body !== null) void relay.upload(body, app?.maxBody, open.length);
+  if (body !== null) relay.upload(body, app?.maxBody, open.length);
   const answer = await answered(opening);
   if ("code" in answer) return declined(answer, opening);
   const bodiless = NULL_BODY_STATUS.has(answer.status) || open.method === "HEAD" || answer.body === "none" || answer.length === 0;
@@ -71,7 +71,7 @@ export function responseOf(reply: Reply): Response {
   if (head.reason !== undefined && head.reason !== "") init.statusText = head.reason;
   if (bodiless) return new Response(null, init);
   const whole = head.length === undefined ? undefined : relay.whole(head.length);
-  return new Response(whole ?? ofLength(relay.body(isEventStream(head)), head.length), init);
+  return new Response(whole ?? relay.bulk(head.length) ?? ofLength(relay.body(isEventStream(head)), head.length), init);
 }
 
 /** The refusal of an answer that was cut or broke while it waited to be taken. */

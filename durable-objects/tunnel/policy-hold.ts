@@ -38,6 +38,11 @@ export class PolicyHold {
     return this.#load();
   }
 
+  /** When its lease from control runs out. */
+  get until(): number {
+    return this.#until;
+  }
+
   isFresh(now: number): boolean {
     return now < this.#until;
   }

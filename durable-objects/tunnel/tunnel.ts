@@ -5,6 +5,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { AppId, ConnectorId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
+import { BULK_HEADER } from "../../protocol/bulk.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { KEEP_ALIVE_PING, KEEP_ALIVE_PONG } from "../../protocol/control.ts";
 import { AuditWriter } from "../audit/record.ts";
@@ -16,6 +17,7 @@ import { type Admission, Admissions, type LaneParts } from "./admission.ts";
 import { AgentLinks } from "./agent-links.ts";
 import { type ClientAttachment, readAttachment } from "./attachments.ts";
 import { BodyFence } from "./body-fence.ts";
+import { BulkTickets } from "./bulk.ts";
 import { CarriedRequests } from "./carried.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 import { closeSocket, ConnectorLinks } from "./connector-links.ts";
@@ -58,6 +60,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   readonly #admissions: Admissions;
   readonly #freshness: Freshness;
   readonly #agents: AgentLinks;
+  readonly tickets: BulkTickets;
   readonly #endings = new Map<string, Promise<CutReport>>();
   #lane: LaneId | undefined;
 
@@ -77,7 +80,10 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       return newer;
     };
     // The connectors hear of a newer policy too, however the lane learned of it.
-    const policy = new PolicyHold(kv, ask, () => ctx.waitUntil(this.#configure()));
+    const policy = new PolicyHold(kv, ask, () => {
+      ctx.waitUntil(this.#configure());
+      this.#freshness.lookAgain();
+    });
     const writer = new AuditWriter(() => env.AUDIT.getByName(laneAuditName(this.#name)), nonce, (work) => ctx.waitUntil(work));
     const links = new ConnectorLinks(
       env,
@@ -90,6 +96,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     this.#freshness = new Freshness(this.#parts, this.#admissions, this.#streams);
     this.#fence = new BodyFence(kv, nonce, () => links.sweep());
     this.#agents = new AgentLinks(ctx, this, this.#parts, this.#admissions, this.#streams, (...args) => this.#register(...args));
+    this.tickets = new BulkTickets(ctx.id.toString());
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(KEEP_ALIVE_PING, KEEP_ALIVE_PONG));
     this.#wake();
   }
@@ -103,6 +110,8 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     }
     const claim = request.headers.get(CLAIM_HEADER);
     if (claim !== null) return responseOf(await this.#carried.claim(JSON.parse(claim) as Claim));
+    const bulk = request.headers.get(BULK_HEADER);
+    if (bulk !== null) return this.tickets.serve(bulk, request);
     const open = request.headers.get(OPEN_HEADER);
     return open === null ? new Response(null, { status: 404 }) : responseOf(await this.#open(JSON.parse(open) as OpenContext, request.body));
   }
@@ -198,6 +207,10 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     return this.#freshness.renew(stream);
   }
 
+  guard(stream: LiveStream, up: boolean): () => void {
+    return this.#freshness.guard(stream, up);
+  }
+
   noteUserByte(stream: LiveStream, now: number): void {
     if (stream.sid !== undefined) this.#parts.leases.noteActivity(stream.sid, now);
   }
@@ -265,6 +278,8 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
 
   async newFacts(sid: SessionId, epoch: number): Promise<void> {
     this.#parts.leases.push(sid, epoch);
+    // What is piped cannot wait for a decision on the new facts: it ends.
+    this.#freshness.lookAgain();
   }
 
   async endApp(app: AppId): Promise<CutReport> {

@@ -10,6 +10,7 @@ import { at } from "../../core/time.ts";
 import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
 import { formatServiceToken, formatSessionToken } from "../../identity/session-token.ts";
 import { parseDocument } from "../../policy/document.ts";
+import { BULK_HEADER } from "../../protocol/bulk.ts";
 import { ADMIN_API } from "../../protocol/paths.ts";
 import { handle, routeTable } from "../../worker/app.ts";
 import { SESSION_COOKIE } from "../../worker/cookies.ts";
@@ -18,10 +19,10 @@ import type { Env } from "../../worker/env.ts";
 /**
  * anybody: says nothing about anybody · person: finds out by itself who is signed in ·
  * code: needs a secret that was handed out for this · key: proves a connector's key or token ·
- * bearer: a program's own token, through the gate, and no cookie ·
+ * bearer: a program's own token, through the gate, and no cookie · ticket: judged by the lane that issued it ·
  * page: a change by a cookie, so it compares Origin · setup: the setup key · a role: postern:admin.
  */
-type Class = "anybody" | "person" | "code" | "key" | "bearer" | "page" | "setup" | "viewer" | "responder" | "operator";
+type Class = "anybody" | "person" | "code" | "key" | "bearer" | "ticket" | "page" | "setup" | "viewer" | "responder" | "operator";
 
 const CLASSES: Readonly<Record<string, Class>> = {
   "get /:place/.postern/jwks.json": "anybody",
@@ -43,6 +44,8 @@ const CLASSES: Readonly<Record<string, Class>> = {
   "get /launcher/.postern/connector.mjs.sha256": "anybody",
   "post /launcher/.postern/connectors/enroll": "key",
   "get /launcher/.postern/connect": "key",
+  "get /launcher/.postern/bulk/:at": "ticket",
+  "post /launcher/.postern/bulk/:at": "ticket",
   "get /launcher/.postern/agent": "bearer",
   "post /api/setup": "setup",
   "post /api/policy": "operator",
@@ -163,6 +166,14 @@ describe("routes", () => {
     expect(await tried(route, { ...socket, authorization: TOKEN }, "operator")).toEqual({ status: 404, code: "not_found", asked: ["SESSION.verify", "SESSION.verify", "AUDIT.append"] });
   });
 
+  it.each(routes.filter(({ name }) => CLASSES[name] === "ticket"))("$name asks the lane that it names and nobody else, and nobody for a browser", async (route) => {
+    const segment = { [BULK_HEADER]: "anything" };
+    expect((await tried(route, segment)).asked).toEqual(["TUNNEL.fetch"]);
+    for (const said of [{}, { ...segment, cookie: COOKIE }, { ...segment, origin: LAUNCHER }, { ...segment, "sec-fetch-mode": "cors" }]) {
+      expect(await tried(route, said, "operator")).toEqual({ status: 404, code: "not_found", asked: [] });
+    }
+  });
+
   const changes = routes.filter(({ name, method }) => method !== "GET" && (CLASSES[name] === "page" || isRole(CLASSES[name])));
   it.each(changes)("$name by a cookie compares Origin before it asks or changes anything (class I)", async (route) => {
     for (const origin of [undefined, "null", "https://evil.example", "https://wiki.access.example.com"]) {
@@ -174,7 +185,7 @@ describe("routes", () => {
 
   it("any other route that changes state takes no cookie", async () => {
     const others = routes.filter((route) => route.method !== "GET" && !changes.includes(route) && CLASSES[route.name] !== "setup");
-    expect(others.map((route) => route.name).sort()).toEqual(["post /launcher/.postern/connectors/enroll", "post /launcher/.postern/device/begin", "post /launcher/.postern/token"]);
+    expect(others.map((route) => route.name).sort()).toEqual(["post /launcher/.postern/bulk/:at", "post /launcher/.postern/connectors/enroll", "post /launcher/.postern/device/begin", "post /launcher/.postern/token"]);
     for (const route of others) expect((await tried(route, { cookie: COOKIE, origin: LAUNCHER }, "operator")).asked.filter((one) => one.startsWith("SESSION"))).toEqual([]);
   });
 });

@@ -76,17 +76,17 @@ async function exchange(answer: string, { ends = false, uploads = true, pauses =
       },
       end: () => over("end"),
       failed: ({ kind }) => over(kind),
-      consumed: (bytes) => (consumed += bytes),
     },
   );
   running.start();
-  running.upload(Buffer.alloc(1_000));
+  const upload = (bytes: number): void => running.upload(Buffer.alloc(bytes), () => (consumed += bytes));
+  upload(1_000);
   await Promise.race([Atomics.waitAsync(steps, 0, 0).value, done.promise]);
   // From here to the upload this thread does nothing else: answer and reset wait in the kernel.
   Atomics.store(steps, 1, 1);
   Atomics.notify(steps, 1);
   Atomics.wait(steps, 2, 0);
-  if (uploads) for (let i = 0; i < 4; i++) running.upload(Buffer.alloc(100_000));
+  if (uploads) for (let i = 0; i < 4; i++) upload(100_000);
   const outcome = await done.promise;
   running.destroy();
   // Its last bytes are given back once the socket is gone.

@@ -8,6 +8,7 @@ const RELEASED = {
   ENROLL_PATH: "/.postern/connectors/enroll",
   CONNECT_PATH: "/.postern/connect",
   AGENT_PATH: "/.postern/agent",
+  BULK_PATH: "/.postern/bulk/",
   CONNECTOR_PROGRAM_PATH: "/.postern/connector.mjs",
   READY_PATH: "/.postern/ready",
   ME_PATH: "/.postern/me",
@@ -22,6 +23,6 @@ describe("the addresses that programs call", () => {
   });
 
   it.each(Object.values(RELEASED))("%s is mounted at the edge", (path) => {
-    expect(routeTable.some(([, mounted]) => mounted.endsWith(path) || mounted.includes(`${path}/`))).toBe(true);
+    expect(routeTable.some(([, mounted]) => mounted.endsWith(path) || mounted.includes(path.endsWith("/") ? path : `${path}/`))).toBe(true);
   });
 });

@@ -24,8 +24,9 @@ describe("the specification", () => {
       expect([prefix, numbers]).toEqual([prefix, numbers.map((_, i) => i + 1)]);
     }
   });
-  it("has exactly the rules that the tests of the wire, of its two ends, and of the tunnel object for the agent's link, prove", () => {
+  it("has exactly the rules that the tests of the wire, of its two ends, of the tunnel object for the agent's link, and of both ends of bulk, prove", () => {
     const proven = [...cited(here), ...cited(new URL("../agent/", here)), ...cited(new URL("../objects/", here)).filter((id) => id.startsWith("AG"))];
+    for (const end of ["../connector/", "../durable-objects/tunnel/"]) proven.push(...cited(new URL(end, here)).filter((id) => id.startsWith("BK")));
     expect([...new Set(proven)].sort()).toEqual([...rules].sort());
   });
   it("knows every rule that the tests of the two programs cite", () => {

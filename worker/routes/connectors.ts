@@ -10,10 +10,11 @@ import { CONNECT_HEADER, type ConnectContext } from "../../durable-objects/tunne
 import { verifyEnrollProof } from "../../identity/enroll-proof.ts";
 import { parsePublicJwk } from "../../identity/keys.ts";
 import { parseEnrolmentToken } from "../../identity/session-token.ts";
+import { BULK_HEADER } from "../../protocol/bulk.ts";
 import { SUBPROTOCOL } from "../../protocol/hello.ts";
 import { readBoundedJson } from "../bounded-body.ts";
 import type { Exchange } from "../exchange.ts";
-import { json, refuse } from "../respond.ts";
+import { blank, json, refuse } from "../respond.ts";
 
 const MAX_ENROLL_BYTES = 8 * 1024;
 const MAX_NAME_CHARS = 63;
@@ -72,4 +73,21 @@ export async function connect(x: Exchange): Promise<Response> {
   return x.env.TUNNEL.getByName(laneName(record.site, lane), region === undefined ? {} : { locationHint: region }).fetch(
     new Request("https://lane.internal/", { headers: { upgrade: "websocket", [CONNECT_HEADER]: JSON.stringify(context) } }),
   );
+}
+
+/** What a browser says and a connector does not. */
+const OF_BROWSERS = ["origin", "cookie", "sec-fetch-mode"];
+
+/** GET or POST /.postern/bulk/<the lane's object>: a piece of a body (M15). Its ticket and MAC are the object's to judge. */
+export async function bulk(x: Exchange, at: string): Promise<Response> {
+  const { headers, body } = x.request;
+  const segment = headers.get(BULK_HEADER);
+  if (segment === null || OF_BROWSERS.some((name) => headers.has(name))) return blank(x);
+  try {
+    // Throws for an id that no lane of ours has: nobody can make an object by asking for it.
+    const lane = x.env.TUNNEL.get(x.env.TUNNEL.idFromString(at));
+    return await lane.fetch(new Request("https://lane.internal/", { method: x.method, headers: { [BULK_HEADER]: segment }, body, duplex: "half" } as RequestInit));
+  } catch {
+    return blank(x);
+  }
 }

@@ -85,6 +85,7 @@ export class Deployment {
     const connector = this.connectors.get(place.name);
     const socket = connector?.socketFor(instance);
     return {
+      id: { toString: () => place.name },
       storage: world.storageOf(place, instance),
       waitUntil: (work: Promise<unknown>) => void work.catch(() => undefined),
       setWebSocketAutoResponse: () => undefined,

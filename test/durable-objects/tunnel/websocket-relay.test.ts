@@ -1,6 +1,7 @@
 /** A browser that says nothing: how much it is sent, how long it is waited for, and what resets the count (M12). */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Deadlines } from "../../../durable-objects/tunnel/deadlines.ts";
+import { BulkTickets } from "../../../durable-objects/tunnel/bulk.ts";
 import type { ConnectorLink } from "../../../durable-objects/tunnel/connector-link.ts";
 import type { Lane } from "../../../durable-objects/tunnel/http-relay.ts";
 import type { LiveStream } from "../../../durable-objects/tunnel/live-stream.ts";
@@ -26,7 +27,7 @@ function relayed() {
   };
   const mux = { consumed: (_id: number, bytes: number) => void (seen.consumed += bytes), snapshot: () => ({ credit: 0, window: 0, held: 0, flags: 0 }), end: () => undefined };
   const link = { mux, flush: () => undefined, write: (_id: number, bytes: Uint8Array) => bytes.length, release: () => undefined, resetStream: () => undefined };
-  const lane: Lane = { deadlines: new Deadlines(), passes: () => true, renew: () => Promise.resolve(true), noteUserByte: () => undefined, finished: () => undefined };
+  const lane: Lane = { deadlines: new Deadlines(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets: new BulkTickets(""), noteUserByte: () => undefined, finished: () => undefined };
   const relay = new WebSocketRelay(lane, link as unknown as ConnectorLink, 2, { bytesIn: 0, bytesOut: 0 } as LiveStream, socket as unknown as WebSocket);
   const push = async (bytes: number): Promise<void> => {
     relay.data(encodeWebSocketMessage({ type: "binary", bytes: new Uint8Array(bytes) }));

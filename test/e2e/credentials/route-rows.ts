@@ -166,6 +166,9 @@ export const OPEN_ROWS: Readonly<Record<string, OpenRow>> = {
       "as a WebSocket by nobody, null Origin": "403 origin_not_allowed",
     },
   },
+  // Whoever asks, without a ticket there is nothing here.
+  "GET /launcher/.postern/bulk/:at": { cells: { "by nobody": "404 not_found", "by alice": "404 not_found", "by alice, own Origin": "404 not_found" } },
+  "POST /launcher/.postern/bulk/:at": { type: "application/octet-stream", body: "bytes", cells: { "by nobody": "404 not_found", "by alice": "404 not_found", "by alice, foreign Origin": "404 not_found" } },
   "GET /launcher/.postern/connect": {
     subprotocol: SUBPROTOCOL,
     query: `?connector=c_${"A".repeat(22)}&lane=0`,
