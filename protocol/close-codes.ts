@@ -49,10 +49,10 @@ export function closeName(code: number): CloseName | undefined {
   return BY_CODE.get(code);
 }
 
-/** What to do after a received code: the table's answer, "later" for any other (CL4). */
+/** What a connector does after a received code: the table's answer, "later" for any other and for those meant for browsers, which an engine sends when bytes arrive broken (CL4). */
 export function retryAfterClose(code: number): Retry {
   const name = BY_CODE.get(code);
-  return name === undefined ? "later" : CLOSE_CODES[name].retry;
+  return name === undefined || CLOSE_CODES[name].toward === "client" ? "later" : CLOSE_CODES[name].retry;
 }
 
 /**

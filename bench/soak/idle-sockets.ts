@@ -59,7 +59,7 @@ async function hold(processes: Processes, plan: Plan, parts: Readonly<Record<str
 
 function judge(name: string, { opened, checked }: Held, count: number, failures: Failures): void {
   if (opened.opened !== count) failures.add(`${name}: ${opened.opened} of ${count} opened`);
-  if (checked.dropped > 0) failures.add(`${name}: ${checked.dropped} were dropped`);
+  if (checked.dropped > 0) failures.add(`${name}: ${checked.dropped} were dropped (${JSON.stringify(checked.codes)})`);
   if (checked.echoed !== opened.opened) failures.add(`${name}: ${checked.echoed} of ${opened.opened} echoed at the end`);
 }
 
@@ -92,6 +92,7 @@ async function run(options: SoakOptions): Promise<Outcome> {
     const figures = {
       opened: held.opened.opened,
       open_seconds: held.opened.seconds,
+      open_tries_refused: held.opened.refused,
       echo_worst_ms: held.checked.worstMs,
       engine_KB: bare.perSocketKB["edge"] ?? 0,
       edge_KB: held.perSocketKB["edge"] ?? 0,

@@ -24,13 +24,18 @@ export interface Opened {
 export interface Checked {
   readonly echoed: number;
   readonly dropped: number;
+  /** How often each close code came. */
+  readonly codes: Readonly<Record<string, number>>;
   readonly worstMs: number;
 }
 
 const ECHO_TIMEOUT_MS = 60_000;
 const OPEN_TIMEOUT_MS = 30_000;
+const MAX_ATTEMPTS_COUNT = 5;
+const AFTER_REFUSAL_MS = 200;
 const sockets: WebSocket[] = [];
 let dropped = 0;
+const codes: Record<string, number> = {};
 let checks = 0;
 
 function open({ port, host, tokens }: Plan, number: number): Promise<boolean> {
@@ -44,8 +49,10 @@ function open({ port, host, tokens }: Plan, number: number): Promise<boolean> {
       done(true);
     });
     socket.on("error", () => done(false));
-    socket.on("close", () => {
-      if (isOpen) dropped++;
+    socket.on("close", (code: number) => {
+      if (!isOpen) return;
+      dropped++;
+      codes[code] = (codes[code] ?? 0) + 1;
     });
   });
 }
@@ -55,7 +62,14 @@ async function openAll(plan: Plan): Promise<Opened> {
   const numbers = Array.from({ length: plan.count }, (_, number) => number).values();
   let refused = 0;
   await Promise.all(Array.from({ length: plan.atOnce }, async () => {
-    for (const number of numbers) if (!(await open(plan, number))) refused++;
+    for (const number of numbers) {
+      // A full accept queue is met by trying again, as a browser would.
+      for (let attempt = 1; !(await open(plan, number)); attempt++) {
+        refused++;
+        if (attempt === MAX_ATTEMPTS_COUNT) break;
+        await pause(AFTER_REFUSAL_MS);
+      }
+    }
   }));
   return { opened: sockets.length, refused, seconds: (performance.now() - startedAt) / 1000, pid: process.pid };
 }
@@ -80,7 +94,7 @@ async function check(): Promise<Checked> {
   }
   const deadline = performance.now() + ECHO_TIMEOUT_MS;
   while (over < open.length && performance.now() < deadline) await pause(20);
-  return { echoed, dropped, worstMs };
+  return { echoed, dropped, codes, worstMs };
 }
 
 process.on("message", (asked: Plan | "check") => {

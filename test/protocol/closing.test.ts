@@ -47,6 +47,8 @@ describe("close codes", () => {
   it("CL4: revoked and superseded never come back, draining at once, the unknown with backoff", () => {
     expect(names.filter((name) => CLOSE_CODES[name].toward !== "client" && retryAfterClose(CLOSE_CODES[name].code) === "never")).toEqual(["signed_out", "not_allowed", "superseded", "connector_revoked", "version_unsupported"]);
     expect([retryAfterClose(4503), retryAfterClose(1006), retryAfterClose(4999)]).toEqual(["now", "later", "later"]);
+    // An engine on the way says these when bytes arrive broken: no reason to stay away.
+    expect([1002, 1007, 1009].map(retryAfterClose)).toEqual(["later", "later", "later"]);
   });
 });
 
