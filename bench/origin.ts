@@ -102,7 +102,9 @@ function serveTcp(socket: Socket): void {
   socket.on("data", begin);
 }
 
-const listen = (server: Server): Promise<number> => new Promise((ready) => server.listen(0, "127.0.0.1", () => ready((server.address() as AddressInfo).port)));
+/** On loopback, unless an address is given: of a network that only the benchmark is in. */
+const [address = "127.0.0.1"] = process.argv.slice(2);
+const listen = (server: Server): Promise<number> => new Promise((ready) => server.listen(0, address, () => ready((server.address() as AddressInfo).port)));
 
 const upgrades = createHttpServer((_request, response) => response.end());
 new WebSocketServer({ server: upgrades, perMessageDeflate: false, skipUTF8Validation: true }).on("connection", (socket) => {

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { httpOf } from "./cases/case.ts";
 import { startGround } from "./ground.ts";
 import type { ClosedLoad, LoadResult } from "./load/closed-load.ts";
-import { downloadRequest, smallRequests, uploadRequest } from "./load/requests.ts";
+import { downloadRequest, placeOf, smallRequests, uploadRequest } from "./load/requests.ts";
 import type { TransferResult } from "./load/transfer-load.ts";
 import { type CpuProfile, type FunctionTime, inspected, profiled, timeByFunction } from "./measure/cpu-profile.ts";
 import { cpuMicroseconds } from "./measure/proc.ts";
@@ -43,17 +43,17 @@ async function readableConfig(): Promise<string> {
 /** Puts the load on; how many requests or megabytes came of it. */
 async function run(system: System, lasting: number): Promise<number> {
   if (load === "tcp") {
-    const settings: TcpLoad = { port: (await system.tcp?.())?.port ?? 0, kind: "down", bytes: TCP_BYTES, parallel: 1, seconds: 0 };
+    const settings: TcpLoad = { ...placeOf((await system.tcp?.()) ?? { port: 0 }), kind: "down", bytes: TCP_BYTES, parallel: 1, seconds: 0 };
     return (await runProgram<TcpResult>("tcp-load.ts", settings).done).bytes / MB;
   }
   const target = httpOf(system);
   if (load === "small") {
-    const settings: ClosedLoad = { port: target.port, requests: smallRequests(target), connections: CONNECTIONS_COUNT, seconds: lasting };
+    const settings: ClosedLoad = { ...placeOf(target), requests: smallRequests(target), connections: CONNECTIONS_COUNT, seconds: lasting };
     return (await runProgram<LoadResult>("closed-load.ts", settings).done).requests;
   }
   const direction = load === "upload" ? "up" : "down";
   const request = (direction === "up" ? uploadRequest : downloadRequest)(target, BULK_BYTES);
-  return (await runProgram<TransferResult>("transfer-load.ts", { port: target.port, direction, bytes: BULK_BYTES, parallel: 1, request }).done).bytes / MB;
+  return (await runProgram<TransferResult>("transfer-load.ts", { ...placeOf(target), direction, bytes: BULK_BYTES, parallel: 1, request }).done).bytes / MB;
 }
 
 function show(part: string, profile: CpuProfile, count: number, cpuUs: number): void {

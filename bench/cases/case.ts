@@ -28,7 +28,7 @@ export const MB = 1_000_000;
 /** Requests of a sample that only shows that it works. */
 export const TINY_COUNT = 20;
 
-export const PEERS = ["localtunnel", "ssh-R", "caddy"];
+export const PEERS = ["localtunnel", "ssh-R", "caddy", "wireguard-go"];
 /** Every system that speaks HTTP. */
 export const HTTP_SYSTEMS = ["direct", "workerd-proxy", "do-hello", "floor", "postern", ...PEERS];
 /** Those that have a body to send: do-hello has none of any size. */

@@ -1,7 +1,7 @@
 /** Cases of small requests: as fast as they are answered, and at a steady rate. */
 import type { ClosedLoad, LoadResult } from "../load/closed-load.ts";
 import type { PacedLoad, PacedResult } from "../load/paced-load.ts";
-import { smallRequests } from "../load/requests.ts";
+import { placeOf, smallRequests } from "../load/requests.ts";
 import { wrk } from "../load/wrk.ts";
 import { type Metrics, perRequest } from "../measure/metrics.ts";
 import { sampled, type Used } from "../measure/sample.ts";
@@ -27,7 +27,7 @@ async function closedLoad(load: ClosedLoad, pace: Pace): Promise<LoadResult> {
 
 export async function warmUp(system: System, pace: Pace): Promise<void> {
   if (system.http === undefined) return;
-  const load: ClosedLoad = { port: system.http.port, requests: smallRequests(system.http), connections: WARM_UP_CONNECTIONS_COUNT, seconds: WARM_UP_SECONDS, count: pace.tiny ? TINY_COUNT : WARM_UP_COUNT };
+  const load: ClosedLoad = { ...placeOf(system.http), requests: smallRequests(system.http), connections: WARM_UP_CONNECTIONS_COUNT, seconds: WARM_UP_SECONDS, count: pace.tiny ? TINY_COUNT : WARM_UP_COUNT };
   await runProgram<LoadResult>("closed-load.ts", load).done;
 }
 
@@ -41,7 +41,7 @@ const metricsOf = (result: LoadResult, used: Used): Metrics => ({
 
 /** `connections` that each ask again as soon as they were answered. */
 export function closed(connections: number): Case {
-  const loadFor = (system: System, pace: Pace): ClosedLoad => ({ port: httpOf(system).port, requests: smallRequests(httpOf(system)), connections, seconds: pace.seconds, ...(pace.tiny ? { count: TINY_COUNT } : {}) });
+  const loadFor = (system: System, pace: Pace): ClosedLoad => ({ ...placeOf(httpOf(system)), requests: smallRequests(httpOf(system)), connections, seconds: pace.seconds, ...(pace.tiny ? { count: TINY_COUNT } : {}) });
   return {
     name: `http-1k-c${connections}`,
     systems: HTTP_SYSTEMS,
@@ -59,7 +59,7 @@ export const steady: Case = {
   warmUp,
   sample: async (system, pace) => {
     const seconds = pace.tiny ? TINY_COUNT / STEADY_PER_SECOND : pace.seconds;
-    const load: PacedLoad = { port: httpOf(system).port, requests: smallRequests(httpOf(system)), perSecond: STEADY_PER_SECOND, seconds, connections: STEADY_CONNECTIONS_COUNT };
+    const load: PacedLoad = { ...placeOf(httpOf(system)), requests: smallRequests(httpOf(system)), perSecond: STEADY_PER_SECOND, seconds, connections: STEADY_CONNECTIONS_COUNT };
     const { result, used } = await sampled(system.parts(), () => runProgram<PacedResult>("paced-load.ts", load).done);
     return { ...metricsOf(result, used), generator_late_p99_ms: result.late99us / 1000 };
   },
@@ -81,7 +81,7 @@ export const recorded: Case = {
       }
     };
     const before = await settled();
-    const load: ClosedLoad = { port: httpOf(system).port, requests: smallRequests(httpOf(system)), connections: EXACT_CONNECTIONS_COUNT, seconds: 60, count };
+    const load: ClosedLoad = { ...placeOf(httpOf(system)), requests: smallRequests(httpOf(system)), connections: EXACT_CONNECTIONS_COUNT, seconds: 60, count };
     const result = await runProgram<LoadResult>("closed-load.ts", load).done;
     const until = performance.now() + RECORD_DEADLINE_MS;
     let stored = 0;

@@ -1,6 +1,6 @@
 /** Cases of large bodies: whole ones as fast as they go, small requests beside one, and one that nobody takes. */
 import type { PacedLoad, PacedResult } from "../load/paced-load.ts";
-import { downloadRequest, smallRequests, stalledUploadRequest, uploadRequest } from "../load/requests.ts";
+import { downloadRequest, placeOf, smallRequests, stalledUploadRequest, uploadRequest } from "../load/requests.ts";
 import type { TransferLoad, TransferResult } from "../load/transfer-load.ts";
 import { perMegabyte, perRequest } from "../measure/metrics.ts";
 import { sampled } from "../measure/sample.ts";
@@ -27,14 +27,14 @@ export function transfer(direction: "down" | "up", parallel: number, megabytes: 
     warmUp,
     sample: async (system, pace) => {
       const bytes = megabytes * (pace.tiny ? MB / 100 : MB);
-      const load: TransferLoad = { port: httpOf(system).port, direction, bytes, parallel, request: (direction === "down" ? downloadRequest : uploadRequest)(httpOf(system), bytes) };
+      const load: TransferLoad = { ...placeOf(httpOf(system)), direction, bytes, parallel, request: (direction === "down" ? downloadRequest : uploadRequest)(httpOf(system), bytes) };
       const { result, used } = await sampled(system.parts(), () => runProgram<TransferResult>("transfer-load.ts", load).done);
       return { MBps: result.bytes / MB / result.seconds, errors: result.errors, ...perMegabyte(used, result.bytes / MB) };
     },
   };
 }
 
-const besideLoad = (system: System, seconds: number): PacedLoad => ({ port: httpOf(system).port, requests: smallRequests(httpOf(system)), perSecond: BESIDE_REQUESTS_PER_SECOND, seconds, connections: BESIDE_CONNECTIONS_COUNT });
+const besideLoad = (system: System, seconds: number): PacedLoad => ({ ...placeOf(httpOf(system)), requests: smallRequests(httpOf(system)), perSecond: BESIDE_REQUESTS_PER_SECOND, seconds, connections: BESIDE_CONNECTIONS_COUNT });
 
 /** Small requests at a steady rate, alone and while one download of 100 MB/s is under way. */
 export const duringDownload: Case = {
@@ -45,7 +45,7 @@ export const duringDownload: Case = {
     const seconds = pace.tiny ? 0.2 : pace.seconds;
     const alone = await runProgram<PacedResult>("paced-load.ts", besideLoad(system, seconds)).done;
     const bytes = BESIDE_BYTES_PER_SECOND * (seconds + 2 * LEAD_SECONDS);
-    const bulk = runProgram<TransferResult>("transfer-load.ts", { port: httpOf(system).port, direction: "down", bytes, parallel: 1, request: downloadRequest(httpOf(system), bytes), bytesPerSecond: BESIDE_BYTES_PER_SECOND });
+    const bulk = runProgram<TransferResult>("transfer-load.ts", { ...placeOf(httpOf(system)), direction: "down", bytes, parallel: 1, request: downloadRequest(httpOf(system), bytes), bytesPerSecond: BESIDE_BYTES_PER_SECOND });
     await pause(LEAD_SECONDS);
     const { result, used } = await sampled(system.parts(), () => runProgram<PacedResult>("paced-load.ts", besideLoad(system, seconds)).done);
     const moved = await bulk.done;
@@ -73,7 +73,7 @@ export function stalled(direction: "down" | "up"): Case {
       const alone = await runProgram<PacedResult>("paced-load.ts", besideLoad(system, seconds)).done;
       const { result, used } = await sampled(system.parts(), async () => {
         const request = direction === "down" ? downloadRequest(httpOf(system), STALLED_BYTES) : stalledUploadRequest(httpOf(system), STALLED_BYTES);
-        const bulk = runProgram("transfer-load.ts", { port: httpOf(system).port, direction, bytes: STALLED_BYTES, parallel: 1, request, ...(direction === "down" ? { bytesPerSecond: 0 } : {}) } satisfies TransferLoad);
+        const bulk = runProgram("transfer-load.ts", { ...placeOf(httpOf(system)), direction, bytes: STALLED_BYTES, parallel: 1, request, ...(direction === "down" ? { bytesPerSecond: 0 } : {}) } satisfies TransferLoad);
         await pause(LEAD_SECONDS);
         const beside = await runProgram<PacedResult>("paced-load.ts", besideLoad(system, seconds)).done;
         bulk.end();

@@ -8,6 +8,7 @@ import { SmallConnection } from "./small-connection.ts";
 
 export interface ClosedLoad {
   readonly port: number;
+  readonly address: string;
   readonly requests: readonly string[];
   readonly connections: number;
   /** Asking stops after this long, or after `count`; what was asked is still answered and counted. */
@@ -64,7 +65,7 @@ const asking = {
 
 function add(): void {
   open++;
-  next(new SmallConnection(load.port, asking), performance.now());
+  next(new SmallConnection(load, asking), performance.now());
 }
 
 function finish(): void {

@@ -10,6 +10,7 @@ import { SmallConnection } from "./small-connection.ts";
 
 export interface PacedLoad {
   readonly port: number;
+  readonly address: string;
   readonly requests: readonly string[];
   readonly perSecond: number;
   readonly seconds: number;
@@ -62,7 +63,7 @@ function tick(): void {
     const due = begun + (asked * 1000) / load.perSecond;
     if (due > now) break;
     lateness.add((now - due) * 1000);
-    (free.shift() ?? new SmallConnection(load.port, asking)).ask(request(asked));
+    (free.shift() ?? new SmallConnection(load, asking)).ask(request(asked));
   }
   if (asked < total) return void setTimeout(tick, 1);
   if (answered >= total || now - begun > load.seconds * 1000 + LAST_ANSWER_MS) finish();
@@ -84,7 +85,7 @@ function finish(): void {
 for (let i = 0; i < load.connections; i++) {
   await new Promise<void>((done) => {
     warmed = done;
-    new SmallConnection(load.port, asking).ask(request(i));
+    new SmallConnection(load, asking).ask(request(i));
   });
 }
 measuring = true;

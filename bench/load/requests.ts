@@ -5,9 +5,17 @@ export const SMALL_BODY_BYTES = 1024;
 /** Paths that small requests rotate over. */
 const PATHS_COUNT = 20;
 
-/** Where a system takes requests, and as whom. */
-export interface Target {
+/** Where load goes; on this machine unless it says otherwise. */
+export interface Place {
   readonly port: number;
+  readonly address?: string;
+}
+
+/** The place as generators are told it. */
+export const placeOf = ({ port, address = "127.0.0.1" }: Place): { readonly port: number; readonly address: string } => ({ port, address });
+
+/** Where a system takes requests, and as whom. */
+export interface Target extends Place {
   readonly host: string;
   /** Cookie headers to rotate over; empty: none is sent. */
   readonly cookies: readonly string[];

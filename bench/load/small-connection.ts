@@ -28,12 +28,12 @@ export class SmallConnection {
   /** When the last request was written, by performance.now(). */
   sentAt = 0;
 
-  constructor(port: number, asking: Asking) {
+  constructor({ port, address }: { readonly port: number; readonly address: string }, asking: Asking) {
     this.#asking = asking;
     const buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
     this.#socket = connect({
       port,
-      host: "127.0.0.1",
+      host: address,
       onread: {
         buffer,
         callback: (bytes) => {

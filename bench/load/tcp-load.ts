@@ -8,6 +8,7 @@ import { Histogram } from "./histogram.ts";
 
 export interface TcpLoad {
   readonly port: number;
+  readonly address: string;
   readonly kind: "down" | "up" | "ping";
   readonly bytes: number;
   readonly parallel: number;
@@ -45,7 +46,7 @@ function transfer(): Promise<boolean> {
     const expected = load.kind === "down" ? load.bytes : 1;
     const socket = connect({
       port: load.port,
-      host: "127.0.0.1",
+      host: load.address,
       onread: {
         buffer,
         callback: (bytes) => {
@@ -74,7 +75,7 @@ function transfer(): Promise<boolean> {
 function ping(): Promise<boolean> {
   return new Promise((done) => {
     const until = performance.now() + load.seconds * 1000;
-    const socket = connect(load.port, "127.0.0.1");
+    const socket = connect(load.port, load.address);
     socket.setNoDelay(true);
     let sentAt = 0;
     let left = 0;

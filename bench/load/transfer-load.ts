@@ -7,6 +7,7 @@ import { text } from "node:stream/consumers";
 
 export interface TransferLoad {
   readonly port: number;
+  readonly address: string;
   readonly direction: "down" | "up";
   /** The head of the one request that each connection sends. */
   readonly request: string;
@@ -113,7 +114,7 @@ function one(): Promise<number> {
     const keep = load.direction === "up";
     const socket = connect({
       port: load.port,
-      host: "127.0.0.1",
+      host: load.address,
       onread: {
         buffer,
         callback: (bytes) => {

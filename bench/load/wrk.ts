@@ -39,7 +39,7 @@ export async function wrk(load: ClosedLoad): Promise<LoadResult> {
   try {
     const file = join(folder, "requests.lua");
     await writeFile(file, script(load.requests), { mode: 0o600 });
-    const args = ["-t1", `-c${load.connections}`, `-d${load.seconds}s`, "--timeout", "10s", "-s", file, `http://127.0.0.1:${load.port}/`];
+    const args = ["-t1", `-c${load.connections}`, `-d${load.seconds}s`, "--timeout", "10s", "-s", file, `http://${load.address}:${load.port}/`];
     const { stdout } = await run("wrk", args);
     const [, requests, errors, seconds, p50us, p99us] = /^RESULT (\S+) (\S+) (\S+) (\S+) (\S+)$/m.exec(stdout)?.map(Number) ?? [];
     if (requests === undefined || errors === undefined || seconds === undefined || p50us === undefined || p99us === undefined) throw new Error(`wrk said something else:\n${stdout}`);

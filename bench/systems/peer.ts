@@ -51,10 +51,10 @@ export async function withProcesses<T>(ground: Ground, name: string, start: (pro
 }
 
 /** Resolves once a small request is answered through the peer. */
-export async function untilServing(port: number, host: string, headers: Readonly<Record<string, string>> = {}): Promise<void> {
+export async function untilServing(port: number, host: string, headers: Readonly<Record<string, string>> = {}, address = "127.0.0.1"): Promise<void> {
   const until = performance.now() + READY_TIMEOUT_MS;
   for (;;) {
-    const answer = await loopbackFetch(`http://127.0.0.1:${port}/small/0`, { headers: { host, ...headers }, timeoutMs: 2_000 }).catch(() => undefined);
+    const answer = await loopbackFetch(`http://${address}:${port}/small/0`, { headers: { host, ...headers }, timeoutMs: 2_000 }).catch(() => undefined);
     if (answer?.status === 200) return;
     if (performance.now() > until) throw new AbsentError(`it does not serve (${answer === undefined ? "no answer" : `status ${answer.status}`})`);
     await new Promise((wake) => setTimeout(wake, LOOK_MS));

@@ -5,6 +5,7 @@ import { startFloorTcp } from "./floor-tcp.ts";
 import { startLocaltunnel } from "./localtunnel.ts";
 import { startPostern } from "./postern.ts";
 import { startSshRemote } from "./ssh-remote.ts";
+import { startWireguard } from "./wireguard.ts";
 import type { Ground, System } from "./system.ts";
 import { startFloor, startHello, startProxy } from "./yardsticks.ts";
 
@@ -18,4 +19,5 @@ export const SYSTEMS: Readonly<Record<string, (ground: Ground) => Promise<System
   localtunnel: startLocaltunnel,
   "ssh-R": startSshRemote,
   caddy: startCaddy,
+  "wireguard-go": startWireguard,
 };

@@ -1,5 +1,5 @@
 /** A system under measurement: where the load goes, and which processes it is made of. */
-import type { Target } from "../load/requests.ts";
+import type { Place, Target } from "../load/requests.ts";
 
 /** A process of a system by what it is for: `edge`, `connector`, a peer's own parts. */
 export interface Part {
@@ -22,8 +22,7 @@ export interface System {
 }
 
 /** A port of this machine whose other end is the origin's, and what it takes to get there. */
-export interface Entry {
-  readonly port: number;
+export interface Entry extends Place {
   readonly parts: () => readonly Part[];
 }
 
