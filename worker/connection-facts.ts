@@ -13,7 +13,7 @@ export type ConnectionFacts = { readonly [name: string]: Fact };
 export function connectionFacts(request: Request, env: Env, now: number): ConnectionFacts {
   const facts: Record<string, Fact> = {};
   const add = (name: string, value: string | number | undefined): void => {
-    if (value !== undefined && value !== "") facts[name] = { value, source: "edge", observedAt: at(now) };
+    if (value !== undefined && value !== "") facts[name] = { observedAt: at(now), source: "edge", value };
   };
   // Read once: the runtime makes it anew for every look.
   const cf = (request.cf ?? {}) as { readonly [name: string]: unknown };

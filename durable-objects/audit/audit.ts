@@ -9,7 +9,7 @@ import { Database } from "../sqlite.ts";
 import { canonicalJson } from "../../core/json.ts";
 import { GENESIS, hashOfText, verifyChain } from "./chain.ts";
 import { AUDIT_MIGRATIONS } from "./schema.ts";
-import type { AuditEvent, AuditRpc, AuditVerdict, StoredEvent } from "./rpc.ts";
+import type { AuditEvent, AuditRpc, AuditVerdict, StoredEvent, WrittenEvent } from "./rpc.ts";
 
 interface Row {
   readonly seq: number;
@@ -35,7 +35,7 @@ const stored = (row: Row): StoredEvent => ({ ...row, kind: row.kind as StoredEve
 export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
   readonly #db = new Database(this.ctx.storage, AUDIT_MIGRATIONS);
 
-  async append(writer: string, firstNumber: number, events: readonly AuditEvent[]): Promise<{ seq: number }> {
+  async append(writer: string, firstNumber: number, events: readonly (AuditEvent | WrittenEvent)[]): Promise<{ seq: number }> {
     return this.#db.transaction(() => {
       const last = this.#db.one<{ seq: number; hash: string }>("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1");
       let seq = last?.seq ?? 0;
@@ -47,7 +47,7 @@ export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
         const number = firstNumber === 0 ? 0 : n++;
         if (number !== 0 && number <= known) continue;
         seq++;
-        const text = canonicalJson(data);
+        const text = typeof data === "string" ? data : canonicalJson(data);
         previous = hashOfText(previous, { seq, writer, n: number, id, at, kind }, text, sha256);
         rows.push(seq, writer, number, id, at, kind, text, previous);
         if (rows.length === ROWS_COUNT * COLUMNS_COUNT) {

@@ -7,17 +7,18 @@ import type { AuditEvent } from "./rpc.ts";
 
 /** The data of a decision without its facts. */
 export function decisionData(ask: Ask, facts: Facts, decision: Decision): Record<string, Json> {
+  // In the order in which the record writes the names.
   return {
     app: ask.app,
-    protocol: ask.protocol,
+    decided_by: [...decision.decidedBy],
+    effect: decision.effect,
     method: ask.method,
     path: ask.path,
-    subject: { kind: facts.subject.kind, id: facts.subject.id },
-    effect: decision.effect,
-    reason: decision.reason,
     policy_version: decision.policyVersion,
-    decided_by: [...decision.decidedBy],
-    ...(facts.session === undefined ? {} : { session: { started_at: facts.session.startedAt, last_active_at: facts.session.lastActiveAt } }),
+    protocol: ask.protocol,
+    reason: decision.reason,
+    ...(facts.session === undefined ? {} : { session: { last_active_at: facts.session.lastActiveAt, started_at: facts.session.startedAt } }),
+    subject: { id: facts.subject.id, kind: facts.subject.kind },
   };
 }
 

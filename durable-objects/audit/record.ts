@@ -3,7 +3,8 @@
  * (`AuditWriter`, for repeated allows of a lane; DESIGN §3 promise 8, M20). Not the store.
  */
 import { CONTROL_AUDIT_NAME, edgeAuditName, type ObjectEnv } from "../bindings.ts";
-import type { AuditEvent, AuditRpc } from "./rpc.ts";
+import { canonicalJson } from "../../core/json.ts";
+import type { AuditEvent, AuditRpc, WrittenEvent } from "./rpc.ts";
 
 /** Stores one event before it returns. Throws when the shard cannot store it: the caller refuses then. */
 export async function recordNow(env: Pick<ObjectEnv, "AUDIT">, key: string, event: AuditEvent): Promise<void> {
@@ -23,7 +24,7 @@ export class AuditWriter {
   /** Unique to an instance of its object. */
   readonly name: string;
   readonly #keepAlive: (work: Promise<unknown>) => void;
-  #waiting: AuditEvent[] = [];
+  #waiting: WrittenEvent[] = [];
   #next = 1;
   #busy = false;
   #failing = false;
@@ -48,7 +49,7 @@ export class AuditWriter {
   }
 
   add(event: AuditEvent): void {
-    this.#waiting.push(event);
+    this.#waiting.push({ ...event, data: canonicalJson(event.data) });
     if (!this.#busy) this.#register();
     if (this.#waiting.length >= AUDIT_BATCH_COUNT) this.#start(0);
     else this.#timer ??= setTimeout(() => this.#start(0), AUDIT_FLUSH_MS);

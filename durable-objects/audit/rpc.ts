@@ -12,6 +12,11 @@ export interface AuditEvent {
   readonly data: { readonly [key: string]: Json | undefined };
 }
 
+/** An event whose data is canonical JSON already: many of them travel and are stored as they are. */
+export interface WrittenEvent extends Omit<AuditEvent, "data"> {
+  readonly data: string;
+}
+
 export type AuditKind =
   | "decision"
   | "facts"
@@ -42,7 +47,7 @@ export interface AuditRpc {
    * Stores before it answers. `n` of the first event; a repeated batch is stored once. Without
    * events it registers the writer, so that a crash before its first batch shows (M20).
    */
-  append(writer: string, firstNumber: number, events: readonly AuditEvent[]): Promise<{ seq: number }>;
+  append(writer: string, firstNumber: number, events: readonly (AuditEvent | WrittenEvent)[]): Promise<{ seq: number }>;
   /** A writer's last number; without it the writer counts as "up to 2 s lost after n" (M20). */
   close(writer: string, lastNumber: number): Promise<void>;
   find(id: string): Promise<readonly StoredEvent[]>;

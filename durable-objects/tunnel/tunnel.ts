@@ -42,6 +42,9 @@ const LONG_LIVED_MS = 5_000;
 /** Idempotent (RFC 9110 §9.2.2): may be sent once more when nobody knows whether the app saw it. TRACE never comes here. */
 const REPEATABLE = /^(GET|HEAD|OPTIONS|PUT|DELETE)$/;
 
+/** Leases that ran out are looked for this often, and only when a stream ends. */
+const SWEEP_MS = 1_000;
+
 /** Reports of ended sessions that are remembered, should they be asked for again. */
 const MAX_ENDINGS_COUNT = 1_000;
 
@@ -63,6 +66,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   readonly tickets: BulkTickets;
   readonly #endings = new Map<string, Promise<CutReport>>();
   #lane: LaneId | undefined;
+  #sweptAt = 0;
 
   constructor(ctx: DurableObjectState, env: ObjectEnv) {
     super(ctx, env);
@@ -222,6 +226,8 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     else this.#relays.delete(socket);
     const now = Date.now();
     if (how !== "done" || socket !== undefined || now - stream.openedAt > LONG_LIVED_MS) this.#parts.log.streamEnded(stream, how, now);
+    if (now < this.#sweptAt + SWEEP_MS) return;
+    this.#sweptAt = now;
     this.#parts.leases.sweep(now, (sid) => this.#streams.holdsSession(sid));
   }
 
