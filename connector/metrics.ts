@@ -52,7 +52,7 @@ export function createMetrics(): Metrics {
     return made;
   };
   const put = (name: MetricName, labels: Labels, change: (old: number) => number): void => {
-    const key = render(labels);
+    const key = keyOf(labels);
     const values = at(name);
     if (!values.has(key) && values.size >= LABEL_SETS_PER_METRIC) return;
     values.set(key, change(values.get(key) ?? 0));
@@ -75,6 +75,17 @@ export function createMetrics(): Metrics {
       return out;
     },
   };
+}
+
+/** A label set that a caller keeps is rendered once. */
+const rendered = new WeakMap<Labels, string>();
+
+function keyOf(labels: Labels): string {
+  const known = rendered.get(labels);
+  if (known !== undefined) return known;
+  const key = render(labels);
+  rendered.set(labels, key);
+  return key;
 }
 
 function render(labels: Labels): string {

@@ -31,6 +31,11 @@ export class OriginAgent extends Agent {
     );
   }
 
+  /** One upstream, one list of sockets: node's own name spells out every option of every request. */
+  override getName(): string {
+    return "";
+  }
+
   /** Ends idle sockets now and busy ones after their requests; used when the app's configuration changes. */
   retire(): void {
     this.maxFreeSockets = 0;

@@ -59,6 +59,8 @@ export class Tunnel implements StreamOwner, InboxReader {
   readonly #mux: Mux;
   readonly #streams = new Map<number, TunnelStream>();
   readonly #congested = new Set<TunnelStream>();
+  /** Of opened streams, by app and kind: as many as the site's configuration has apps. */
+  readonly #labels = new Map<string, Readonly<Record<string, string>>>();
   /** Streams done on this side and not on the edge's, with the moment; swept now and then. */
   readonly #halfClosed = new Map<TunnelStream, number>();
   readonly #keepAlive: NodeJS.Timeout;
@@ -217,7 +219,6 @@ export class Tunnel implements StreamOwner, InboxReader {
     this.#streams.delete(stream.id);
     this.#congested.delete(stream);
     this.#halfClosed.delete(stream);
-    this.#parts.metrics.gauge("postern_connector_streams_open", this.#streams.size, { lane: String(this.#parts.lane) });
     this.#closeIfDrained();
   }
 
@@ -225,7 +226,6 @@ export class Tunnel implements StreamOwner, InboxReader {
     const stream = new TunnelStream(id, this.#mux, this);
     this.#streams.set(id, stream);
     stream.handler = new StreamOpening(stream, this.#parts.gate, this.#reports(stream), { parts: this.#parts.tcp, carrier: { tunnel: this, stream: id, contact: this.#parts.contact } }, this.#parts.segments);
-    this.#parts.metrics.gauge("postern_connector_streams_open", this.#streams.size, { lane: String(this.#parts.lane) });
   }
 
   #reports(stream: TunnelStream): OpeningReports {
@@ -235,7 +235,7 @@ export class Tunnel implements StreamOwner, InboxReader {
         metrics.count("postern_connector_streams_refused_total", { code, reason });
         log.warn("stream_refused", { lane, stream: stream.id, code, reason });
       },
-      opened: ({ head, app }) => metrics.count("postern_connector_streams_total", { app: app.id, kind: head.kind }),
+      opened: ({ head, app }) => metrics.count("postern_connector_streams_total", this.#labelsOf(app.id, head.kind)),
       finished: ({ head, app }, failure) => {
         if (failure !== undefined) {
           metrics.count("postern_connector_upstream_errors_total", { app: app.id, code: failure });
@@ -245,6 +245,14 @@ export class Tunnel implements StreamOwner, InboxReader {
         if (this.#streams.get(stream.id) === stream) this.#halfClosed.set(stream, performance.now());
       },
     };
+  }
+
+  /** The same object for the same app and kind, which the metrics then write once. */
+  #labelsOf(app: AppId, kind: string): Readonly<Record<string, string>> {
+    const key = `${app} ${kind}`;
+    const labels = this.#labels.get(key) ?? { app, kind };
+    this.#labels.set(key, labels);
+    return labels;
   }
 
   #onControl(message: EdgeMessage): void {
@@ -311,6 +319,7 @@ export class Tunnel implements StreamOwner, InboxReader {
 
   #reportCounters(): void {
     const { metrics } = this.#parts;
+    metrics.gauge("postern_connector_streams_open", this.#streams.size, { lane: String(this.#parts.lane) });
     const [now, before] = [{ ...this.#mux.counters }, this.#reported];
     this.#reported = now;
     metrics.count("postern_connector_bytes_total", { direction: "in" }, now.bytesIn - before.bytesIn);
