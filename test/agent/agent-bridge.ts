@@ -3,14 +3,11 @@
  * and back, byte for byte, and breaks what a test wants broken. Decides nothing.
  */
 import { once } from "node:events";
-import { mkdtempSync } from "node:fs";
 import { createServer } from "node:http";
 import type { Server } from "node:http";
 import { createServer as createTcpServer, connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
-import { tmpdir } from "node:os";
 import type { Duplex } from "node:stream";
-import { join } from "node:path";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { KnownConnectors } from "../../agent/known-connectors.ts";
@@ -26,6 +23,7 @@ import { encodeAnswerHead } from "../../protocol/head.ts";
 import { Mux } from "../../protocol/mux.ts";
 import { CONNECTOR, SITE, must } from "../connector/test-edge.ts";
 import type { EdgeLink, EdgeStream, TestEdge } from "../connector/test-edge.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 interface Spliced {
   readonly to: EdgeStream;
@@ -189,7 +187,7 @@ export interface TestAgent {
 }
 
 /** An agent for the app `pg` of the bridge's edge. */
-export async function startAgent(bridge: AgentBridge, folder: string = mkdtempSync(join(tmpdir(), "postern-agent-")), edge: string = bridge.url.origin, trustKeys: readonly string[] = []): Promise<TestAgent> {
+export async function startAgent(bridge: AgentBridge, folder: string = temporaryFolder("agent"), edge: string = bridge.url.origin, trustKeys: readonly string[] = []): Promise<TestAgent> {
   const state = new StateFolder(folder);
   const known = new KnownConnectors(state, edge, Date.now, trustKeys);
   const notes: string[] = [];

@@ -1,10 +1,9 @@
 import { once } from "node:events";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createTls } from "node:https";
 import { connect, createServer as createTcp } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { diagnose } from "../../connector/diagnose.ts";
@@ -13,8 +12,9 @@ import { edgeRoute } from "../../connector/edge-route.ts";
 import { Failure } from "../../connector/failure.ts";
 import { trustedAuthorities } from "../../connector/trust.ts";
 import { selfSigned } from "./test-certificate.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "postern-tls-"));
+const folder = temporaryFolder("tls");
 const cleanups: (() => void)[] = [];
 afterEach(() => {
   for (const clean of cleanups.splice(0)) clean();

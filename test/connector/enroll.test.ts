@@ -1,10 +1,9 @@
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createHash } from "node:crypto";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compactVerify } from "jose";
 import { afterEach, describe, expect, it } from "vitest";
@@ -14,6 +13,7 @@ import { Failure } from "../../connector/failure.ts";
 import { loadState, requirePrivate } from "../../connector/state.ts";
 import { parseConnectorKey } from "../../identity/connector-proof.ts";
 import { CONNECTOR, SITE, TestEdge, must } from "./test-edge.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -49,7 +49,7 @@ async function edgeThat(answer: (seen: Seen, keySet: string) => { status: number
 const good = (_seen: Seen, keySet: string) => ({ status: 200, body: JSON.stringify({ connector: CONNECTOR, site: SITE, lanes: 2, keys: keySet, edge: "http://postern.localhost:1" }) });
 
 function request(url: string, changes: Partial<EnrollRequest> = {}): EnrollRequest {
-  const directory = mkdtempSync(join(tmpdir(), "postern-enroll-"));
+  const directory = temporaryFolder("enroll");
   const tokenFile = join(directory, "token");
   writeFileSync(tokenFile, "pen_canary.secret\n");
   return { url, tokenFile, allow: { kind: "list", endpoints: [{ host: "10.0.0.5", port: 8080 }, { host: "::1", port: 22 }] }, name: "box", replace: false, state: join(directory, "state"), ca: undefined, ...changes };

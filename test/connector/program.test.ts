@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,6 +9,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { systemdUnit } from "../../connector/install.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { TestEdge } from "./test-edge.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 const LAUNCHER = new URL("../../bin/postern-connector.mjs", import.meta.url).pathname;
 const RELAUNCH = new URL("../../bin/relaunch.mjs", import.meta.url).href;
@@ -111,7 +112,7 @@ describe("the launcher", () => {
   const older = ["/usr/bin/node", "/usr/local/bin/node"].find((path) => existsSync(path));
 
   it.skipIf(older === undefined)("under an older Node runs the same program with the bundled one, and passes exit code and signals on", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "postern-launch-"));
+    const folder = temporaryFolder("launch");
     const target = join(folder, "program.ts");
     writeFileSync(target, 'const code: number = 7; process.on("SIGTERM", () => process.exit(code)); setInterval(() => undefined, 1000); console.log(process.versions.node);');
     const script = join(folder, "launch.mjs");

@@ -4,12 +4,9 @@
  */
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync } from "node:fs";
 import { createServer } from "node:http";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { toBase64Url } from "../../core/bytes.ts";
@@ -34,6 +31,7 @@ import { createLog } from "../../connector/log.ts";
 import { startConnector } from "../../connector/run.ts";
 import type { RunOptions, Running } from "../../connector/run.ts";
 import { serializeState, writeStateFile } from "../../connector/state.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 
 export function must<T>(value: T | undefined | null): T {
   if (value === undefined || value === null) throw new Error("the test expected a value");
@@ -330,7 +328,7 @@ export class TestEdge {
 
   /** A state directory enrolled at this edge. */
   stateDirectory(allow: AllowRule = { kind: "site_config" }): string {
-    const directory = mkdtempSync(join(tmpdir(), "postern-connector-"));
+    const directory = temporaryFolder("connector");
     writeStateFile(directory, "key", { ...this.connectorKey.privateJwk });
     writeStateFile(directory, "connector", serializeState({ edge: this.url, connector: CONNECTOR, site: SITE, lanes: this.settings.lanes ?? 1, allow, keySet: this.keySet, createdAt: "2026-01-01T00:00:00.000Z" }));
     return directory;
