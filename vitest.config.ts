@@ -22,6 +22,7 @@ const NOT_MEASURING = [
   "test/e2e/browser/{hostile-sibling,providers,return-to}.test.ts",
   "test/e2e/conformance/{failures,http,websocket}.test.ts",
   "test/e2e/revocation/{crash,outlasting,sign-in-races}.test.ts",
+  "test/e2e/tunnel/{chaos,replicas}.test.ts",
 ];
 
 /** First what may share the machine, a file on each core; then one file at a time. */

@@ -337,8 +337,7 @@ export class Tunnel implements StreamOwner, InboxReader {
   }
 
   #checkLife(): void {
-    // Looked at this often, so that nothing silent is older than KEEP_ALIVE_DEAD_MS.
-    if (performance.now() - this.#heardAt > KEEP_ALIVE_DEAD_MS - KEEP_ALIVE_MS) {
+    if (performance.now() - this.#heardAt > KEEP_ALIVE_DEAD_MS) {
       this.#parts.log.warn("edge_silent", { lane: this.#parts.lane });
       return this.destroy();
     }

@@ -4,6 +4,7 @@ import { fuzz } from "./fuzz.ts";
 import { idleSockets } from "./idle-sockets.ts";
 import { killAudit } from "./kill-audit.ts";
 import type { Soak } from "./soak.ts";
+import { stalled } from "./stalled.ts";
 import { stampede } from "./stampede.ts";
 
-export const SOAKS: readonly Soak[] = [fuzz, stampede, killAudit, edgeRestarts, idleSockets];
+export const SOAKS: readonly Soak[] = [fuzz, stampede, stalled, killAudit, edgeRestarts, idleSockets];

@@ -33,6 +33,8 @@ const ECHO_TIMEOUT_MS = 60_000;
 const OPEN_TIMEOUT_MS = 30_000;
 const MAX_ATTEMPTS_COUNT = 5;
 const AFTER_REFUSAL_MS = 200;
+const AT_ONCE_COUNT = 100;
+const BETWEEN_MS = 100;
 const sockets: WebSocket[] = [];
 let dropped = 0;
 const codes: Record<string, number> = {};
@@ -89,8 +91,8 @@ async function check(): Promise<Checked> {
       worstMs = Math.max(worstMs, performance.now() - sentAt);
     });
     socket.send(`${text} ${number}`);
-    // A thousand at a time: the time of an echo is not that of ten thousand writes before it.
-    if (number % 1_000 === 999) await pause(100);
+    // Some at a time: the time of an echo is not that of ten thousand writes before it.
+    if (number % AT_ONCE_COUNT === AT_ONCE_COUNT - 1) await pause(BETWEEN_MS);
   }
   const deadline = performance.now() + ECHO_TIMEOUT_MS;
   while (over < open.length && performance.now() < deadline) await pause(20);

@@ -57,6 +57,8 @@ export interface EdgeSettings {
   challengeSkewMs?: number;
   /** Does not answer `draining` with its go-away. */
   silentDrain?: boolean;
+  /** Answers no ping, of either kind. */
+  silent?: boolean;
 }
 
 export interface Ask {
@@ -256,7 +258,7 @@ export class EdgeLink {
     this.flush();
   }
   #text(text: string): void {
-    if (text === "ping") return this.socket.send("pong");
+    if (text === "ping") return this.#edge.settings.silent === true ? undefined : this.socket.send("pong");
     const read = readConnectorMessage(text);
     if (read.type !== "message") throw new Error(`the connector sent a control that is ${read.type}`);
     if (read.message.t === "draining" && this.#edge.settings.silentDrain !== true) {
@@ -291,7 +293,7 @@ export class TestEdge {
     this.connectorKey = connectorKey;
     this.keySet = keySet;
     this.settings = settings;
-    const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+    const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, autoPong: settings.silent !== true });
     this.server = createServer((_request, response) => void response.writeHead(404).end());
     this.server.on("upgrade", (request, raw, head) => {
       this.upgrades += 1;

@@ -1,0 +1,42 @@
+/** An edge that keeps its socket open and says nothing more (F4, row 81): found within the published bound, and left. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { KEEP_ALIVE_DEAD_MS, KEEP_ALIVE_MS } from "../../protocol/deadlines.ts";
+import { connected, edge, origin } from "./connected-edge.ts";
+
+/** Sockets and everything else go on in real time; only the pings and the clock that they are judged by are turned. */
+beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }));
+afterEach(() => void vi.useRealTimers());
+
+describe("the connector, when the edge says nothing", () => {
+  it("KA2: destroys what it carried within the bound, and connects anew", async () => {
+    const gone = Promise.withResolvers<void>();
+    const url = await origin((request, response) => {
+      request.socket.on("close", () => gone.resolve());
+      response.write("first");
+    });
+    const made = await edge({ silent: true });
+    made.configure({ id: "wiki", upstreams: [url] });
+    const { link, lines } = await connected(made);
+    await (await link.ask()).head;
+    vi.advanceTimersByTime(KEEP_ALIVE_DEAD_MS);
+    expect(lines.some((line) => line.includes("edge_silent"))).toBe(false);
+    vi.advanceTimersByTime(KEEP_ALIVE_MS);
+    expect(lines.some((line) => line.includes("edge_silent"))).toBe(true);
+    await gone.promise;
+    await made.link();
+  });
+
+  it("KA2: stays as long as it is answered", async () => {
+    const made = await edge();
+    const { link, lines } = await connected(made);
+    for (let round = 0; round < 10; round++) {
+      const answered = new Promise((pinged) => link.socket.once("ping", pinged));
+      vi.advanceTimersByTime(KEEP_ALIVE_MS);
+      await answered;
+      // The pong is on its way: another round trip behind it.
+      await new Promise((turn) => setTimeout(turn, 5));
+    }
+    expect(lines.some((line) => line.includes("edge_silent"))).toBe(false);
+    expect(link.socket.readyState).toBe(link.socket.OPEN);
+  });
+});
