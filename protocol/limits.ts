@@ -63,10 +63,12 @@ export const MAX_QUEUED_CONTROL_COUNT = 32_768;
 
 /** Streams of one agent's socket, opening ones counted. Bounds its attachment (M13); more sockets after that. */
 export const MAX_AGENT_STREAMS_COUNT = 256;
-/** Passed on an agent's socket and not credited, both ways. Bounds what one agent makes this object and a connector hold (M11). */
-export const MAX_AGENT_BYTES = 16 * 1024 * 1024;
-/** The same for all agents of an object; below what a connector refuses new streams at, so that its other streams go on. */
-export const MAX_SPLICED_BYTES = 24 * 1024 * 1024;
+/** Passed on an agent's socket and not credited, both ways, with what ended streams left on their way. Bounds what one agent makes this object and a connector hold (M11). */
+export const MAX_AGENT_BYTES = 20 * 1024 * 1024;
+/** What ended streams left on a socket, from which on its peer is asked whether it has come. */
+export const MARK_BYTES = 1024 * 1024;
+/** The same for all agents of an object; not above what a connector refuses new streams at, so that its other streams go on. */
+export const MAX_SPLICED_BYTES = 28 * 1024 * 1024;
 /** Spliced streams of one connector's socket, which its mux does not count; a quarter of MAX_STREAMS_COUNT is left to the others. */
 export const MAX_SPLICED_STREAMS_COUNT = 3_072;
 /** A window update below this counts as a frame that says nothing. Bounds floods of tiny credit. */

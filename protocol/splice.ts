@@ -85,30 +85,34 @@ export function spliceFrame(splice: Splice, from: "up" | "down", { type, flags, 
   return "pass";
 }
 
+/** Where whole frames go on, as they are. */
+export interface FrameSink {
+  pass(frames: Uint8Array): void;
+}
+
+/** Who says where a frame goes on; undefined: nowhere. Not a function: one is asked for every frame of a bulk stream. */
+export interface FrameRouter {
+  route(header: FrameHeader, message: Uint8Array, at: number): FrameSink | undefined;
+}
+
 /**
- * Cuts a message into runs of frames that go the same way, without copying: `route` says where a
- * frame goes (undefined: nowhere), `deliver` gets each run. A fault ends it; `rest` is where.
+ * Cuts a message into runs of frames that go the same way, without copying, and hands each on.
+ * A fault ends it; `rest` is where.
  */
-export function eachRun<T>(message: Uint8Array, route: (header: FrameHeader, at: number) => T | undefined, deliver: (to: T, run: Uint8Array) => void): { readonly fault: FrameFault; readonly rest: number } | undefined {
+export function passRuns(message: Uint8Array, router: FrameRouter): { readonly fault: FrameFault; readonly rest: number } | undefined {
   let from = 0;
-  let to: T | undefined;
-  const hand = (end: number): void => {
-    if (to !== undefined && end > from) deliver(to, end - from === message.length ? message : message.subarray(from, end));
-  };
+  let to: FrameSink | undefined;
   for (let at = 0; at < message.length; ) {
     const header = readHeader(message, at);
-    if (typeof header === "string") {
-      hand(at);
-      return { fault: header, rest: at };
-    }
-    const next = route(header, at);
+    const next = typeof header === "string" ? undefined : router.route(header, message, at);
     if (next !== to) {
-      hand(at);
+      to?.pass(message.subarray(from, at));
       from = at;
       to = next;
     }
+    if (typeof header === "string") return { fault: header, rest: at };
     at = header.end;
   }
-  hand(message.length);
+  to?.pass(from === 0 ? message : message.subarray(from));
   return undefined;
 }

@@ -6,16 +6,17 @@
 import { concat, fromBase64Url, toBase64Url } from "../../core/bytes.ts";
 import type { AppId, RequestId } from "../../core/ids.ts";
 import { type AgentAnswer, type AgentMessage, readAgentMessage } from "../../protocol/agent-link.ts";
+import { MARK_MS } from "../../protocol/deadlines.ts";
 import { encodeFrame, Flag, type FrameHeader, FrameType, writeU32 } from "../../protocol/frames.ts";
 import * as limits from "../../protocol/limits.ts";
 import { newCounters } from "../../protocol/mux-events.ts";
 import { type Fatal, flood, MuxGuard, tooLarge, violation } from "../../protocol/mux-guard.ts";
-import { eachRun, newSplice, spliceWeight } from "../../protocol/splice.ts";
+import { type FrameRouter, type FrameSink, newSplice, passRuns, spliceWeight } from "../../protocol/splice.ts";
 import { TokenBucket } from "../../protocol/token-bucket.ts";
 import type { Admission } from "./admission.ts";
 import { KEPT_STREAM_BYTES, type KeptStream, packStreams } from "./agent-streams.ts";
 import type { AgentAttachment } from "./attachments.ts";
-import { type ConnectorLink, type FrameSink, textFault } from "./connector-link.ts";
+import { type ConnectorLink, textFault } from "./connector-link.ts";
 import type { Lane } from "./http-relay.ts";
 import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
 import { sendOpen } from "./open-stream.ts";
@@ -30,13 +31,15 @@ export interface AgentLane {
   /** All agents of the object hold as much as they may; what weighs most is to go, or nothing more to come. */
   weigh(agent: AgentLink, bytes: number): void;
   readonly full: boolean;
+  /** The agent does not read: its socket is to go. */
+  overflow(agent: AgentLink): void;
   /** Something of this socket changed that a wake must know. */
   changed(agent: AgentLink): void;
   began(stream: SplicedStream): void;
   over(stream: SplicedStream, how: StreamEnd, socket: WebSocket): void;
 }
 
-export class AgentLink implements FrameSink {
+export class AgentLink implements FrameRouter, FrameSink {
   readonly socket: WebSocket;
   readonly #lane: AgentLane;
   #attachment: AgentAttachment;
@@ -51,11 +54,18 @@ export class AgentLink implements FrameSink {
   /** Frames passed since it was last looked at. */
   #moved = false;
   #over = false;
+  #fatal: Fatal | undefined;
+  /** What ended streams left on their way, how much of it the agent was asked about, and when. */
+  #left = 0;
+  #asked = 0;
+  #askedAt = 0;
 
   constructor(lane: AgentLane, socket: WebSocket, attachment: AgentAttachment) {
     this.#lane = lane;
     this.socket = socket;
     this.#attachment = attachment;
+    this.#left = attachment.left;
+    this.weigh(this.#left);
   }
 
   get attachment(): AgentAttachment {
@@ -69,27 +79,27 @@ export class AgentLink implements FrameSink {
   receive(message: ArrayBuffer): Fatal | undefined {
     const bytes = new Uint8Array(message);
     if (bytes.length > limits.MAX_MESSAGE_BYTES) return tooLarge();
-    const now = (this.heardAt = Date.now());
-    let fatal: Fatal | undefined = bytes.length === 0 ? this.#guard.ignore(now) : undefined;
-    const fault = eachRun<FrameSink>(
-      bytes,
-      (header, at) => {
-        if (fatal !== undefined) return undefined;
-        const stream = this.#streams.get(header.streamId);
-        if (stream === undefined) fatal = this.#stray(header, now);
-        else {
-          const to = stream.fromAgent(header, bytes, at);
-          const little = header.type === FrameType.windowUpdate && header.length < limits.MIN_CREDIT_BYTES;
-          if (stream.isOver) fatal = this.#guard.reset(now);
-          else if (little || to === undefined) fatal = stream.isWaiting ? undefined : this.#guard.ignore(now);
-          return to;
-        }
-        return undefined;
-      },
-      (to, run) => to.pass(run),
-    );
+    this.heardAt = Date.now();
+    this.#fatal = bytes.length === 0 ? this.#guard.ignore(this.heardAt) : undefined;
+    const fault = passRuns(bytes, this);
     this.moved();
-    return fault === undefined ? fatal : violation(`malformed frame: ${fault.fault}`);
+    return fault === undefined ? this.#fatal : violation(`malformed frame: ${fault.fault}`);
+  }
+
+  /** To the stream's connector, unless a rule is broken. */
+  route(header: FrameHeader, message: Uint8Array, at: number): FrameSink | undefined {
+    if (this.#fatal !== undefined) return undefined;
+    const stream = this.#streams.get(header.streamId);
+    if (stream === undefined) {
+      if (header.type === FrameType.ping && this.#asked > 0) this.#itCame();
+      else this.#fatal = this.#stray(header, this.heardAt);
+      return undefined;
+    }
+    const to = stream.fromAgent(header, message, at);
+    const little = header.type === FrameType.windowUpdate && header.length < limits.MIN_CREDIT_BYTES;
+    if (stream.isOver) this.#fatal = this.#guard.reset(this.heardAt);
+    else if ((little || to === undefined) && !stream.isWaiting) this.#fatal = this.#guard.ignore(this.heardAt);
+    return to;
   }
 
   /** Nobody knows this stream; the first frame of one that is being opened undoes that. */
@@ -139,7 +149,7 @@ export class AgentLink implements FrameSink {
   /** From here to the registered stream nothing is awaited: what was checked still holds (M1). */
   #begin(id: number, open: OpenContext, admission: Admission): RefusalCode | undefined {
     const { link } = admission;
-    const number = link.spliced < limits.MAX_SPLICED_STREAMS_COUNT ? link.reserve(NOBODY) : undefined;
+    const number = link.full ? undefined : link.reserve(NOBODY);
     if (number === undefined) return "overloaded";
     const swallow = sendOpen({ open, admission, number }, "tcp");
     if (swallow === 0) {
@@ -191,9 +201,27 @@ export class AgentLink implements FrameSink {
     const { up, down } = stream.splice;
     this.#streams.delete(stream.id);
     this.#guard.gone(stream.id, up.ended ? 0 : up.credit, down.sent);
-    this.weigh(-spliceWeight(stream.splice));
+    // What was sent on it is on its way for as long as nothing says that it came.
+    this.weigh(down.sent - spliceWeight(stream.splice));
+    this.#left += down.sent;
+    this.#askWhatCame();
     this.moved();
     this.#lane.over(stream, how, this.socket);
+  }
+
+  /** A ping is answered behind all that was sent before it. */
+  #askWhatCame(): void {
+    if (this.#over || this.#asked > 0 || this.#left < limits.MARK_BYTES || this.heardAt < this.#askedAt + MARK_MS) return;
+    this.#asked = this.#left;
+    this.#askedAt = this.heardAt;
+    this.#send(encodeFrame(FrameType.ping, Flag.syn, 0, 1));
+  }
+
+  #itCame(): void {
+    this.#left -= this.#asked;
+    this.weigh(-this.#asked);
+    this.#asked = 0;
+    this.#askWhatCame();
   }
 
   weigh(bytes: number): void {
@@ -202,8 +230,9 @@ export class AgentLink implements FrameSink {
     if (bytes > 0 && this.#weight > limits.MAX_AGENT_BYTES) this.shed();
   }
 
-  /** Resets the stream that weighs most. */
+  /** Resets the stream that weighs most; ends the socket when what is gone from it anyway weighs too much: nobody reads it. */
   shed(): void {
+    if (this.#left > limits.MAX_AGENT_BYTES) return this.#lane.overflow(this);
     let most: SplicedStream | undefined;
     for (const one of this.#streams.values()) if (most === undefined || spliceWeight(one.splice) > spliceWeight(most.splice)) most = one;
     most?.shed();
@@ -224,7 +253,7 @@ export class AgentLink implements FrameSink {
 
   save(): void {
     const kept = [...this.#streams.values()].map((one) => one.kept);
-    this.#attachment = { ...this.#attachment, ...packStreams(kept) };
+    this.#attachment = { ...this.#attachment, left: this.#left, ...packStreams(kept) };
     this.socket.serializeAttachment(this.#attachment);
   }
 

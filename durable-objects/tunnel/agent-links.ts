@@ -39,6 +39,8 @@ export class AgentLinks implements AgentLane {
   readonly #table: StreamTable;
   readonly #links = new Map<WebSocket, AgentLink>();
   readonly #unsettled = new Set<AgentLink>();
+  /** Sessions of which an agent did not read what it was sent, and until when they get no new socket. */
+  readonly #unread = new Map<SessionId, number>();
   readonly holders: StreamHolders;
   readonly register: Register;
   /** A timer runs until all have settled. */
@@ -71,30 +73,31 @@ export class AgentLinks implements AgentLane {
     const admission = await this.#admissions.admit(open, "sockets");
     if ("code" in admission) return refuse(admission);
     const { sid, connection, issuer } = open;
-    if (sid === undefined || this.#sweep(sid, Date.now()) >= MAX_SESSION_AGENTS_COUNT || this.#links.size >= MAX_AGENTS_COUNT) return refuse({ code: "overloaded", policyVersion: admission.policy.version });
+    const now = Date.now();
+    const refused = sid === undefined || (this.#unread.get(sid) ?? 0) > now || this.#sweep(sid, now) >= MAX_SESSION_AGENTS_COUNT || this.#links.size >= MAX_AGENTS_COUNT;
+    if (refused) return refuse({ code: "overloaded", policyVersion: admission.policy.version });
     const pair = new WebSocketPair();
     const socket = pair[1];
     this.#ctx.acceptWebSocket(socket, ["agent"]);
     const id = toBase64Url(crypto.getRandomValues(new Uint8Array(AGENT_ID_BYTES)));
-    const link = new AgentLink(this, socket, { v: 1, role: "agent", id, sid, connection, issuer, newest: 0, apps: [], links: [], streams: new Uint32Array() });
+    const link = new AgentLink(this, socket, { v: 1, role: "agent", id, sid, connection, issuer, newest: 0, left: 0, apps: [], links: [], streams: new Uint32Array() });
     link.save();
     this.#links.set(socket, link);
     const headers = { "Sec-WebSocket-Protocol": AGENT_SUBPROTOCOL, "Postern-Request-Id": open.request };
     return { kind: "switched", response: new Response(null, { status: 101, webSocket: pair[0], headers }) };
   }
 
-  receive(socket: WebSocket, message: string | ArrayBuffer): void {
-    const link = this.#links.get(socket);
+  receive(link: AgentLink, message: string | ArrayBuffer): void {
     const end = (fault: Fatal | undefined): void => {
-      if (fault !== undefined) this.drop(socket, fault);
+      if (fault !== undefined) this.drop(link.socket, fault);
     };
-    if (typeof message !== "string") end(link?.receive(message));
+    if (typeof message !== "string") end(link.receive(message));
     // The runtime hands over a socket's next message once this one is dealt with: opening must not hold up what is open.
-    else if (link !== undefined) this.#ctx.waitUntil(link.receiveText(message).then(end));
+    else this.#ctx.waitUntil(link.receiveText(message).then(end));
   }
 
-  holds(socket: WebSocket): boolean {
-    return this.#links.has(socket);
+  of(socket: WebSocket): AgentLink | undefined {
+    return this.#links.get(socket);
   }
 
   /** Ends a socket; a connector keeps its streams for whoever can prove that they are theirs (M18). */
@@ -102,7 +105,10 @@ export class AgentLinks implements AgentLane {
     const link = this.#links.get(socket);
     this.#links.delete(socket);
     link?.lost();
-    if (link !== undefined) this.#unsettled.delete(link);
+    if (link !== undefined) {
+      this.#unsettled.delete(link);
+      this.#weight -= link.weight;
+    }
     closeSocket(socket, code, reason);
   }
 
@@ -144,6 +150,14 @@ export class AgentLinks implements AgentLane {
     let most = agent;
     for (const one of this.#links.values()) if (one.weight > most.weight) most = one;
     most.shed();
+  }
+
+  overflow(agent: AgentLink): void {
+    const { sid } = agent.attachment;
+    // The runtime may hold what it was given until the peer's connection breaks: no more of it meanwhile.
+    if (this.#unread.size >= MAX_AGENTS_COUNT) this.#unread.clear();
+    this.#unread.set(sid, Date.now() + KEEP_ALIVE_DEAD_MS);
+    this.drop(agent.socket, ending("overloaded"));
   }
 
   changed(agent: AgentLink): void {

@@ -61,6 +61,8 @@ export interface AgentAttachment {
   readonly issuer: string;
   /** No stream id up to this is opened again. */
   readonly newest: number;
+  /** What ended streams left on their way to it. */
+  readonly left: number;
   /** What `streams` names by index. */
   readonly apps: readonly AppId[];
   readonly links: readonly string[];

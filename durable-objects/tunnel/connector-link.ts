@@ -9,11 +9,11 @@ import { type ConnectorMessage, type ControlRead, type EdgeMessage, encodeContro
 import { CUT_ACK_MS } from "../../protocol/deadlines.ts";
 import type { FrameHeader } from "../../protocol/frames.ts";
 import { frameOpenHead, type OpenHead, openHeadJson } from "../../protocol/head.ts";
-import { MAX_CUT_IDS_COUNT, MAX_MESSAGE_BYTES, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
+import { MARK_BYTES, MAX_AGENT_BYTES, MAX_CUT_IDS_COUNT, MAX_MESSAGE_BYTES, MAX_SPLICED_STREAMS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
 import { Mux } from "../../protocol/mux.ts";
 import { type Fatal, flood, tooLarge, violation } from "../../protocol/mux-guard.ts";
 import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
-import { eachRun } from "../../protocol/splice.ts";
+import { type FrameRouter, type FrameSink, passRuns } from "../../protocol/splice.ts";
 import { type Hmac, signStreamOpen } from "../../protocol/stream-mac.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import { within } from "../within.ts";
@@ -27,11 +27,6 @@ export interface StreamSink {
   writable(): void;
 }
 
-/** Where whole frames go on, as they are. */
-export interface FrameSink {
-  pass(frames: Uint8Array): void;
-}
-
 /** A stream whose frames are not the mux's: they go on to an agent's socket (spliced-stream.ts). */
 export interface SplicedSink extends StreamSink {
   /** Where the frame goes, once it is rewritten; undefined when it goes nowhere now. */
@@ -43,7 +38,7 @@ const MAX_ADMISSIONS_COUNT = 1_024;
 /** Received and not yet taken by clients, per connector: an isolate has 128 MB for all its lanes (M11). */
 const MAX_LINK_BUFFERED_BYTES = 16 * 1024 * 1024;
 
-export class ConnectorLink implements FrameSink {
+export class ConnectorLink implements FrameRouter, FrameSink {
   readonly socket: WebSocket;
   readonly mux: Mux;
   draining = false;
@@ -58,6 +53,10 @@ export class ConnectorLink implements FrameSink {
   readonly #clock: () => number;
   readonly #sinks = new Map<number, StreamSink>();
   readonly #spliced = new Map<number, SplicedSink>();
+  readonly #own: FrameSink = { pass: (frames) => void (this.#fatal ??= this.#receive(frames)) };
+  #fatal: Fatal | undefined;
+  #left = 0;
+  #asking = false;
   readonly #cuts = new Map<string, (acknowledged: boolean) => void>();
   /** Digests that were sent on this socket, and when: an admission is named only while it is valid. */
   readonly #admissions = new Map<string, number>();
@@ -102,11 +101,6 @@ export class ConnectorLink implements FrameSink {
   /** Whether a MAC was made with this socket's key. */
   proves(isOf: ((hmac: Hmac, key: Uint8Array) => boolean) | undefined): boolean {
     return isOf?.(hmacSha256, this.#mac) === true;
-  }
-
-  /** Of those, the ones that are spliced to agents. */
-  get spliced(): number {
-    return this.#spliced.size;
   }
 
   /** Reserves a stream; undefined when the link takes no more. Nothing is sent yet. */
@@ -166,11 +160,26 @@ export class ConnectorLink implements FrameSink {
   /** A spliced stream ends. `tell`: the connector hears of it by a reset, which leaves with the next flush, or by a cut. */
   unsplice(id: number, data: number, credit: number, tell: "reset" | "cut" | "nothing"): void {
     this.mux.gone(id, data, credit, tell === "reset");
+    this.#left += credit;
+    if (this.#left > MARK_BYTES && !this.#asking) void this.#askWhatCame();
     this.#spliced.delete(id);
     this.#sinks.delete(id);
     // Many at once are named by the cut that ends them all (cut-streams.ts).
     if (tell === "cut" && !this.#gathering) void this.cut([id], []);
     this.flush();
+  }
+
+  /** What ended spliced streams left on their way: a cut of nothing is answered once it all came. */
+  async #askWhatCame(): Promise<void> {
+    this.#asking = true;
+    const left = this.#left;
+    if (await this.cut([], [])) this.#left -= left;
+    this.#asking = false;
+  }
+
+  /** No room for a spliced stream: too many, or too much is on its way for streams that ended. */
+  get full(): boolean {
+    return this.#spliced.size >= MAX_SPLICED_STREAMS_COUNT || this.#left > MAX_AGENT_BYTES;
   }
 
   pass(frames: Uint8Array): void {
@@ -231,20 +240,16 @@ export class ConnectorLink implements FrameSink {
     this.heardAt = this.#clock();
     const bytes = new Uint8Array(message);
     if (this.#spliced.size === 0 || bytes.length === 0 || bytes.length > MAX_MESSAGE_BYTES) return this.#receive(bytes);
-    let fatal: Fatal | undefined;
-    const fault = eachRun<FrameSink>(
-      bytes,
-      (header, at) => {
-        const spliced = this.#spliced.get(header.streamId);
-        return spliced === undefined ? this : spliced.fromConnector(header, bytes, at);
-      },
-      (to, run) => {
-        if (to === this) fatal ??= this.#receive(run);
-        else to.pass(run);
-      },
-    );
+    this.#fatal = undefined;
+    const fault = passRuns(bytes, this);
     // What cannot be read is the mux's to answer.
-    return fatal ?? (fault === undefined ? undefined : this.#receive(bytes.subarray(fault.rest)));
+    return this.#fatal ?? (fault === undefined ? undefined : this.#receive(bytes.subarray(fault.rest)));
+  }
+
+  /** Frames of spliced streams go to their agents, all others to the mux. */
+  route(header: FrameHeader, message: Uint8Array, at: number): FrameSink | undefined {
+    const spliced = this.#spliced.get(header.streamId);
+    return spliced === undefined ? this.#own : spliced.fromConnector(header, message, at);
   }
 
   #receive(bytes: Uint8Array): Fatal | undefined {

@@ -4,10 +4,10 @@
  * at most the credit that the peers gave. Not who may open one (agent-link.ts).
  */
 import { type FrameHeader, FrameType, writeU32 } from "../../protocol/frames.ts";
-import { isSpliceDone, type Splice, spliceFrame, spliceWeight } from "../../protocol/splice.ts";
+import { type FrameSink, isSpliceDone, type Splice, spliceFrame, spliceWeight } from "../../protocol/splice.ts";
 import type { AgentLink } from "./agent-link.ts";
 import type { KeptStream } from "./agent-streams.ts";
-import type { ConnectorLink, FrameSink, SplicedSink } from "./connector-link.ts";
+import type { ConnectorLink, SplicedSink } from "./connector-link.ts";
 import type { Lane } from "./http-relay.ts";
 import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
 

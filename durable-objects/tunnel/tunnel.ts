@@ -338,7 +338,8 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       return this.#parts.links.sweep();
     }
     this.#parts.links.sweep();
-    if (this.#agents.holds(socket)) return this.#agents.receive(socket, message);
+    const agent = this.#agents.of(socket);
+    if (agent !== undefined) return this.#agents.receive(agent, message);
     const relay = this.#relays.get(socket);
     if (relay !== undefined) relay.fromClient(message);
     else await this.#parts.links.welcome(socket, message);
@@ -347,14 +348,14 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
     const relay = this.#relays.get(socket);
     if (relay !== undefined) relay.clientClosed(code, reason);
-    else if (this.#agents.holds(socket)) this.#agents.drop(socket, { code, reason });
+    else if (this.#agents.of(socket) !== undefined) this.#agents.drop(socket, { code, reason });
     else this.#parts.links.drop(socket, code, reason);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
     const relay = this.#relays.get(socket);
     if (relay !== undefined) relay.clientFailed();
-    else if (this.#agents.holds(socket)) this.#agents.drop(socket, { code: CLOSE_CODES.internal.code, reason: "socket error" });
+    else if (this.#agents.of(socket) !== undefined) this.#agents.drop(socket, { code: CLOSE_CODES.internal.code, reason: "socket error" });
     else this.#parts.links.drop(socket, CLOSE_CODES.internal.code, "socket error");
   }
 

@@ -5,7 +5,7 @@ import { encodeFrame, Flag, FrameType, INITIAL_WINDOW_BYTES } from "../../protoc
 import { MAX_AGENT_STREAMS_COUNT, MAX_CREDIT_BYTES, MAX_MESSAGE_BYTES } from "../../protocol/limits.ts";
 import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
 import { AgentStage, eventually } from "./agent-stage.ts";
-import { laneOf, laneStub, openRequest, wipe } from "./deployment.ts";
+import { laneOf, laneStub, openRequest, signedIn, wipe } from "./deployment.ts";
 import { type AgentStream, TestAgent } from "./test-agent.ts";
 
 let stage: AgentStage;
@@ -167,13 +167,50 @@ describe("what one agent may hold", () => {
       stage.agent.write(stream as AgentStream, full);
     }
     expect(String(refused)).toContain("overloaded");
-    expect(streams.length).toBeGreaterThanOrEqual(56);
-    expect(streams.length).toBeLessThan(64);
-    // What is open may use its credit: the other direction fills the rest.
-    stage.agent.takes = false;
-    for (let i = 0; i < 5; i++) stage.connector.write("x".repeat(60_000));
+    expect(streams.length).toBeGreaterThanOrEqual(70);
+    expect(streams.length).toBeLessThan(80);
+    // What is open may use its credit: frames that weigh more than they carry fill the rest.
+    for (const stream of streams) for (let i = 0; i < 3; i++) stage.agent.update(stream.id, 2_000);
+    for (let i = 0; i < 20_000 && !streams.some((one) => one.end === "reset"); i++) {
+      stage.connector.write("x");
+      if (i % 50 === 49) await laneOf().status();
+    }
     await eventually(() => streams.some((one) => one.end === "reset"));
     expect(stage.agent.texts.find((one) => one.t === "closed")).toMatchObject({ code: "memory" });
     expect(stage.agent.isClosed).toBe(false);
+  });
+
+  it("AG8: bytes that it never takes: its socket closes, it gets no other for a while, and nobody else notices", async () => {
+    const other = await TestAgent.dial(await signedIn(`u_${"B".repeat(43)}`));
+    const kept = await stage.live(other);
+    stage.agent.takes = false;
+    const streams: AgentStream[] = [];
+    for (let i = 0; i < 200; i++) streams.push(await stage.agent.open());
+    stage.agent.deaf = true;
+    for (let i = 0; i < 5; i++) stage.connector.write("x".repeat(60_000));
+    expect(await stage.agent.closed).toBe(CLOSE_CODES.overloaded.code);
+    const refused = await laneStub().fetch(openRequest(stage.sid, "pg", "tcp"));
+    expect(JSON.parse(refused.headers.get(REFUSAL_HEADER) ?? "{}")).toMatchObject({ code: "overloaded" });
+    other.write(kept, " on");
+    await stage.hears("hello on");
+    expect((await laneOf().status())?.streams).toBe(1);
+  });
+
+  it.each([
+    ["counts until it answers that they came", false],
+    ["counts for ever when it never answers", true],
+  ])("AG8: what ended streams left on their way to it %s", async (_title, deaf) => {
+    stage.agent.takes = false;
+    stage.agent.deaf = deaf;
+    for (let round = 0; round < 90; round++) {
+      const stream = await stage.agent.open().catch(() => undefined);
+      if (stream === undefined) break;
+      for (let i = 0; i < 4; i++) stage.connector.write("x".repeat(60_000));
+      await eventually(async () => ((await laneOf().streams(stage.sid)).streams[0]?.bytesOut ?? 0) > 240_000);
+      stage.agent.reset(stream);
+      await eventually(async () => (await laneOf().status())?.streams === 0);
+    }
+    const answer = stage.agent.isClosed ? "closed" : (await stage.agent.ask(9_999)).t;
+    expect(answer).toBe(deaf ? "refused" : "opened");
   });
 });

@@ -27,6 +27,8 @@ export class TestAgent {
   /** Takes bytes; credit goes back only then. */
   takes = true;
   isClosed = false;
+  /** Looks at no frame, so that it answers no ping. */
+  deaf = false;
 
   private constructor(socket: WebSocket) {
     this.socket = socket;
@@ -108,6 +110,7 @@ export class TestAgent {
   }
 
   #frames(data: ArrayBuffer): void {
+    if (this.deaf) return;
     for (const event of this.mux.receive(new Uint8Array(data))) {
       if (event.type === "fatal") throw new Error(event.reason);
       const stream = event.type === "goaway" ? undefined : this.streams.get(event.id);

@@ -8,7 +8,7 @@ import { encodeFrame, Flag, FrameType, INITIAL_WINDOW_BYTES, readHeader, writeU3
 import { HELD_FRAME_BYTES, MAX_CREDIT_BYTES } from "../../protocol/limits.ts";
 import type { MuxEvent } from "../../protocol/mux-events.ts";
 import { Mux } from "../../protocol/mux.ts";
-import { eachRun, isSpliceDone, newSplice, type Splice, spliceFrame, spliceWeight, type SpliceVerdict } from "../../protocol/splice.ts";
+import { isSpliceDone, newSplice, passRuns, type Splice, spliceFrame, spliceWeight, type SpliceVerdict } from "../../protocol/splice.ts";
 import { bytes, join, opened, randomFrom, reads, show } from "./wire.ts";
 
 const HEAD = bytes("a stream-open of the edge's own");
@@ -40,17 +40,16 @@ class Middle {
 
   carry(from: "up" | "down", message: Uint8Array, target: Mux, id: number): MuxEvent[] {
     const events: MuxEvent[] = [];
-    eachRun(
-      message,
-      (header, at) => {
+    const sink = { pass: (run: Uint8Array): void => void events.push(...target.receive(run.slice())) };
+    passRuns(message, {
+      route: (header, _message, at) => {
         const verdict = spliceFrame(this.splice, from, header, message, at);
         this.verdicts.push(verdict);
         if (verdict !== "pass") return undefined;
         writeU32(message, at + 4, id);
-        return target;
+        return sink;
       },
-      (to, run) => events.push(...to.receive(run.slice())),
-    );
+    });
     return events;
   }
 }
@@ -189,12 +188,15 @@ describe("a splice", () => {
 describe("runs of a message", () => {
   it("AG4: frames that go the same way stay together and uncopied; what goes nowhere is left out; a fault ends it", () => {
     const message = join([data(5), credit(9), encodeFrame(FrameType.data, 0, 2, 0, bytes("xy")), data(1), bytes("rest")]);
-    const runs: [string, number][] = [];
-    const fault = eachRun(message, ({ streamId }) => (streamId === 1 ? "a" : undefined), (to, run) => runs.push([to, run.length]));
-    expect(runs).toEqual([["a", 29], ["a", 13]]);
+    const runs: Uint8Array[] = [];
+    const sink = { pass: (run: Uint8Array): void => void runs.push(run) };
+    const fault = passRuns(message, { route: ({ streamId }) => (streamId === 1 ? sink : undefined) });
+    expect(runs.map((run) => run.length)).toEqual([29, 13]);
+    expect(runs.every((run) => run.buffer === message.buffer)).toBe(true);
     expect(fault).toEqual({ fault: "short_header", rest: message.length - 4 });
     const whole = join([data(5), data(6)]);
-    eachRun(whole, () => "b", (_to, run) => expect(run).toBe(whole));
+    const same = { pass: (run: Uint8Array): void => expect(run).toBe(whole) };
+    passRuns(whole, { route: () => same });
   });
 });
 

@@ -2,7 +2,8 @@
 import { writeFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
-import { type Stack, startStack } from "../../../start/stack.ts";
+import { Readable } from "node:stream";
+import { type Stack, type StackOptions, startStack } from "../../../start/stack.ts";
 import { temporaryState } from "../../start/running-stack.ts";
 import { type Operator, operatorOf } from "../revocation/operator.ts";
 import { type AgentOptions, TestAgent } from "./agent-client.ts";
@@ -34,6 +35,9 @@ export async function tcpApp(serve: (socket: Socket) => void): Promise<TcpApp> {
   };
 }
 
+const CHUNK = Buffer.alloc(65_536, 7);
+const endless = (): Readable => new Readable({ read(): void { this.push(CHUNK); } });
+
 export interface TcpStage {
   readonly stack: Stack;
   readonly operator: Operator;
@@ -42,17 +46,20 @@ export interface TcpStage {
   readonly echo: TcpApp;
   /** Takes connections and reads nothing. */
   readonly sink: TcpApp;
+  /** Once it was sent something, writes for as long as it is read. */
+  readonly source: TcpApp;
   readonly document: (policies?: string) => string;
   readonly connect: (options: Partial<AgentOptions>) => Promise<TestAgent>;
   readonly end: () => Promise<void>;
 }
 
-export const BATCH = `  - { id: batch, effect: allow, apps: [echo, sink, web], when: { service: [batch, other] } }`;
+export const BATCH = `  - { id: batch, effect: allow, apps: [echo, sink, source, web], when: { service: [batch, other] } }`;
 
-export async function startTcpStage({ lanes = 1 }: { readonly lanes?: number } = {}): Promise<TcpStage> {
+export async function startTcpStage({ lanes = 1, more = {} }: { readonly lanes?: number; readonly more?: Partial<StackOptions> } = {}): Promise<TcpStage> {
   const state = temporaryState();
   const echo = await tcpApp((socket) => void socket.pipe(socket));
   const sink = await tcpApp((socket) => void socket.pause());
+  const source = await tcpApp((socket) => void socket.once("data", () => endless().pipe(socket)));
   const document = (policies = BATCH): string => `version: 1
 domain: postern.localhost
 identity:
@@ -62,6 +69,7 @@ sites: [{ id: office, lanes: ${lanes} }]
 apps:
   - { id: echo, site: office, upstream: "${echo.url}" }
   - { id: sink, site: office, upstream: "${sink.url}" }
+  - { id: source, site: office, upstream: "${source.url}" }
   - { id: secret, site: office, upstream: "${echo.url}" }
   - { id: web, site: office, upstream: "http://hello.demo.localhost" }
 policies:
@@ -70,7 +78,7 @@ ${policies}
 `;
   const documentFile = join(state.path, "own.yaml");
   writeFileSync(documentFile, document());
-  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile });
+  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile, ...more });
   const operator = operatorOf(stack.launcher, stack.tokenFile);
   const token = await operator.createService("batch");
   return {
@@ -79,12 +87,14 @@ ${policies}
     token,
     echo,
     sink,
+    source,
     document,
     connect: (options) => TestAgent.connect({ port: stack.port, host: new URL(stack.launcher).host, app: "echo", token, ...options }),
     end: async () => {
       await stack.stop();
       echo.close();
       sink.close();
+      source.close();
       state.remove();
     },
   };
