@@ -1,6 +1,7 @@
 /**
  * `npm run bench:profile -- [small|download|upload|tcp] [seconds]`: the product under one load, with a CPU profile of edge,
- * connector and agent: time by function per request or megabyte on standard output, the whole profiles in
+ * connector and agent: time by function per request or megabyte on standard output, shares in
+ * bench/results/profile-*.json for docs/performance.md, the whole profiles in
  * bench/results/*.cpuprofile.tmp for Chromium's DevTools. The edge is built with its names kept. Measures nothing: a
  * profiler slows what it looks at.
  */
@@ -12,6 +13,7 @@ import type { ClosedLoad, LoadResult } from "./load/closed-load.ts";
 import { downloadRequest, placeOf, smallRequests, uploadRequest } from "./load/requests.ts";
 import type { TransferResult } from "./load/transfer-load.ts";
 import { type CpuProfile, type FunctionTime, inspected, profiled, timeByFunction } from "./measure/cpu-profile.ts";
+import { commit } from "./measure/results.ts";
 import { cpuMicroseconds } from "./measure/proc.ts";
 import { runProgram } from "./program.ts";
 import type { TcpLoad, TcpResult } from "./load/tcp-load.ts";
@@ -23,6 +25,9 @@ const PROJECT = join(import.meta.dirname, "..");
 /** Where Node's inspector listens after SIGUSR1. */
 const NODE_INSPECTOR_PORT = 9229;
 const SHOWN_COUNT = 45;
+/** Functions of each process that are kept, and digits of their share. */
+const KEPT_COUNT = 12;
+const SHARE_DIGITS = 3;
 const MB = 1_000_000;
 const BULK_BYTES = 200 * MB;
 const TCP_BYTES = 100 * MB;
@@ -67,6 +72,18 @@ function show(part: string, profile: CpuProfile, count: number, cpuUs: number): 
   shown.filter((one) => /[.][jt]s:/.test(one.name) && !one.name.includes("node")).sort((a, b) => b.totalUs - a.totalUs).slice(0, SHOWN_COUNT).forEach(line);
 }
 
+/** What of its time a process spent in which function, without where that stands in a bundle. */
+function shares(profile: CpuProfile): { readonly name: string; readonly share: number }[] {
+  const busy = timeByFunction(profile).filter(({ name, selfUs }) => selfUs > 0 && name !== "(idle)" && name !== "(root)");
+  const all = busy.reduce((sum, { selfUs }) => sum + selfUs, 0);
+  const byName = new Map<string, number>();
+  for (const { name, selfUs } of busy) {
+    const short = name.replace(/ index\.js:[0-9]+$/, "");
+    byName.set(short, (byName.get(short) ?? 0) + selfUs / all);
+  }
+  return [...byName].sort(([, a], [, b]) => b - a).slice(0, KEPT_COUNT).map(([name, share]) => ({ name, share: Number(share.toFixed(SHARE_DIGITS)) }));
+}
+
 const wranglerConfig = await readableConfig();
 const { ground, stop } = await startGround(SESSIONS_COUNT, (line) => void process.stderr.write(`${line}\n`));
 try {
@@ -92,6 +109,8 @@ try {
     };
     await all(0);
     await mkdir(join(PROJECT, "bench/results"), { recursive: true });
+    const kept = parts.flatMap(({ name }, i) => (profiles[i] === undefined ? [] : [{ part: name, functions: shares(profiles[i]) }]));
+    await writeFile(join(PROJECT, `bench/results/profile-${load}.json`), `${JSON.stringify({ load, commit: commit(), date: new Date().toISOString(), parts: kept }, null, 2)}\n`);
     for (const [i, { name, pid }] of parts.entries()) {
       const profile = profiles[i];
       if (profile === undefined) continue;

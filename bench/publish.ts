@@ -1,6 +1,6 @@
 /**
  * `npm run bench:publish [-- --check]`: writes the figures of bench/results/latest.json into
- * docs/performance.md, between its two marks, and the plot beside it; so no figure there is typed by
+ * docs/performance.md, between its marks, the plot beside it, and the kept profiles; so no figure there is typed by
  * hand. `--check` changes nothing and exits 1 when page or plot are not what the results say.
  */
 import { readFile, writeFile } from "node:fs/promises";
@@ -15,6 +15,10 @@ const PAGE = join(PROJECT, "docs/performance.md");
 const PLOT = join(PROJECT, "docs/images/performance.svg");
 const BEGIN = "<!-- figures: written by npm run bench:publish -->";
 const END = "<!-- end of figures -->";
+const PROFILES_BEGIN = "<!-- profiles: written by npm run bench:publish -->";
+const PROFILES_END = "<!-- end of profiles -->";
+const NO_PROFILE = "No profile is kept with this commit.";
+const LOADS = ["small", "download", "upload", "tcp"] as const;
 const NONE = "No run is kept with this commit. `npm run bench -- --quick` makes one in at most 8 minutes.";
 
 const PANELS: readonly Panel[] = [
@@ -37,6 +41,12 @@ const TABLES: readonly { readonly cases: (name: string) => boolean; readonly met
   { cases: (name) => /^(?:stalled-|http-1k-during)/.test(name), metrics: ["MBps", "p99_ms", "p99_alone_ms", "rss_growth_MB_edge", "rss_growth_MB_connector", "foreign_cores"] },
   { cases: (name) => name === "records", metrics: ["records_per_request"] },
 ];
+
+interface Profile {
+  readonly load: string;
+  readonly commit: string;
+  readonly parts: readonly { readonly part: string; readonly functions: readonly { readonly name: string; readonly share: number }[] }[];
+}
 
 const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
 
@@ -67,11 +77,33 @@ function figures(results: Results): string {
   ].join("\n").trimEnd();
 }
 
+/** Shares of a process's own time, one table a kept profile. */
+function profileTables(profiles: readonly Profile[]): string {
+  return profiles
+    .map(({ load, commit, parts }) => {
+      const depth = Math.max(...parts.map(({ functions }) => functions.length));
+      const rows = Array.from({ length: depth }, (_, i) => line(parts.map(({ functions }) => (functions[i] === undefined ? "" : `\`${functions[i].name}\` ${(functions[i].share * 100).toFixed(1)} %`))));
+      return [`Under the load \`${load}\` (commit \`${commit}\`):`, "", line(parts.map(({ part }) => part)), line(parts.map(() => "---")), ...rows].join("\n");
+    })
+    .join("\n\n");
+}
+
+async function keptProfiles(): Promise<Profile[]> {
+  const found = await Promise.all(LOADS.map((load) => readFile(join(PROJECT, `bench/results/profile-${load}.json`), "utf8").then((text) => JSON.parse(text) as Profile, () => undefined)));
+  return found.filter((one) => one !== undefined);
+}
+
+/** The page with what stands between two marks replaced. */
+function between(text: string, begin: string, end: string, inside: string): string {
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${PAGE} has lost its marks ${begin} and ${end}`);
+  return `${text.slice(0, from)}${begin}\n\n${inside}\n\n${text.slice(to)}`;
+}
+
 const results = await readFile(RESULTS, "utf8").then((text) => JSON.parse(text) as Results, () => undefined);
 const page = await readFile(PAGE, "utf8");
-const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)];
-if (begin < 0 || end < begin) throw new Error(`${PAGE} has lost its marks ${BEGIN} and ${END}`);
-const wanted = `${page.slice(0, begin)}${BEGIN}\n\n${results === undefined ? NONE : figures(results)}\n\n${page.slice(end)}`;
+const profiles = await keptProfiles();
+const wanted = between(between(page, BEGIN, END, results === undefined ? NONE : figures(results)), PROFILES_BEGIN, PROFILES_END, profiles.length === 0 ? NO_PROFILE : profileTables(profiles));
 const drawing = results === undefined ? undefined : plot(PANELS, results.rows);
 
 if (process.argv.includes("--check")) {
