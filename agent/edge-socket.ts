@@ -56,6 +56,8 @@ export function openAgentSocket(edge: EdgeAddress, app: AppId, token: string): P
     });
     socket.once("unexpected-response", (request, response) => {
       void refusalOf(response, origin).then((failure) => {
+        // The connection as well: a pool would keep it, and with it the process.
+        request.socket?.destroy();
         request.destroy();
         fail(failure);
       });

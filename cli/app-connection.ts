@@ -12,6 +12,8 @@ import { usageFailure } from "./failure.ts";
 import { edgeRoute, type Invocation, token } from "./invocation.ts";
 import { printable } from "./printable.ts";
 
+const PUBLIC_KEY = /^[A-Za-z0-9_-]{43}$/;
+
 export interface AgentOptions {
   readonly state?: string;
   readonly trustKey: readonly string[];
@@ -33,6 +35,7 @@ export function stateFolder({ tokenFile, io }: Invocation, state: string | undef
 
 /** An agent for the app; nothing is connected yet. Throws Failure or AgentFailure. */
 export async function agentFor(app: AppId, options: AgentOptions, invocation: Invocation): Promise<TcpAgent> {
+  if (options.trustKey.some((key) => !PUBLIC_KEY.test(key))) throw usageFailure("--trust-key is no public key", "it must be the base64url of the 32 bytes of an Ed25519 public key, as site.trust_key in the document", "docs/connector.md says how to print it");
   collectLessOften();
   const edge = edgeRoute(invocation);
   const { io, tokenFile } = invocation;

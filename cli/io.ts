@@ -1,7 +1,8 @@
 /** What a command may touch outside itself besides files and the edge; tests give their own. */
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline/promises";
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
+import { stdioConnection } from "./stdio-connection.ts";
 
 export interface Io {
   readonly out: (chunk: string | Uint8Array) => void;
@@ -59,7 +60,7 @@ export function processIo(): Io {
     now: Date.now,
     random: randomBytes,
     stdin: readStdin,
-    duplex: () => Duplex.from({ readable: process.stdin, writable: process.stdout }),
+    duplex: stdioConnection,
     stopped: untilStopped,
     ...(isTerminal ? { ask: askPerson } : {}),
   };
