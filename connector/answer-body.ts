@@ -39,8 +39,12 @@ interface Running {
 /** A segment should take about this long: what is counted of a body, and looked at anew, is whole segments. */
 const SEGMENT_AIM_MS = 4_000;
 /** The first, before it is known how fast they go. */
-const FIRST_SEGMENT_BYTES = 4 * 1024 * 1024;
+const FIRST_SEGMENT_BYTES = 16 * 1024 * 1024;
 const MIN_SEGMENT_BYTES = 1024 * 1024;
+/** What a body that may leave goes on the mux with at first: the beginning must not wait for the ticket, the rest is cheaper with it. */
+const BEGINNING_BYTES = 64 * 1024;
+/** How long the rest waits for a ticket, once; where none comes, later bodies do not wait. */
+const TICKET_WAIT_MS = 100;
 /** Bytes given to a segment's socket and not taken by the system, above which the origin waits; lent memory has bounds of its own. */
 const MAX_UNSENT_BYTES = 512 * 1024;
 
@@ -57,6 +61,8 @@ export class AnswerBody {
   #segment: Running | undefined;
   #segmentBytes = FIRST_SEGMENT_BYTES;
   #timer: NodeJS.Timeout | undefined;
+  /** A ticket is on its way. */
+  #waiting: NodeJS.Timeout | undefined;
   #unsent = 0;
   #movedAt = 0;
   /** The mux took less than it was given. */
@@ -73,7 +79,21 @@ export class AnswerBody {
 
   /** The body's length, if the origin said it; before its first byte. */
   announced(length: number | undefined): void {
-    if (length !== undefined) this.#left = length;
+    if (length === undefined) return;
+    this.#left = length;
+    const way = this.#segments?.way;
+    if (length <= MIN_BULK_BYTES || way?.isOpen !== true || !way.ticketsCome) return;
+    this.#waiting = setTimeout(() => {
+      way.ticketsCome = false;
+      this.#waitNoMore();
+      this.#drain();
+      this.#goOn();
+    }, TICKET_WAIT_MS);
+  }
+
+  #waitNoMore(): void {
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
   }
 
   /** The next bytes. False: bring no more until `resume`. */
@@ -97,6 +117,8 @@ export class AnswerBody {
 
   ticket(ticket: Ticket): void {
     this.#ticket = ticket;
+    if (this.#segments !== undefined) this.#segments.way.ticketsCome = true;
+    this.#waitNoMore();
     const segment = this.#segment;
     if (segment !== undefined && !segment.taken) {
       segment.taken = true;
@@ -118,6 +140,7 @@ export class AnswerBody {
   destroy(): void {
     this.#gone = true;
     clearTimeout(this.#timer);
+    this.#waitNoMore();
     for (const { release } of this.#queue.splice(0)) release?.();
     const request = this.#segment?.request;
     this.#segment = undefined;
@@ -144,7 +167,7 @@ export class AnswerBody {
   }
 
   #toMux({ bytes, release }: Piece): boolean {
-    if (this.#full) return false;
+    if (this.#full || (this.#waiting !== undefined && this.#offset >= BEGINNING_BYTES)) return false;
     this.#queue.shift();
     this.#handed(bytes.length);
     // What the mux does not take at once it keeps: lent memory will not last that long.

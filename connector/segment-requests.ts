@@ -50,6 +50,8 @@ export class BulkWay {
   #pauseMs = FIRST_PAUSE_MS;
   #pausing: NodeJS.Timeout | undefined;
   running = 0;
+  /** The edge offers tickets for large bodies; until the contrary was seen. */
+  ticketsCome = true;
 
   constructor(route: EdgeRoute, lane: number, log: Log, metrics: Metrics) {
     this.agent = new EdgeAgent(route);

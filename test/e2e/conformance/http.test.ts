@@ -51,7 +51,7 @@ const comparable = ({ status, reason, headers, bytes, digest }: Answered): unkno
 
 describe("an answer is the same through Postern as directly", () => {
   it.each([
-    "/text", "/length", "/one-byte", "/empty-length", "/one-byte-chunks", "/large", "/204", "/205", "/206", "/multi-range", "/416",
+    "/text", "/length", "/one-byte", "/empty-length", "/one-byte-chunks", "/large", "/large-chunked", "/large-gzip", "/large-206", "/large-404", "/just-bulk", "/not-quite-bulk", "/204", "/205", "/206", "/multi-range", "/416",
     "/gzip", "/br", "/zstd", "/gzip-br", "/gzip-gzip", "/not-really-gzip", "/unknown-coding", "/gzip-chunked", "/gzip-404",
     "/cookies", "/repeated", "/100-kb", "/reason", "/299", "/418", "/503", "/599", "/401", "/utf-8", "/301", "/302", "/307", "/308", "/slow", "/headers", "/304", "/missing",
   ])("GET %s", async (path) => {
@@ -61,6 +61,7 @@ describe("an answer is the same through Postern as directly", () => {
 
   it.each<readonly [string, Asked]>([
     ["HEAD with a length", { method: "HEAD", path: "/head" }],
+    ["HEAD of a large body", { method: "HEAD", path: "/large" }],
     ["HEAD of a 404", { method: "HEAD", path: "/missing" }],
     ["HEAD of a compressed body", { method: "HEAD", path: "/gzip" }],
     ["a conditional GET that is fresh", { path: "/304", headers: { "if-none-match": '"v1"' } }],

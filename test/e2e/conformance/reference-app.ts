@@ -9,6 +9,8 @@ import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
 
 const TEXT = "The quick brown fox jumps over the lazy dog.\n".repeat(500);
 export const LARGE = Buffer.alloc(3_000_000, "0123456789abcdef");
+/** Does not shrink, so that it is large when packed. */
+const LARGE_PACKED = gzipSync(Buffer.concat(Array.from({ length: 40_000 }, (_, i) => createHash("sha256").update(String(i)).digest())));
 const ETAG = '"v1"';
 const TYPE = { "Content-Type": "text/plain" };
 /** A head that is nearly as large as what is carried. */
@@ -46,6 +48,16 @@ const PATHS: Readonly<Record<string, Serve>> = {
   "/one-byte": fixed(200, { "Content-Length": "1" }, "x"),
   "/empty-length": fixed(200, { "Content-Length": "0" }),
   "/large": fixed(200, { "Content-Length": String(LARGE.length) }, LARGE),
+  "/large-chunked": (_request, response) => {
+    response.writeHead(200, TYPE);
+    for (let at = 0; at < LARGE.length; at += 100_000) response.write(LARGE.subarray(at, at + 100_000));
+    response.end();
+  },
+  "/large-gzip": encoded("gzip", LARGE_PACKED),
+  "/large-206": fixed(206, { "Content-Range": `bytes 0-999999/${LARGE.length}`, "Content-Length": "1000000", "Accept-Ranges": "bytes" }, LARGE.subarray(0, 1_000_000)),
+  "/large-404": fixed(404, { ...TYPE, "Content-Length": String(LARGE.length) }, LARGE),
+  "/just-bulk": fixed(200, { "Content-Length": "262145" }, LARGE.subarray(0, 262_145)),
+  "/not-quite-bulk": fixed(200, { "Content-Length": "262144" }, LARGE.subarray(0, 262_144)),
   "/one-byte-chunks": (_request, response) => {
     for (const char of "chunks of one byte each") response.write(char);
     response.end();

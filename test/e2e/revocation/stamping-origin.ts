@@ -16,6 +16,8 @@ export interface AppSide {
   endedAt: number | undefined;
   /** The app wrote its last byte by itself: an end in good order. */
   finished: boolean;
+  /** The newest stamp of the client that an upload brought. */
+  heard: number;
 }
 
 export interface StampingOrigin {
@@ -32,9 +34,13 @@ export const STAMP_LINE = /^(?:data: )?stamp ([0-9.]+)/;
 const BLOCK_BYTES = 4_096;
 /** Announced length of a download: never reached, so that its end is always an error. */
 export const DOWNLOAD_BYTES = 1_073_741_824;
+/** A bulk body moves so much at each tick of a download: fast enough that it leaves the mux. */
+export const FLOOD_BYTES = 256 * 1024;
 const STREAM_EVERY_MS = 100;
 const DOWNLOAD_EVERY_MS = 25;
 
+/** Lines of stamps, padded to `bytes`. */
+export const stampedBlock = (bytes: number): string => `${stamp()}\n`.padEnd(bytes - 1, ".") + "\n";
 const stamp = (): string => `stamp ${performance.now().toFixed(3)}`;
 
 /** Starts the app on a free loopback port. */
@@ -43,7 +49,7 @@ export async function startStampingOrigin(): Promise<StampingOrigin> {
   const sockets = new Set<Socket>();
   const note = (request: IncomingMessage): AppSide => {
     const name = new URL(request.url ?? "/", "http://app").searchParams.get("name") ?? `unnamed-${sides.size}`;
-    const side: AppSide = { name, writes: 0, wroteAt: 0, endedAt: undefined, finished: false };
+    const side: AppSide = { name, writes: 0, wroteAt: 0, endedAt: undefined, finished: false, heard: 0 };
     sides.set(name, side);
     return side;
   };
@@ -56,9 +62,23 @@ export async function startStampingOrigin(): Promise<StampingOrigin> {
     tick();
     return setInterval(tick, ms);
   };
+  /** Takes an upload that never ends, and notes the client's stamps. */
+  const swallow = (request: IncomingMessage, response: ServerResponse): void => {
+    const side = note(request);
+    let rest = "";
+    request.on("data", (chunk: Buffer) => {
+      side.writes++;
+      const lines = (rest + chunk.toString("latin1")).split("\n");
+      rest = (lines.pop() ?? "").slice(0, 64);
+      for (const line of lines) side.heard = Math.max(side.heard, Number(STAMP_LINE.exec(line)?.[1] ?? 0));
+    });
+    request.on("error", () => undefined);
+    response.on("close", () => void (side.endedAt ??= performance.now()));
+  };
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const path = new URL(request.url ?? "/", "http://app").pathname;
-    if (path !== "/events" && path !== "/download") return void response.end("plain");
+    if (path === "/swallow") return swallow(request, response);
+    if (path !== "/events" && path !== "/download" && path !== "/flood") return void response.end("plain");
     const side = note(request);
     let timer: NodeJS.Timeout;
     if (path === "/events") {
@@ -67,7 +87,8 @@ export async function startStampingOrigin(): Promise<StampingOrigin> {
     } else {
       response.writeHead(200, { "content-type": "application/octet-stream", "content-length": DOWNLOAD_BYTES });
       timer = every(side, DOWNLOAD_EVERY_MS, (text) => {
-        if (response.writableLength < 64 * BLOCK_BYTES) response.write(`${text}\n`.padEnd(BLOCK_BYTES - 1, ".") + "\n");
+        if (path === "/flood" && response.writableLength === 0) response.write(stampedBlock(FLOOD_BYTES));
+        if (path === "/download" && response.writableLength < 64 * BLOCK_BYTES) response.write(`${text}\n`.padEnd(BLOCK_BYTES - 1, ".") + "\n");
       });
     }
     response.on("close", () => {
