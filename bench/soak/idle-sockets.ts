@@ -3,6 +3,7 @@
  * one costs the edge at most 1.3 times what it costs the engine alone, which the same run measures
  * with a bare object on the same engine (yardsticks/sockets.toml).
  */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Child, createProcesses, plainEnvironment, type Processes } from "../../start/processes.ts";
 import { privateFolder } from "../../start/state-files.ts";
@@ -18,6 +19,9 @@ const LANES_COUNT = 8;
 /** Sessions; a session's sockets are all on one lane. */
 const SERVICES_COUNT = 64;
 const AT_ONCE_COUNT = 100;
+/** The engine takes two descriptors for each connection, and ends when there are none left; the objects' files take some too. */
+const FILES_PER_SOCKET_COUNT = 2;
+const OTHER_FILES_COUNT = 1_000;
 /** Beyond the engine's 10 s: whoever can sleep does, before memory is read. */
 const SETTLE_MS = 15_000;
 const MAX_RATIO = 1.3;
@@ -74,9 +78,17 @@ async function yardstick({ folder, say }: SoakOptions, count: number): Promise<H
   }
 }
 
+/** As many as a process of this machine can hold, and the wanted number at most. */
+function possible(wanted: number, say: (line: string) => void): number {
+  const limit = Number(/^Max open files +([0-9]+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? Number.POSITIVE_INFINITY);
+  const most = Math.floor((limit - OTHER_FILES_COUNT) / FILES_PER_SOCKET_COUNT);
+  if (most < wanted) say(`${limit} open files allow ${most} sockets in one process, not ${wanted}`);
+  return Math.min(wanted, most);
+}
+
 async function run(options: SoakOptions): Promise<Outcome> {
   const { minutes, scale, folder, say } = options;
-  const count = Math.round(SOCKETS_COUNT * scale);
+  const count = possible(Math.round(SOCKETS_COUNT * scale), say);
   const failures = new Failures();
   const bare = await yardstick(options, count);
   judge("the engine alone", bare, count, failures);

@@ -4,7 +4,8 @@ import { fuzz } from "./fuzz.ts";
 import { idleSockets } from "./idle-sockets.ts";
 import { killAudit } from "./kill-audit.ts";
 import type { Soak } from "./soak.ts";
+import { sessions100k } from "./sessions-100k.ts";
 import { stalled } from "./stalled.ts";
 import { stampede } from "./stampede.ts";
 
-export const SOAKS: readonly Soak[] = [fuzz, stampede, stalled, killAudit, edgeRestarts, idleSockets];
+export const SOAKS: readonly Soak[] = [fuzz, stampede, stalled, killAudit, edgeRestarts, idleSockets, sessions100k];

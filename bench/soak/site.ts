@@ -25,7 +25,14 @@ export interface SiteOptions {
   readonly withoutConnectors?: boolean;
   /** Further TCP apps, by id, and the ports of this machine where they listen. */
   readonly tcpApps?: Readonly<Record<string, number>>;
+  /** The demo's people too, at the app `soak`. */
+  readonly people?: boolean;
 }
+
+const PEOPLE = `identity:
+  providers:
+    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com, partner.example.com] }
+`;
 
 /** What the app's ports are, and where further TCP apps listen. */
 interface Upstreams {
@@ -34,9 +41,9 @@ interface Upstreams {
   readonly more: Readonly<Record<string, number>>;
 }
 
-const documentOf = ({ http, tcp, more }: Upstreams, lanes: number, services: readonly string[]): string => `version: 1
+const documentOf = ({ http, tcp, more }: Upstreams, lanes: number, services: readonly string[], people: string): string => `version: 1
 domain: postern.localhost
-sites: [{ id: office, lanes: ${lanes} }]
+${people}sites: [{ id: office, lanes: ${lanes} }]
 apps:
   - { id: soak, site: office, upstream: "http://127.0.0.1:${http}" }
   - { id: closed, site: office, upstream: "http://127.0.0.1:${http}" }
@@ -44,22 +51,24 @@ ${Object.entries({ line: tcp, ...more }).map(([id, port]) => `  - { id: ${id}, s
 policies:
   - { id: all, effect: allow, apps: [soak, ${["line", ...Object.keys(more)].join(", ")}], when: { service: [${services.join(", ")}] } }
   - { id: nobody, effect: allow, apps: [closed], when: { all: [{ service: [${services.join(", ")}] }, { mfa: { max_age: 1h } }] } }
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+${people === "" ? "" : "  - { id: staff, effect: allow, apps: [soak], when: { group: [staff] } }\n"}  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
 `;
 
 /** Starts app, edge and connector; whoever calls stops them. */
-export async function startSite({ folder, lanes, services, withoutConnectors = false, tcpApps = {} }: SiteOptions): Promise<SoakSite> {
+export async function startSite({ folder, lanes, services, withoutConnectors = false, tcpApps = {}, people = false }: SiteOptions): Promise<SoakSite> {
   const names = Array.from({ length: services }, (_, number) => `soak-${number}`);
   const documentFile = join(folder, "soak.yaml");
   // The app's port is not known before the stack's processes are there; its document is applied again with it.
-  writeFileSync(documentFile, documentOf({ http: 1, tcp: 1, more: tcpApps }, lanes, names));
+  writeFileSync(documentFile, documentOf({ http: 1, tcp: 1, more: tcpApps }, lanes, names, people ? PEOPLE : ""));
   const stack = await startStack({ stateDirectory: join(folder, "stack"), port: 0, environment: {}, documentFile, withoutConnectors });
   try {
     const app = stack.processes.start({ name: "app", argv: [process.execPath, join(import.meta.dirname, "echo-app.ts")], env: plainEnvironment(), channel: "ipc" });
     const { port, tcp } = (await waitFor(app)) as { readonly port: number; readonly tcp: number };
     const api = edgeApi(stack.launcher);
     const operatorToken = readFileSync(stack.tokenFile, "utf8").trim();
-    await api.apply(operatorToken, documentOf({ http: port, tcp, more: tcpApps }, lanes, names));
+    // The provider's address is made real by the start: it is taken from the document that is live.
+    const issuer = stack.issuer === "" ? "" : PEOPLE.replace("http://idp.demo.localhost", stack.issuer);
+    await api.apply(operatorToken, documentOf({ http: port, tcp, more: tcpApps }, lanes, names, issuer));
     const tokens: string[] = [];
     for (const name of names) tokens.push(await api.createService(operatorToken, name, "2d"));
     return {
