@@ -67,6 +67,7 @@ export class EdgeLink implements StreamOwner {
       });
     });
     if (socket.readyState === socket.CLOSED) socket.emit("close", 1006, Buffer.alloc(0));
+    socket.resume();
   }
 
   /** Whether a stream can be opened here. */

@@ -29,7 +29,7 @@ const CLOSE_WAIT_MS = 50;
 /** A refusal is one small JSON object. */
 const MAX_REFUSAL_BYTES = 64 * 1024;
 
-/** An open socket for streams to an app's site. Rejects with AgentFailure. */
+/** An open socket for streams to an app's site, paused. Rejects with AgentFailure. */
 export function openAgentSocket(edge: EdgeAddress, app: AppId, token: string): Promise<WebSocket> {
   const { origin, authorities, proxyEnvironment } = edge;
   const secure = origin.protocol === "https:";
@@ -65,7 +65,11 @@ export function openAgentSocket(edge: EdgeAddress, app: AppId, token: string): P
     // Stays for the socket's life: a late error must never be unhandled; "close" follows it.
     socket.on("error", (error) => fail(unreachable(error, origin)));
     socket.once("open", () => {
-      if (socket.protocol === AGENT_SUBPROTOCOL) return done(socket);
+      if (socket.protocol === AGENT_SUBPROTOCOL) {
+        // Whoever takes it may not listen yet.
+        socket.pause();
+        return done(socket);
+      }
       socket.terminate();
       fail(new AgentFailure("not_postern", `${origin.origin} answered, not as a Postern edge does`, "a proxy answered, or the URL is another site", [`curl -sS ${origin.origin}${READY_PATH}`]));
     });

@@ -28,6 +28,8 @@ function demoGuide(stack: Stack): string[] {
     `  2. Open ${app("reports")}: it asks for a second factor, and says so.`,
     `  3. Open ${app("partners")} as alice: it looks like a host that does not exist. bob gets in.`,
     `  4. Keep ${app("clock")} open, then: npx postern revoke user alice@example.com`,
+    "  5. TCP: npx postern login --token-file alice.token, and as alice",
+    "     echo hello | npx postern tcp tcp-echo --stdio --token-file alice.token",
   ];
 }
 
@@ -37,7 +39,7 @@ export function humanReport(stack: Stack): string {
     `Postern is running at ${stack.launcher}`,
     "",
     "Apps",
-    ...stack.apps.map(({ id, url, protocol }) => (protocol === "tcp" ? `  ${id.padEnd(12)} npx postern tcp ${id}, for those whom a policy lets in` : `  ${id.padEnd(12)} ${url}`)),
+    ...stack.apps.map(({ id, url, protocol }) => (protocol === "tcp" ? `  ${id.padEnd(12)} npx postern tcp ${id}` : `  ${id.padEnd(12)} ${url}`)),
     ...(stack.users.length > 0 ? demoGuide(stack) : []),
     "",
     "For the command line in another terminal",

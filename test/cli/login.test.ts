@@ -2,7 +2,8 @@
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
+import { PassThrough, duplexPair } from "node:stream";
+import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { run } from "../../cli/run.ts";
 import { loopbackFetch } from "../../start/loopback-http.ts";
@@ -33,7 +34,8 @@ function login(tokenFile: string): Promise<Login> {
         const code = /code (\S+)/.exec(err)?.[1];
         if (address !== undefined && code !== undefined) shown({ address, code, ended: ended.then((exit) => ({ exit, err })) });
       },
-      env: {},
+      env: { SSH_CONNECTION: "somewhere else" },
+      ask: () => Promise.resolve(""),
       now: Date.now,
       random: () => new Uint8Array(16),
       stdin: () => Promise.resolve(""),
@@ -53,7 +55,10 @@ describe("signing the command line in (RFC 8628)", () => {
     expect(asked?.text).toContain("carol@example.com");
     const done = await browser.submit(`${demo.stack.launcher}/.postern/device`, { user_code: code, decision: "approve" });
     expect(done.text).toContain("The device is signed in");
-    expect((await ended).exit).toBe(0);
+    const { exit, err } = await ended;
+    expect(exit).toBe(0);
+    // At a terminal without a browser beside it: for a telephone.
+    expect(err).toMatch(/[\u2580\u2584\u2588 ]{30}/);
     expect(statSync(tokenFile).mode & 0o777).toBe(0o600);
     const env = { POSTERN_EDGE: demo.stack.launcher, POSTERN_TOKEN_FILE: tokenFile };
     expect((await runCommand(["whoami"], { env })).out).toContain("carol@example.com");
@@ -68,7 +73,7 @@ describe("signing the command line in (RFC 8628)", () => {
     expect(launcher.status).toBe(302);
   }, STACK_MS);
 
-  it("gives somebody who is no operator a token that administers nothing and opens no app", async () => {
+  it("gives somebody who is no operator a token that administers nothing and opens TCP apps, and no others", async () => {
     const tokenFile = join(folder, "alice");
     const { address, code, ended } = await login(tokenFile);
     const browser = new FormBrowser();
@@ -81,6 +86,13 @@ describe("signing the command line in (RFC 8628)", () => {
     const token = readFileSync(tokenFile, "utf8").trim();
     const app = await loopbackFetch(demo.stack.apps[0]?.url ?? "", { headers: { authorization: `Bearer ${token}` } });
     expect(app.status).toBe(401);
+    const [local, duplex] = duplexPair();
+    const ran = runCommand(["tcp", "tcp-echo", "--stdio"], { env, duplex });
+    local.end("hello");
+    expect((await text(local))).toBe("hello");
+    expect((await ran).exit).toBe(0);
+    const revoked = await runCommand(["logout"], { env });
+    expect(revoked.exit).toBe(0);
   }, STACK_MS);
 
   it("does not end a service's token by logout, nor overwrite it by login", async () => {
