@@ -1,15 +1,17 @@
 /**
  * How a socket's bytes come to us: into memory of ours instead of a fresh 64 KiB for each read.
  * Usually into one buffer that all sockets share, from which what was read is copied out for
- * whoever parses it. The rest of a bulk body (M15) is diverted past the parser, in two buffers
- * of the socket's own that are lent without a copy; reading stops while both are.
+ * whoever parses it. The rest of a bulk body (M15) is diverted past the parser, in buffers of the
+ * socket's own that are lent without a copy; reading stops while so many are.
  */
 import type { OnReadOpts, Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 
 /** One read at most; the kernel rarely has more for a socket that is read often. */
 const SHARED_BYTES = 64 * 1024;
-/** One read of a bulk body: two of them are what such a body holds here. */
-const LENT_BYTES = 256 * 1024;
+/** One read of a bulk body, and how many are held at once: as the kernel gives it, and as TLS does, record by record. */
+const PLAIN = { bytes: 128 * 1024, count: 2 };
+const SECURE = { bytes: 16 * 1024, count: 24 };
 
 /** Filled and emptied within one callback, so that one is enough. */
 const shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
@@ -22,7 +24,8 @@ interface Slot {
 }
 
 interface Diversion {
-  readonly slots: readonly [Slot, Slot];
+  readonly slots: Slot[];
+  readonly lends: { readonly bytes: number; readonly count: number };
   left: number;
   readonly take: (bytes: Buffer) => void;
   readonly end: (overrun: boolean) => void;
@@ -33,8 +36,7 @@ export class SocketReads {
   readonly onread: OnReadOpts = { buffer: () => this.#next(), callback: (bytes, buffer) => this.#read(bytes, buffer as Buffer) };
   #socket: Socket | undefined;
   #diversion: Diversion | undefined;
-  /** The slot that is read into next, and the one whose bytes are being taken. */
-  #turn: Slot | undefined;
+  /** The slot whose bytes are being taken. */
   #current: Slot | undefined;
   #stopped = false;
 
@@ -55,8 +57,7 @@ export class SocketReads {
    * are lent: a taker that does not finish with them at once must `hold` them.
    */
   divert(left: number, take: (bytes: Buffer) => void, end: (overrun: boolean) => void): void {
-    const slot = (): Slot => ({ buffer: Buffer.allocUnsafeSlow(LENT_BYTES), holds: 0 });
-    this.#diversion = { slots: [slot(), slot()], left, take, end };
+    this.#diversion = { slots: [], lends: this.#socket instanceof TLSSocket ? SECURE : PLAIN, left, take, end };
     this.#socket?.resume();
   }
 
@@ -67,17 +68,24 @@ export class SocketReads {
     slot.holds++;
     return () => {
       slot.holds--;
-      if (!this.#stopped || this.#turn === undefined || this.#turn.holds > 0) return;
+      if (!this.#stopped || this.#isFull) return;
       this.#stopped = false;
       this.#socket?.resume();
     };
   }
 
+  get #isFull(): boolean {
+    const diversion = this.#diversion;
+    return diversion !== undefined && diversion.slots.filter((slot) => slot.holds > 0).length >= diversion.lends.count;
+  }
+
+  /** Never one that is held: TLS hands over what it has decrypted also after it was told to stop. */
   #next(): Buffer {
-    if (this.#diversion === undefined) return shared;
-    const [first, second] = this.#diversion.slots;
-    this.#turn = this.#turn === first ? second : first;
-    return this.#turn.buffer;
+    const diversion = this.#diversion;
+    if (diversion === undefined) return shared;
+    let free = diversion.slots.find((slot) => slot.holds === 0);
+    if (free === undefined) diversion.slots.push((free = { buffer: Buffer.allocUnsafeSlow(diversion.lends.bytes), holds: 0 }));
+    return free.buffer;
   }
 
   #read(bytes: number, buffer: Buffer): boolean {
@@ -85,13 +93,12 @@ export class SocketReads {
     const diversion = this.#diversion;
     if (socket === undefined) return false;
     if (diversion === undefined) return socket.push(Buffer.from(buffer.subarray(0, bytes)));
-    // The first read still comes in the shared buffer, whose bytes nobody may keep.
-    const slot = diversion.slots.find((one) => one.buffer === buffer);
-    if (slot !== undefined && slot.holds > 0) {
-      // Somebody started the reading that we had stopped.
-      socket.destroy();
+    if (diversion.left === 0) {
+      diversion.end(true);
       return false;
     }
+    // The first read still comes in the shared buffer, whose bytes nobody may keep.
+    const slot = diversion.slots.find((one) => one.buffer === buffer);
     const mine = Math.min(bytes, diversion.left);
     diversion.left -= mine;
     this.#current = slot;
@@ -101,9 +108,7 @@ export class SocketReads {
       diversion.end(bytes > mine);
       return false;
     }
-    const other = diversion.slots.find((one) => one !== slot);
-    if (slot === undefined || other === undefined || other.holds === 0) return true;
-    this.#stopped = true;
-    return false;
+    this.#stopped = this.#isFull;
+    return !this.#stopped;
   }
 }
