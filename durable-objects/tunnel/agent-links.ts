@@ -46,6 +46,8 @@ export class AgentLinks implements AgentLane {
   /** A timer runs until all have settled. */
   #waits = false;
   #weight = 0;
+  /** Since the lane woke: agents' sockets by how they ended, and streams that broke a rule or weighed too much. */
+  readonly counters: Record<string, number> = {};
 
   constructor(ctx: DurableObjectState, lane: Lane, parts: LaneParts, admissions: Admissions, table: StreamTable, register: Register) {
     this.#ctx = ctx;
@@ -106,6 +108,7 @@ export class AgentLinks implements AgentLane {
     this.#links.delete(socket);
     link?.lost();
     if (link !== undefined) {
+      this.#count(`agent_closed_${code}`);
       this.#unsettled.delete(link);
       this.#weight -= link.weight;
     }
@@ -180,7 +183,12 @@ export class AgentLinks implements AgentLane {
 
   over({ live, link }: SplicedStream, how: StreamEnd, socket: WebSocket): void {
     if (live.sid !== undefined && LEAVES_STREAM.has(how)) this.holders.note(live.sid, link.connector, Date.now(), true);
+    if (how === "flow" || how === "memory") this.#count(`agent_${how}`);
     this.lane.finished(live, how, socket);
+  }
+
+  #count(name: string): void {
+    this.counters[name] = (this.counters[name] ?? 0) + 1;
   }
 
   /** After a wake: sockets and their streams from what was written down; a stream whose connector is gone ends. */

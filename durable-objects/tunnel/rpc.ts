@@ -97,7 +97,7 @@ export interface LaneStatus {
   readonly connectors: readonly { readonly id: ConnectorId; readonly streams: number; readonly draining: boolean; readonly wakes: number }[];
   readonly streams: number;
   readonly leases: number;
-  /** Since it woke: what the muxes of its connectors counted, and `closed_CODE` for each of their sockets that ended so. */
+  /** Since it woke: what the muxes of its connectors counted, and `closed_CODE` for each of their sockets that ended so; of agents `agent_closed_CODE`, and `agent_flow` and `agent_memory` for streams that were reset so. */
   readonly counters: Readonly<Record<string, number>>;
   /** What keeps this lane from hibernating, in words (M14). */
   readonly awake: readonly string[];

@@ -318,7 +318,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       connectors: links.all().map((one) => ({ id: one.connector, streams: one.streams, draining: one.draining, wakes: one.wakes })),
       streams: this.#streams.size,
       leases: leases.size,
-      counters: links.counters(),
+      counters: { ...links.counters(), ...this.#agents.counters },
       awake: [
         ...(bodies > 0 ? [`${bodies} HTTP responses are open`] : []),
         ...(log.pending > 0 ? [`${log.pending} records wait to be stored`] : []),

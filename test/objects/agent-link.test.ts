@@ -93,7 +93,7 @@ describe("an agent that breaks the rules of a stream", () => {
     stage.agent.write(kept, " on");
     await stage.hears("hello on");
     expect(stage.agent.isClosed).toBe(false);
-    expect((await laneOf().status())?.connectors).toMatchObject([{ streams: 1 }]);
+    expect(await laneOf().status()).toMatchObject({ connectors: [{ streams: 1 }], counters: { agent_flow: 1 } });
   });
 
   it("AG6: a connector that breaks them loses the stream too", async () => {
@@ -129,7 +129,7 @@ describe("an agent that breaks the rules of a stream", () => {
     expect(await stage.agent.closed).toBe(code);
     other.write(kept, " on");
     await stage.hears("hello on");
-    expect((await laneOf().status())?.connectors).toHaveLength(1);
+    expect(await laneOf().status()).toMatchObject({ connectors: [{ streams: 1 }], counters: { [`agent_closed_${code}`]: 1 } });
   });
 
   it("AG7 AG1: a flood of opens that are refused, and texts that are none, end the socket", async () => {

@@ -63,10 +63,11 @@ export class TestAgent {
   async open(app = "pg"): Promise<AgentStream> {
     const id = this.mux.open();
     if (!id.ok) throw new Error(id.error);
+    const stream: AgentStream = { id: id.value, bytes: 0, text: "", end: "open" };
+    // Before the answer: the connector's first bytes may be right behind it.
+    this.streams.set(stream.id, stream);
     const answer = await this.ask(id.value, app);
     if (answer.t !== "opened") throw new Error(JSON.stringify(answer));
-    const stream: AgentStream = { id: id.value, bytes: 0, text: "", end: "open" };
-    this.streams.set(stream.id, stream);
     return stream;
   }
 
