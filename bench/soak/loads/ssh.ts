@@ -17,6 +17,8 @@ import { Failures, within } from "../soak.ts";
 import { agentSettings } from "../tcp-listener.ts";
 
 const FILE_BYTES = 10_000_000_000;
+/** In less time less is copied. */
+const FULL_MINUTES = 15;
 /** The transfer takes this share of the time, so that the restarts fall into it. */
 const TRANSFER_SHARE = 0.9;
 const LINE_EVERY_MS = 100;
@@ -60,7 +62,7 @@ export function sshLoad(port: number): (ground: LoadGround) => Promise<Load> {
     const common = await startServer(ground, port);
     const target = `${userInfo().username}@shell`;
     const [from, to] = [join(folder, "scp-from"), join(folder, "scp-to")];
-    const bytes = Math.round(FILE_BYTES * scale);
+    const bytes = Math.round(FILE_BYTES * scale * Math.min(1, minutes / FULL_MINUTES));
     say(`writing ${bytes} bytes to copy`);
     await writeLarge(from, bytes);
     const kilobits = Math.max(1_000, Math.round((bytes * 8) / 1_000 / (minutes * 60 * TRANSFER_SHARE)));
