@@ -50,7 +50,8 @@ async function paceOf(options: BenchOptions): Promise<{ readonly pace: Pace; rea
 }
 
 const hasGoal = ({ name }: Case): boolean => GOALS.some((goal) => goal.case === name);
-const weight = (one: Case): number => (hasGoal(one) ? GOAL_WEIGHT : 1);
+/** A case whose goal is a ratio needs more samples than one that a bound is put on. */
+const weight = (one: Case): number => (GOALS.some((goal) => goal.case === one.name && goal.beside !== undefined) ? GOAL_WEIGHT : 1);
 
 /** The samples of one case, the systems in turn; whoever is first in one round is last in the next. */
 async function measure(one: Case, ground: RunningGround, options: BenchOptions, given: Pace, untilMs: number): Promise<Row[]> {

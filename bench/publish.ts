@@ -7,7 +7,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Results, Row } from "./measure/results.ts";
 import { type Panel, plot } from "./plot.ts";
-import { verdicts } from "./table.ts";
+import { goalCells, verdicts } from "./table.ts";
 
 const PROJECT = join(import.meta.dirname, "..");
 const RESULTS = join(PROJECT, "bench/results/latest.json");
@@ -59,7 +59,7 @@ function table(rows: readonly Row[], metrics: readonly string[]): string[] {
 
 function figures(results: Results): string {
   const { machine, commit, date, rows } = results;
-  const goals = verdicts(rows).map(({ goal, ratio, met }) => line([goal.case, `\`${goal.metric}\``, goal.beside, ratio.toFixed(2), `${goal.bound} ${Number(goal.ratio.toFixed(2))}`, met ? "met" : "**not met**"]));
+  const goals = verdicts(rows).map((verdict) => line(goalCells(verdict).map((cell) => (cell === "NOT MET" ? "**not met**" : cell))));
   const tables = TABLES.flatMap(({ cases, metrics }) => {
     const found = rows.filter((row) => cases(row.case));
     return found.length === 0 ? [] : table(found, metrics);
@@ -69,7 +69,7 @@ function figures(results: Results): string {
     "",
     "![The figures that the goals are about, as bars](images/performance.svg)",
     "",
-    line(["case", "metric", "beside", "ratio", "must be", ""]),
+    line(["case", "metric", "beside", "is", "must be", ""]),
     line(["---", "---", "---", "---", "---", "---"]),
     ...goals,
     "",

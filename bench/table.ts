@@ -43,23 +43,30 @@ export function caseTable(rows: readonly Row[]): string {
 
 export interface Verdict {
   readonly goal: Goal;
-  readonly ratio: number;
+  /** The ratio, or the figure itself where it stands alone. */
+  readonly is: number;
   readonly met: boolean;
 }
 
-/** The goals whose two figures are there. */
+/** The goals whose figures are there. */
 export function verdicts(rows: readonly Row[]): Verdict[] {
   return GOALS.flatMap((goal) => {
-    const value = (system: string): number | undefined => rows.find((row) => row.case === goal.case && row.metric === goal.metric && row.system === system)?.value;
-    const ours = value("postern");
-    const theirs = value(goal.beside);
-    if (ours === undefined || theirs === undefined) return [];
-    const ratio = ours / theirs;
-    return [{ goal, ratio, met: goal.bound === "at least" ? ratio >= goal.ratio : ratio <= goal.ratio }];
+    const value = (system: string, metric: string): number | undefined => rows.find((row) => row.case === goal.case && row.metric === metric && row.system === system)?.value;
+    const { beside } = goal;
+    const ours = value("postern", goal.metric);
+    const other = beside === undefined ? 1 : "system" in beside ? value(beside.system, goal.metric) : value("postern", beside.metric);
+    if (ours === undefined || other === undefined) return [];
+    const is = ours / other;
+    return [{ goal, is, met: goal.bound === "at least" ? is >= goal.limit : is <= goal.limit }];
   });
 }
 
+/** What a goal is about, what it stands beside, what is, what must be. */
+export function goalCells({ goal, is, met }: Verdict): [string, string, string, string, string, string] {
+  const beside = goal.beside === undefined ? "" : "system" in goal.beside ? goal.beside.system : `its own ${goal.beside.metric}`;
+  return [goal.case, goal.metric, beside, is.toFixed(2), `${goal.bound} ${Number(goal.limit.toFixed(2))}`, met ? "met" : "NOT MET"];
+}
+
 export function goalTable(found: readonly Verdict[]): string {
-  const rows = found.map(({ goal, ratio, met }) => [`${goal.case} ${goal.metric}`, `postern / ${goal.beside}`, ratio.toFixed(2), `${goal.bound} ${Number(goal.ratio.toFixed(2))}`, met ? "met" : "NOT MET"]);
-  return rows.length === 0 ? "no goal can be judged from these systems" : grid([["goal", "ratio of", "is", "must be", ""], ...rows]);
+  return found.length === 0 ? "no goal can be judged from these systems" : grid([["goal", "", "beside", "is", "must be", ""], ...found.map(goalCells)]);
 }
