@@ -3,10 +3,11 @@
  * announced: a peer that announces much and sends little costs little. Not a stream.
  */
 const FIRST_BYTES = 256;
+const NOTHING = new Uint8Array(0);
 
 export class Gather {
   readonly #wanted: number;
-  #held = new Uint8Array(0);
+  #held: Uint8Array = NOTHING;
   #length = 0;
 
   constructor(wanted: number) {

@@ -32,6 +32,8 @@ interface Crowd {
 
 /** Requests of one call. Bounds one reply and the turn that a lane spends on it. */
 const MAX_BATCH_COUNT = 64;
+/** With no more than so many under way, each is sooner there by itself: the end of a turn is found by a timer, which takes a millisecond or two. */
+export const MAX_ALONE_COUNT = 4;
 /** Later than any claim comes: then the batch has failed, whatever it does. */
 const GIVE_UP_MS = 8_000;
 
@@ -49,13 +51,13 @@ function crowdOf(env: Env, lane: string): Crowd {
 /** Asks for nothing twice, sends nothing, becomes no socket. */
 export const mayTravelTogether = ({ method, ask }: OpenContext): boolean => (method === "GET" || method === "HEAD") && ask.protocol === "http";
 
-/** By the lane's own fetch when nobody else waits for the lane, else in a batch. */
+/** By the lane's own fetch while few wait for the lane, else in a batch. */
 export async function together(x: Exchange, lane: string, open: OpenContext, alone: () => Promise<Proxied>): Promise<Proxied> {
   if (x.env.POSTERN_BATCHING !== "on") return alone();
   const crowd = crowdOf(x.env, lane);
   crowd.under++;
   try {
-    return await (crowd.under === 1 ? alone() : inBatch(x, lane, crowd, open));
+    return await (crowd.under <= MAX_ALONE_COUNT ? alone() : inBatch(x, lane, crowd, open));
   } finally {
     crowd.under--;
   }

@@ -29,9 +29,9 @@ export function preflight(x: Exchange, app: App): Response | undefined {
 
 /** Lets the app's named origins read our 401 and 403; an app's own answer is left alone. */
 export function readable(x: Exchange, app: App | undefined, response: Response): Response {
+  if (app?.cors === undefined || (response.status !== 401 && response.status !== 403)) return response;
   const origin = x.request.headers.get("origin");
-  const refused = response.status === 401 || response.status === 403;
-  if (app?.cors === undefined || origin === null || !refused || !app.cors.origins.includes(origin)) return response;
+  if (origin === null || !app.cors.origins.includes(origin)) return response;
   if (response.headers.has("access-control-allow-origin")) return response;
   const out = new Response(response.body, response);
   out.headers.set("access-control-allow-origin", origin);
