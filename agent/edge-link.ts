@@ -72,7 +72,7 @@ export class EdgeLink implements StreamOwner {
 
   /** Whether a stream can be opened here. */
   get isOpen(): boolean {
-    return !this.#over && !this.#leaving && this.#streams.size + this.#opening.size < MAX_STREAMS_COUNT;
+    return !this.#over && !this.#leaving && this.streamCount < MAX_STREAMS_COUNT;
   }
   get isOver(): boolean {
     return this.#over;
@@ -90,6 +90,11 @@ export class EdgeLink implements StreamOwner {
       this.#opening.set(id.value, { done: (opened) => done(take(opened)), fail });
       this.#socket.send(JSON.stringify(asked));
     });
+  }
+
+  /** Streams that are open or being opened. */
+  get streamCount(): number {
+    return this.#streams.size + this.#opening.size;
   }
 
   /** Ends in order: what was written leaves first. */
@@ -189,7 +194,7 @@ export class EdgeLink implements StreamOwner {
   }
 
   #closeIfLeft(): void {
-    if (this.#leaving && this.#streams.size + this.#opening.size === 0 && !this.#over) void this.close();
+    if (this.#leaving && this.streamCount === 0 && !this.#over) void this.close();
   }
 
   #flush(): void {

@@ -6,6 +6,7 @@
 import type { Duplex } from "node:stream";
 import type { SecureContext } from "node:tls";
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { firstFrame } from "../channel/first-frame.ts";
 import { ResumableSocket, shareOf } from "../channel/resumable-socket.ts";
 import type { ResumableEnd } from "../channel/resumable-socket.ts";
@@ -25,6 +26,9 @@ import { refusedBecause } from "./refusals.ts";
 
 /** A connection that never stood is given up after this long; the local client waits meanwhile. */
 const FIRST_MS = 15_000;
+/** For the last words on open streams: without them a connector keeps a stream for an agent that does not come back. */
+const FAREWELL_MS = 1_000;
+const FAREWELL_POLL_MS = 10;
 /** Longest wait between two tries: there are only RESUME_MS for all of them. */
 const MAX_WAIT_MS = 3_000;
 
@@ -43,6 +47,8 @@ export interface TcpAgentParts {
   readonly reports: AgentReports;
   /** In [0, 1). */
   readonly random: () => number;
+  /** How long a lost connection is tried for; for tests that do not wait RESUME_MS. */
+  readonly resumeMs?: number;
 }
 
 export class TcpAgent {
@@ -93,10 +99,17 @@ export class TcpAgent {
     return this.#connecting;
   }
 
+  /** Gives up what is still carried, lets the connectors hear of every end, and hangs up. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const one of this.#carried) one.abort();
-    await Promise.all([...this.#links].map((link) => link.close()));
+    await Promise.all(
+      [...this.#links].map(async (link) => {
+        const deadline = performance.now() + FAREWELL_MS;
+        while (link.streamCount > 0 && !link.isOver && performance.now() < deadline) await sleep(FAREWELL_POLL_MS);
+        await link.close();
+      }),
+    );
   }
 
   async #connect(): Promise<EdgeLink> {
@@ -180,7 +193,7 @@ class Carried {
   }
 
   async #attachInTime(): Promise<void> {
-    const deadline = performance.now() + (this.#isOpened ? RESUME_MS : FIRST_MS);
+    const deadline = performance.now() + (this.#isOpened ? (this.#parts.resumeMs ?? RESUME_MS) : FIRST_MS);
     for (let failures = 0; !this.#socket.isOver; failures += 1) {
       try {
         return await this.#attach();
@@ -188,7 +201,7 @@ class Carried {
         if (!(error instanceof AgentFailure) || !error.isPassing) throw error;
         const wait = Math.min(MAX_WAIT_MS, reconnectDelay(failures, this.#parts.random()));
         if (performance.now() + wait > deadline) throw this.#isOpened ? refusedBecause("detached_too_long", error.requestId) : error;
-        await new Promise((wake) => setTimeout(wake, wait));
+        await sleep(wait);
       }
     }
   }

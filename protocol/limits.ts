@@ -123,8 +123,8 @@ export const MAX_UNKNOWN_CONTROL_COUNT = 1_000;
 
 // Resumable streams, inside TLS between agent and connector
 
-/** The receive window of a tcp stream at agent and connector, who hand over at once what comes: as much as a peer may be given (MAX_CREDIT_BYTES). Both ends. */
-export const TCP_WINDOW_BYTES = 1024 * 1024;
+/** The receive window of a tcp stream at agent and connector, who hand over at once what comes: nearly as much as a peer may be given (MAX_CREDIT_BYTES), so that no rounding of anybody's ends a session. Both ends. */
+export const TCP_WINDOW_BYTES = 960 * 1024;
 /** Bytes sent and not acknowledged, and received and not handed over, of one stream. Bounds replay buffers (M18). resume.ts on both ends. */
 export const RESUME_WINDOW_BYTES = 1024 * 1024;
 /** All streams of an agent's link, and all of a connector, send at most this much unacknowledged, in equal shares, but each at least MIN_RESUME_SHARE_BYTES. Bounds what is on the way through one tunnel object. Both ends. */

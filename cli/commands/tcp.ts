@@ -36,7 +36,8 @@ export async function onStdio(app: string, options: AgentOptions, invocation: In
   const agent = await agentFor(appId(app), options, invocation);
   const local = invocation.io.duplex();
   try {
-    await agent.carry(local);
+    // ssh tells its ProxyCommand by a signal that it is over.
+    await Promise.race([agent.carry(local), invocation.io.stopped()]);
     return 0;
   } finally {
     local.destroy();

@@ -187,7 +187,7 @@ export interface TestAgent {
 }
 
 /** An agent for the app `pg` of the bridge's edge. */
-export async function startAgent(bridge: AgentBridge, folder: string = temporaryFolder("agent"), edge: string = bridge.url.origin, trustKeys: readonly string[] = []): Promise<TestAgent> {
+export async function startAgent(bridge: AgentBridge, folder: string = temporaryFolder("agent"), edge: string = bridge.url.origin, trustKeys: readonly string[] = [], resumeMs?: number): Promise<TestAgent> {
   const state = new StateFolder(folder);
   const known = new KnownConnectors(state, edge, Date.now, trustKeys);
   const notes: string[] = [];
@@ -200,6 +200,7 @@ export async function startAgent(bridge: AgentBridge, folder: string = temporary
     known,
     reports: { note: (text) => void notes.push(text) },
     random: () => 0.5,
+    ...(resumeMs !== undefined && { resumeMs }),
   });
   const waiting: ((carried: Promise<void>) => void)[] = [];
   const server = createTcpServer({ allowHalfOpen: true }, (socket) => {

@@ -198,6 +198,27 @@ describe("a stream outlives", () => {
     expect([sockets.length, bridge.upgrades]).toEqual([1, 2]);
   });
 
+  it("RS12: not too long a time without the edge: then the client is reset", async () => {
+    const { bridge } = await setUp(echo);
+    const agent = await newAgent(bridge, undefined, undefined, [], 700);
+    const { socket, carried } = await agent.dial();
+    await hello(socket);
+    const broken = once(socket, "error");
+    bridge.close();
+    expect((await failureOf(carried)).code).toBe("detached_too_long");
+    expect((await broken)[0]).toMatchObject({ code: "ECONNRESET" });
+  });
+
+  it("no agent that leaves: the app hears at once that its client is gone", async () => {
+    const { agent, sockets } = await setUp(echo);
+    const { socket } = await agent.dial();
+    await hello(socket);
+    const gone = once(sockets[0] as Socket, "error");
+    await agent.close();
+    expect((await gone)[0]).toMatchObject({ code: "ECONNRESET" });
+    await closed(socket);
+  });
+
   it("RS12: not a revocation: a cut of its session ends it at the app before it is acknowledged", async () => {
     const { agent, bridge, link, sockets } = await setUp(echo);
     const { socket, carried } = await agent.dial();
