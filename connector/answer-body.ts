@@ -38,9 +38,9 @@ interface Running {
 
 /** A segment should take about this long: what is counted of a body, and looked at anew, is whole segments. */
 const SEGMENT_AIM_MS = 4_000;
-/** The first, before it is known how fast they go. */
-const FIRST_SEGMENT_BYTES = 16 * 1024 * 1024;
-const MIN_SEGMENT_BYTES = 1024 * 1024;
+/** The first, before it is known how fast they go: little enough for a slow client, since what lies in kernels on the way moves unseen. */
+const FIRST_SEGMENT_BYTES = 1024 * 1024;
+const MIN_SEGMENT_BYTES = 256 * 1024;
 /** What a body that may leave goes on the mux with at first: the beginning must not wait for the ticket, the rest is cheaper with it. */
 const BEGINNING_BYTES = 64 * 1024;
 /** How long the rest waits for a ticket, once; where none comes, later bodies do not wait. */

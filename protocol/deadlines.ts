@@ -23,7 +23,7 @@ export const MARK_MS = 1_000;
 export const DRAIN_ANSWER_MS = 2_000;
 
 /** A segment under way whose bytes nobody takes, unless the app's idle time says otherwise: nothing else shows that a client is gone (M15). Connector. */
-export const BULK_IDLE_MS = 30_000;
+export const BULK_IDLE_MS = 60_000;
 /** A segment from its request to its end; one takes seconds unless somebody stalls. Tunnel object. */
 export const SEGMENT_MS = 3_600_000;
 /** A segment's request to the word that it was taken; longer, and something in between holds bodies back. Connector. */

@@ -100,7 +100,7 @@ describe("numbers", () => {
       MARK_MS: 1000,
       DRAIN_MS: 30_000,
       DRAIN_ANSWER_MS: 2_000,
-      BULK_IDLE_MS: 30_000,
+      BULK_IDLE_MS: 60_000,
       SEGMENT_MS: 3_600_000,
       BULK_ACCEPT_MS: 5_000,
       KEEP_ALIVE_MS: 10_000,
