@@ -71,6 +71,11 @@ export const MARK_BYTES = 1024 * 1024;
 export const MAX_SPLICED_BYTES = 28 * 1024 * 1024;
 /** Spliced streams of one connector's socket, which its mux does not count; a quarter of MAX_STREAMS_COUNT is left to the others. */
 export const MAX_SPLICED_STREAMS_COUNT = 3_072;
+/** The same of one session on a lane: a quarter, so that nobody takes them all. */
+export const MAX_SESSION_STREAMS_COUNT = 768;
+/** Spliced streams begun on one connector's socket. Each can be reset once, so this stays below what ends the socket (MAX_RESETS). */
+export const MAX_LINK_OPENS_BURST_COUNT = 4_096;
+export const MAX_LINK_OPENS_PER_SECOND_COUNT = 500;
 /** A window update below this counts as a frame that says nothing. Bounds floods of tiny credit. */
 export const MIN_CREDIT_BYTES = 1024;
 /** Streams that an agent's socket asks for. Bounds decisions and records. */

@@ -9,7 +9,7 @@ import { NO_LIMITS } from "../../policy/weigh.ts";
 import { AGENT_SUBPROTOCOL } from "../../protocol/agent-link.ts";
 import { CLOSE_CODES, type CloseName } from "../../protocol/close-codes.ts";
 import { KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
-import { MAX_SPLICED_BYTES, REFUSE_SHARE } from "../../protocol/limits.ts";
+import { MAX_SESSION_STREAMS_COUNT, MAX_SPLICED_BYTES, REFUSE_SHARE } from "../../protocol/limits.ts";
 import type { Fatal } from "../../protocol/mux-guard.ts";
 import type { Admission, Admissions, LaneParts } from "./admission.ts";
 import { AGENT_ID_BYTES, type AgentLane, AgentLink, requestOf } from "./agent-link.ts";
@@ -144,7 +144,13 @@ export class AgentLinks implements AgentLane {
       publicOrigin: "",
       body: "stream",
     };
-    return { open, outcome: await this.#admissions.admit(open, "sockets") };
+    const outcome = await this.#admissions.admit(open, "sockets");
+    const fits = "code" in outcome || (this.#streamsOf(sid) < MAX_SESSION_STREAMS_COUNT && outcome.link.begins());
+    return { open, outcome: fits ? outcome : { code: "overloaded", policyVersion: outcome.policy.version } };
+  }
+
+  #streamsOf(sid: SessionId): number {
+    return this.#table.ofSession(sid).filter((one) => one.ask.protocol === "tcp").length;
   }
 
   weigh(agent: AgentLink, bytes: number): void {

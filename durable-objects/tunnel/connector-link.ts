@@ -9,12 +9,13 @@ import { type ConnectorMessage, type ControlRead, type EdgeMessage, encodeContro
 import { CUT_ACK_MS } from "../../protocol/deadlines.ts";
 import type { FrameHeader } from "../../protocol/frames.ts";
 import { frameOpenHead, type OpenHead, openHeadJson } from "../../protocol/head.ts";
-import { MARK_BYTES, MAX_AGENT_BYTES, MAX_CUT_IDS_COUNT, MAX_MESSAGE_BYTES, MAX_SPLICED_STREAMS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
+import { MARK_BYTES, MAX_AGENT_BYTES, MAX_CUT_IDS_COUNT, MAX_LINK_OPENS_BURST_COUNT, MAX_LINK_OPENS_PER_SECOND_COUNT, MAX_MESSAGE_BYTES, MAX_SPLICED_STREAMS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
 import { Mux } from "../../protocol/mux.ts";
 import { type Fatal, flood, tooLarge, violation } from "../../protocol/mux-guard.ts";
 import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
 import { type FrameRouter, type FrameSink, passRuns } from "../../protocol/splice.ts";
 import { type Hmac, signStreamOpen } from "../../protocol/stream-mac.ts";
+import { TokenBucket } from "../../protocol/token-bucket.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import { within } from "../within.ts";
 import type { ConnectorAttachment } from "./attachments.ts";
@@ -55,6 +56,7 @@ export class ConnectorLink implements FrameRouter, FrameSink {
   readonly #spliced = new Map<number, SplicedSink>();
   readonly #own: FrameSink = { pass: (frames) => void (this.#fatal ??= this.#receive(frames)) };
   #fatal: Fatal | undefined;
+  readonly #begun = new TokenBucket(MAX_LINK_OPENS_BURST_COUNT, MAX_LINK_OPENS_PER_SECOND_COUNT);
   #left = 0;
   #asking = false;
   readonly #cuts = new Map<string, (acknowledged: boolean) => void>();
@@ -180,6 +182,11 @@ export class ConnectorLink implements FrameRouter, FrameSink {
   /** No room for a spliced stream: too many, or too much is on its way for streams that ended. */
   get full(): boolean {
     return this.#spliced.size >= MAX_SPLICED_STREAMS_COUNT || this.#left > MAX_AGENT_BYTES;
+  }
+
+  /** Counts a stream that an agent begins; false when so many began lately that their resets could end this socket. */
+  begins(): boolean {
+    return this.#begun.take(this.#clock());
   }
 
   pass(frames: Uint8Array): void {

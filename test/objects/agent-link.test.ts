@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeFrame, Flag, FrameType, INITIAL_WINDOW_BYTES } from "../../protocol/frames.ts";
-import { MAX_AGENT_STREAMS_COUNT, MAX_CREDIT_BYTES, MAX_MESSAGE_BYTES } from "../../protocol/limits.ts";
+import { MAX_AGENT_STREAMS_COUNT, MAX_CREDIT_BYTES, MAX_MESSAGE_BYTES, MAX_SESSION_STREAMS_COUNT } from "../../protocol/limits.ts";
 import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
 import { AgentStage, eventually } from "./agent-stage.ts";
 import { laneOf, laneStub, openRequest, signedIn, wipe } from "./deployment.ts";
@@ -153,6 +153,17 @@ describe("what one agent may hold", () => {
     // All of them are in one attachment.
     await stage.sleep();
     expect(await laneOf().status()).toMatchObject({ streams: MAX_AGENT_STREAMS_COUNT, connectors: [{ streams: MAX_AGENT_STREAMS_COUNT }] });
+  });
+
+  it("AG8: one session has a share of the streams, over all its sockets; another has its own", async () => {
+    const agents = [stage.agent, ...(await Promise.all([1, 2, 3].map(() => TestAgent.dial(stage.sid))))];
+    for (const one of agents.slice(0, 3)) {
+      const answers = await Promise.all(Array.from({ length: MAX_SESSION_STREAMS_COUNT / 3 }, (_, i) => one.ask(2 * i + 1)));
+      expect(answers.every((answer) => answer.t === "opened")).toBe(true);
+    }
+    expect(await agents[3]?.ask(1)).toMatchObject({ t: "refused", code: "overloaded" });
+    const other = await TestAgent.dial(await signedIn(`u_${"B".repeat(43)}`));
+    expect(await other.ask(1)).toMatchObject({ t: "opened" });
   });
 
   it("AG8: bytes that nobody takes: new streams are refused first, then the heaviest goes", async () => {
