@@ -107,11 +107,14 @@ export class ResumableSocket {
     secure.on("drain", () => {
       if (mine() && this.#mayRead) this.#local.resume();
     });
+    // Gone between its first frame and here: its event will not come again, and what it brought is void.
+    if (secure.destroyed) {
+      lost();
+      return true;
+    }
     this.#take(early);
     if (this.#mayRead) this.#local.resume();
     secure.resume();
-    // Gone between its first frame and here: its event will not come again.
-    if (secure.destroyed) lost();
     return true;
   }
 

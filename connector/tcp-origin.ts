@@ -34,7 +34,7 @@ export function serveTcp(stream: TunnelStream, permit: Permit, parts: TcpParts, 
     return under.handler;
   }
   stream.write(head.value);
-  const work: { attachment?: Attachment } = {};
+  const work: Work = { isGone: false };
   void open(under, permit, parts, carrier, finished, work).catch(() => {
     under.destroy();
     finished(undefined);
@@ -42,7 +42,8 @@ export function serveTcp(stream: TunnelStream, permit: Permit, parts: TcpParts, 
   return {
     ...under.handler,
     gone: () => {
-      // At once, not when the streams on top have heard of it: nothing is read or written from here on.
+      // At once, not when the streams on top have heard of it: nothing is dialled, read or written from here on.
+      work.isGone = true;
       if (work.attachment !== undefined) parts.streams.lost(work.attachment);
       under.handler.gone();
       finished(undefined);
@@ -50,11 +51,17 @@ export function serveTcp(stream: TunnelStream, permit: Permit, parts: TcpParts, 
   };
 }
 
-/** Rejects if no agent proves itself and says what it wants. */
-async function open(under: Duplex, permit: Permit, parts: TcpParts, carrier: Carrier, finished: Finished, work: { attachment?: Attachment }): Promise<void> {
+interface Work {
+  attachment?: Attachment;
+  isGone: boolean;
+}
+
+/** Rejects if no agent proves itself and says what it wants, or if the stream went meanwhile: a cut may be acknowledged already (M2). */
+async function open(under: Duplex, permit: Permit, parts: TcpParts, carrier: Carrier, finished: Finished, work: Work): Promise<void> {
   const { socket: secure, peerKey } = await secureServer(under, parts.context);
   const first = await firstFrame(secure);
   if (first?.frame.type !== "open") throw new Error("no first frame");
+  if (work.isGone || secure.destroyed) throw new Error("gone before it was carried");
   const { app, origin, session } = permit;
   const attachment: Attachment = { secure, carrier, first, open: first.frame.open, finished: (failure) => finished(upstreamCode(failure)) };
   work.attachment = attachment;

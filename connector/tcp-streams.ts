@@ -113,14 +113,14 @@ export class TcpStreams {
     }
   }
 
-  /** Ends what these streams of a tunnel carried, and what is detached of these sessions; origin sockets are destroyed on return (M2). */
+  /** Ends what these streams of a tunnel carried, and all that is of these sessions, whoever carries it; origin sockets are destroyed on return (M2). */
   cut(tunnel: object, streams: readonly number[], sessions: readonly SessionId[]): void {
     const named = new Set(streams);
     const cut = new Set(sessions);
     for (const entry of this.#entries.values()) {
       const { carrier } = entry.attachment;
       const isNamed = carrier.tunnel === tunnel && named.has(carrier.stream);
-      if (isNamed || (!entry.isCarried && cut.has(entry.owner.session))) this.#end(entry, "cut");
+      if (isNamed || cut.has(entry.owner.session)) this.#end(entry, "cut");
     }
   }
 

@@ -203,6 +203,14 @@ describe("a stream without a connection", () => {
     expect(other.app?.socket.destroyed).toBe(false);
   });
 
+  it("RS12: also one that a connection carries ends when a cut names its session", async () => {
+    const made = bench();
+    await made.arrive({ attach: false, generation: 1, secret: randomBytes(32) });
+    await vi.waitFor(() => expect(made.apps).toHaveLength(1));
+    made.streams.cut({}, [], [ALICE.session]);
+    await isClosed(made.apps[0]);
+  });
+
   it("RS12: a cut that names another tunnel's stream of the same number does not end it", async () => {
     const made = bench();
     const { peer } = await detached(made);
