@@ -69,6 +69,7 @@ export class AnswerBody {
   #full = false;
   #ended: (() => void) | undefined;
   #gone = false;
+  #destroyed = false;
 
   constructor(stream: TunnelStream, segments: SegmentRequests | undefined, idleMs: number | undefined, source: Source) {
     this.#stream = stream;
@@ -138,6 +139,8 @@ export class AnswerBody {
 
   /** Ends what is under way at once; nothing is told. */
   destroy(): void {
+    // What has ended was not broken off.
+    this.#destroyed ||= !this.#gone;
     this.#gone = true;
     clearTimeout(this.#timer);
     this.#waitNoMore();
@@ -241,7 +244,7 @@ export class AnswerBody {
     clearTimeout(this.#timer);
     this.#segment = undefined;
     segment.request.destroy();
-    this.#segments?.way.failed("down", reason);
+    this.#segments?.way.failed("down", reason, () => this.#destroyed);
     this.#drain();
     this.#goOn();
   }

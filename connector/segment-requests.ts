@@ -22,6 +22,8 @@ const MAX_IDLE_SOCKETS_COUNT = 8;
 /** How long a lane stays on the mux after a failure; doubles with each up to the last, starts over after a success. */
 const FIRST_PAUSE_MS = 10_000;
 const MAX_PAUSE_MS = 600_000;
+/** The end of a stream may come later than the refusal of its segment. */
+const GONE_WAIT_MS = 500;
 
 class EdgeAgent extends Agent {
   readonly #route: EdgeRoute;
@@ -72,8 +74,15 @@ export class BulkWay {
     return () => this.#listeners.delete(told);
   }
 
-  /** A segment was not taken: the lane's bodies stay on the mux for a while. */
-  failed(direction: BulkDirection, reason: string): void {
+  /**
+   * A segment was not taken: the lane's bodies stay on the mux for a while, unless the stream
+   * turns out to be gone (`isGone`), which the edge says on the tunnel's socket as well.
+   */
+  failed(direction: BulkDirection, reason: string, isGone: () => boolean): void {
+    setTimeout(() => isGone() || this.#pause(direction, reason), GONE_WAIT_MS).unref();
+  }
+
+  #pause(direction: BulkDirection, reason: string): void {
     this.#metrics.count("postern_connector_segments_total", { direction, outcome: "refused" });
     if (this.#pausing !== undefined) return;
     this.#log.warn("bulk_paused", { lane: this.lane, direction, reason, seconds: this.#pauseMs / 1000 });

@@ -40,6 +40,7 @@ export class UploadedBody {
   #movedAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
+  #destroyed = false;
 
   constructor(stream: TunnelStream, segments: SegmentRequests | undefined, length: number | undefined, idleMs: number | undefined, sink: Sink) {
     this.#stream = stream;
@@ -92,6 +93,7 @@ export class UploadedBody {
 
   /** Ends what is under way at once; nothing is told. */
   destroy(): void {
+    this.#destroyed ||= !this.#over;
     this.#over = true;
     clearTimeout(this.#timer);
     const request = this.#request;
@@ -102,6 +104,7 @@ export class UploadedBody {
 
   #end(): void {
     if (this.#over) return;
+    this.#over = true;
     this.destroy();
     this.#sink.end();
   }
@@ -158,7 +161,7 @@ export class UploadedBody {
     // The edge never turned to it: the mux brings all of it.
     clearTimeout(this.#timer);
     this.#request = undefined;
-    this.#segments?.way.failed("up", reason);
+    this.#segments?.way.failed("up", reason, () => this.#destroyed);
   }
 
   #break(): void {

@@ -100,7 +100,7 @@ describe("an answer's body", () => {
     await expect.poll(() => state.done).toBe(true);
     expect(Buffer.concat(onMux).equals(WHOLE)).toBe(true);
     expect(seen.ended).toBe(true);
-    expect(way.isOpen).toBe(false);
+    await expect.poll(() => way.isOpen).toBe(false);
     expect(heard).toEqual([true, false]);
     expect(logged).toEqual(["bulk_paused"]);
   });
@@ -116,7 +116,20 @@ describe("an answer's body", () => {
     await expect.poll(() => state.done, { timeout: 8_000 }).toBe(true);
     expect(early).toBe(0);
     expect(Buffer.concat(onMux).equals(WHOLE)).toBe(true);
-    expect(way.isOpen).toBe(false);
+    await expect.poll(() => way.isOpen).toBe(false);
+  });
+
+  it("BK5: a segment that is refused because its stream is gone says nothing about the lane", async () => {
+    const refused = Promise.withResolvers<void>();
+    const staged = await stage((asked, answer) => (asked.resume(), void answer.writeHead(404).end(() => refused.resolve())));
+    const { body } = answering(staged);
+    body.ticket(ticket("down"));
+    body.write(WHOLE.subarray(0, 290_000));
+    await refused.promise;
+    body.destroy();
+    await new Promise((later) => setTimeout(later, 700));
+    expect(staged.way.isOpen).toBe(true);
+    expect(staged.logged).toEqual([]);
   });
 
   it.each<readonly [string, Serve]>([
