@@ -34,6 +34,8 @@ export interface Splice {
  */
 export type SpliceVerdict = "pass" | "idle" | "reset" | "overrun" | "after_end" | "reused_id" | "credit";
 
+const NOTHING = new Uint8Array(0);
+
 const newHalf = (): Half => ({ credit: INITIAL_WINDOW_BYTES, sent: 0, frames: 0, ended: false });
 
 /** `swallow`: the bytes that the stream-open took. */
@@ -95,24 +97,43 @@ export interface FrameRouter {
   route(header: FrameHeader, message: Uint8Array, at: number): FrameSink | undefined;
 }
 
-/**
- * Cuts a message into runs of frames that go the same way, without copying, and hands each on.
- * A fault ends it; `rest` is where.
- */
-export function passRuns(message: Uint8Array, router: FrameRouter): { readonly fault: FrameFault; readonly rest: number } | undefined {
-  let from = 0;
-  let to: FrameSink | undefined;
-  for (let at = 0; at < message.length; ) {
-    const header = readHeader(message, at);
-    const next = typeof header === "string" ? undefined : router.route(header, message, at);
-    if (next !== to) {
-      to?.pass(message.subarray(from, at));
-      from = at;
-      to = next;
+/** Cuts messages of one socket into runs of frames that go the same way, without copying, and hands each on. */
+export class FrameRuns {
+  #message: Uint8Array = NOTHING;
+  /** What goes to `#to` and is not handed on yet stands in [#from, #at). */
+  #from = 0;
+  #at = 0;
+  #to: FrameSink | undefined;
+
+  /** A fault ends it; `rest` is where. */
+  pass(message: Uint8Array, router: FrameRouter): { readonly fault: FrameFault; readonly rest: number } | undefined {
+    let fault: FrameFault | undefined;
+    this.#message = message;
+    this.#from = this.#at = 0;
+    this.#to = undefined;
+    while (this.#at < message.length) {
+      const header = readHeader(message, this.#at);
+      if (typeof header === "string") {
+        fault = header;
+        break;
+      }
+      const next = router.route(header, message, this.#at);
+      if (next !== this.#to) {
+        this.hand();
+        this.#to = next;
+      }
+      this.#at = header.end;
     }
-    if (typeof header === "string") return { fault: header, rest: at };
-    at = header.end;
+    this.hand();
+    this.#message = NOTHING;
+    return fault === undefined ? undefined : { fault, rest: this.#at };
   }
-  to?.pass(from === 0 ? message : message.subarray(from));
-  return undefined;
+
+  /** Hands on what stands before the frame that is being routed: whoever ends a stream of this socket asks for it first, so that the end overtakes nothing. */
+  hand(): void {
+    const from = this.#from;
+    if (from === this.#at) return;
+    this.#from = this.#at;
+    this.#to?.pass(from === 0 && this.#at === this.#message.length ? this.#message : this.#message.subarray(from, this.#at));
+  }
 }

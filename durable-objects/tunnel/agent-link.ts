@@ -11,7 +11,7 @@ import { encodeFrame, Flag, type FrameHeader, FrameType, writeU32 } from "../../
 import * as limits from "../../protocol/limits.ts";
 import { newCounters } from "../../protocol/mux-events.ts";
 import { type Fatal, flood, MuxGuard, tooLarge, violation } from "../../protocol/mux-guard.ts";
-import { type FrameRouter, type FrameSink, newSplice, passRuns, spliceWeight } from "../../protocol/splice.ts";
+import { type FrameRouter, FrameRuns, type FrameSink, newSplice, spliceWeight } from "../../protocol/splice.ts";
 import { TokenBucket } from "../../protocol/token-bucket.ts";
 import type { Admission } from "./admission.ts";
 import { KEPT_STREAM_BYTES, type KeptStream, packStreams } from "./agent-streams.ts";
@@ -41,6 +41,7 @@ export interface AgentLane {
 
 export class AgentLink implements FrameRouter, FrameSink {
   readonly socket: WebSocket;
+  readonly runs = new FrameRuns();
   readonly #lane: AgentLane;
   #attachment: AgentAttachment;
   readonly #streams = new Map<number, SplicedStream>();
@@ -81,7 +82,7 @@ export class AgentLink implements FrameRouter, FrameSink {
     if (bytes.length > limits.MAX_MESSAGE_BYTES) return tooLarge();
     this.heardAt = Date.now();
     this.#fatal = bytes.length === 0 ? this.#guard.ignore(this.heardAt) : undefined;
-    const fault = passRuns(bytes, this);
+    const fault = this.runs.pass(bytes, this);
     this.moved();
     return fault === undefined ? this.#fatal : violation(`malformed frame: ${fault.fault}`);
   }

@@ -13,7 +13,7 @@ import { MARK_BYTES, MAX_AGENT_BYTES, MAX_CUT_IDS_COUNT, MAX_LINK_OPENS_BURST_CO
 import { Mux } from "../../protocol/mux.ts";
 import { type Fatal, flood, tooLarge, violation } from "../../protocol/mux-guard.ts";
 import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
-import { type FrameRouter, type FrameSink, passRuns } from "../../protocol/splice.ts";
+import { type FrameRouter, FrameRuns, type FrameSink } from "../../protocol/splice.ts";
 import { type Hmac, signStreamOpen } from "../../protocol/stream-mac.ts";
 import { TokenBucket } from "../../protocol/token-bucket.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
@@ -42,6 +42,7 @@ const MAX_LINK_BUFFERED_BYTES = 16 * 1024 * 1024;
 export class ConnectorLink implements FrameRouter, FrameSink {
   readonly socket: WebSocket;
   readonly mux: Mux;
+  readonly runs = new FrameRuns();
   draining = false;
   /** The policy version whose site configuration it was sent last; 0 after a wake: it is sent again. */
   configuredVersion = 0;
@@ -248,7 +249,7 @@ export class ConnectorLink implements FrameRouter, FrameSink {
     const bytes = new Uint8Array(message);
     if (this.#spliced.size === 0 || bytes.length === 0 || bytes.length > MAX_MESSAGE_BYTES) return this.#receive(bytes);
     this.#fatal = undefined;
-    const fault = passRuns(bytes, this);
+    const fault = this.runs.pass(bytes, this);
     // What cannot be read is the mux's to answer.
     return this.#fatal ?? (fault === undefined ? undefined : this.#receive(bytes.subarray(fault.rest)));
   }

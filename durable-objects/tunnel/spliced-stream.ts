@@ -145,6 +145,9 @@ export class SplicedStream implements SplicedSink {
   #end(how: StreamEnd, by?: "agent" | "connector"): void {
     if (this.#over) return;
     this.#over = true;
+    // What came before the frame that ends it, of any stream, goes on before the end does: its peer knows the stream no longer then.
+    this.#agent.runs.hand();
+    this.link.runs.hand();
     const { up, down } = this.splice;
     if (how !== "done" && by !== "agent") this.#agent.tellEnd(this.id, by === undefined ? how : undefined);
     // A reset leaves what may be attached to again; a stream that nothing allows any more is cut.

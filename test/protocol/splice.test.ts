@@ -8,7 +8,7 @@ import { encodeFrame, Flag, FrameType, INITIAL_WINDOW_BYTES, readHeader, writeU3
 import { HELD_FRAME_BYTES, MAX_CREDIT_BYTES } from "../../protocol/limits.ts";
 import type { MuxEvent } from "../../protocol/mux-events.ts";
 import { Mux } from "../../protocol/mux.ts";
-import { isSpliceDone, newSplice, passRuns, type Splice, spliceFrame, spliceWeight, type SpliceVerdict } from "../../protocol/splice.ts";
+import { FrameRuns, isSpliceDone, newSplice, type Splice, spliceFrame, spliceWeight, type SpliceVerdict } from "../../protocol/splice.ts";
 import { bytes, join, opened, randomFrom, reads, show } from "./wire.ts";
 
 const HEAD = bytes("a stream-open of the edge's own");
@@ -41,7 +41,7 @@ class Middle {
   carry(from: "up" | "down", message: Uint8Array, target: Mux, id: number): MuxEvent[] {
     const events: MuxEvent[] = [];
     const sink = { pass: (run: Uint8Array): void => void events.push(...target.receive(run.slice())) };
-    passRuns(message, {
+    new FrameRuns().pass(message, {
       route: (header, _message, at) => {
         const verdict = spliceFrame(this.splice, from, header, message, at);
         this.verdicts.push(verdict);
@@ -190,13 +190,13 @@ describe("runs of a message", () => {
     const message = join([data(5), credit(9), encodeFrame(FrameType.data, 0, 2, 0, bytes("xy")), data(1), bytes("rest")]);
     const runs: Uint8Array[] = [];
     const sink = { pass: (run: Uint8Array): void => void runs.push(run) };
-    const fault = passRuns(message, { route: ({ streamId }) => (streamId === 1 ? sink : undefined) });
+    const fault = new FrameRuns().pass(message, { route: ({ streamId }) => (streamId === 1 ? sink : undefined) });
     expect(runs.map((run) => run.length)).toEqual([29, 13]);
     expect(runs.every((run) => run.buffer === message.buffer)).toBe(true);
     expect(fault).toEqual({ fault: "short_header", rest: message.length - 4 });
     const whole = join([data(5), data(6)]);
     const same = { pass: (run: Uint8Array): void => expect(run).toBe(whole) };
-    passRuns(whole, { route: () => same });
+    new FrameRuns().pass(whole, { route: () => same });
   });
 });
 
