@@ -28,12 +28,16 @@ interface Crowd {
   under: number;
   /** What leaves with the next call; undefined while no call is due. */
   next: Waiter[] | undefined;
+  /** When several left together last. */
+  crowdedAt: number;
 }
 
 /** Requests of one call. Bounds one reply and the turn that a lane spends on it. */
 const MAX_BATCH_COUNT = 64;
 /** With no more than so many under way, each is sooner there by itself: the end of a turn is found by a timer, which takes a millisecond or two. */
 export const MAX_ALONE_COUNT = 4;
+/** So long after several left together, whoever comes waits for company: a call that comes back empties the crowd for a moment only. */
+const CROWDED_MS = 20;
 /** Later than any claim comes: then the batch has failed, whatever it does. */
 const GIVE_UP_MS = 8_000;
 
@@ -44,7 +48,7 @@ function crowdOf(env: Env, lane: string): Crowd {
   let lanes = crowds.get(env.TUNNEL);
   if (lanes === undefined) crowds.set(env.TUNNEL, (lanes = new Map()));
   let crowd = lanes.get(lane);
-  if (crowd === undefined) lanes.set(lane, (crowd = { under: 0, next: undefined }));
+  if (crowd === undefined) lanes.set(lane, (crowd = { under: 0, next: undefined, crowdedAt: 0 }));
   return crowd;
 }
 
@@ -57,7 +61,8 @@ export async function together(x: Exchange, lane: string, open: OpenContext, alo
   const crowd = crowdOf(x.env, lane);
   crowd.under++;
   try {
-    return await (crowd.under <= MAX_ALONE_COUNT ? alone() : inBatch(x, lane, crowd, open));
+    const few = crowd.under <= MAX_ALONE_COUNT && x.now >= crowd.crowdedAt + CROWDED_MS;
+    return await (few ? alone() : inBatch(x, lane, crowd, open));
   } finally {
     crowd.under--;
   }
@@ -103,6 +108,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0
 
 async function leave(env: Env, lane: string, crowd: Crowd, waiters: readonly Waiter[]): Promise<void> {
   if (crowd.next === waiters) crowd.next = undefined;
+  if (waiters.length > 1) crowd.crowdedAt = Date.now();
   const waiting = new Map<RequestId, Waiter>(waiters.map((one) => [one.open.request, one]));
   const stub = env.TUNNEL.getByName(lane);
   try {

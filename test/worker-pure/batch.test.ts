@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { RequestId, SessionId } from "../../core/ids.ts";
 import { type BatchItem, packReply } from "../../durable-objects/batch-reply.ts";
 import { CLAIM_HEADER, type OpenContext } from "../../durable-objects/tunnel/rpc.ts";
@@ -17,9 +17,12 @@ class Isolate {
   readonly later: Promise<unknown>[] = [];
   readonly alone: string[] = [];
   readonly #env: unknown;
+  readonly #aloneMs: number;
   #count = 0;
 
-  constructor(lane: Lane, batching = "on") {
+  /** `aloneMs`: how long one that goes by itself stays under way. */
+  constructor(lane: Lane, batching = "on", aloneMs = 30) {
+    this.#aloneMs = aloneMs;
     this.#env = { POSTERN_BATCHING: batching, TUNNEL: { getByName: () => lane } };
     for (let n = 1; n < MAX_ALONE_COUNT; n++) void this.#together({ request: `r_before_${n}` } as unknown as OpenContext, () => new Promise(() => undefined));
   }
@@ -29,13 +32,13 @@ class Isolate {
     const answer = this.#together(open, () => {
       this.alone.push(open.request);
       // It stays under way: whoever comes next is not alone.
-      return new Promise((resolve) => setTimeout(() => resolve({ kind: "answer", response: new Response("alone") }), 30));
+      return new Promise((resolve) => setTimeout(() => resolve({ kind: "answer", response: new Response("alone") }), this.#aloneMs));
     });
     return { open, answer };
   }
 
   #together(open: OpenContext, alone: () => Promise<Proxied>): Promise<Proxied> {
-    const exchange = { env: this.#env, later: (work: Promise<unknown>) => void this.later.push(work) } as unknown as Exchange;
+    const exchange = { env: this.#env, now: Date.now(), later: (work: Promise<unknown>) => void this.later.push(work) } as unknown as Exchange;
     return together(exchange, "site/0", open, alone);
   }
 }
@@ -60,6 +63,24 @@ describe("requests on their way together (M16)", () => {
     expect(await shown(isolate.request("s1").answer)).toBe("alone");
     expect(await shown(isolate.request("s1").answer)).toBe("alone");
     expect(isolate.later).toEqual([]);
+  });
+
+  it("whoever comes right after a crowd left waits for company, and later goes by itself again", async () => {
+    vi.useFakeTimers({ now: 1_000_000 });
+    try {
+      const isolate = new Isolate({ carry: async (batch) => reply(opensOf(batch)), collect: fails, fetch: fails }, "on", 1);
+      const next = async (): Promise<string> => {
+        const text = shown(isolate.request("s1").answer);
+        await vi.advanceTimersByTimeAsync(2);
+        return text;
+      };
+      await Promise.all([next(), next(), next()]);
+      expect([await next(), await next()]).toEqual(["r_4 of s1", "r_5 of s1"]);
+      await vi.advanceTimersByTimeAsync(20);
+      expect(await next()).toBe("alone");
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it.each(["off", ""])('each goes by itself while the variable says "%s"', async (batching) => {
