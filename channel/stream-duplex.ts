@@ -17,10 +17,12 @@ export class StreamDuplex extends Duplex {
   readonly handler: StreamHandler = {
     // TLS reads as it comes, so that push is nearly always true.
     data: (bytes) => {
-      if (this.push(bytes)) this.#stream.consumed(bytes.length);
+      if (this.destroyed || this.push(bytes)) this.#stream.consumed(bytes.length);
       else this.#owed += bytes.length;
     },
-    end: () => void this.push(null),
+    end: () => {
+      if (!this.destroyed) this.push(null);
+    },
     gone: () => void this.destroy(new StreamGone("the stream is gone")),
     drained: () => {
       const done = this.#waiting;
@@ -30,6 +32,7 @@ export class StreamDuplex extends Duplex {
   };
   /** Taken by nobody yet; its credit goes back with the next read. */
   #owed = 0;
+  #isEnded = false;
   #waiting: ((error?: Error) => void) | undefined;
 
   constructor(stream: TunnelStream) {
@@ -54,6 +57,7 @@ export class StreamDuplex extends Duplex {
   }
 
   override _final(done: () => void): void {
+    this.#isEnded = true;
     this.#stream.end();
     done();
   }
@@ -61,7 +65,8 @@ export class StreamDuplex extends Duplex {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    this.#stream.reset();
+    // TLS ends its own stream as soon as both have said goodbye; the other's end is then still on its way.
+    if (error !== null || !this.#isEnded) this.#stream.reset();
     done(error);
     waiting?.(new StreamGone("the stream is gone"));
   }

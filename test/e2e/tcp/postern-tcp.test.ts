@@ -226,6 +226,6 @@ describe("postern ssh-config", () => {
 
   it("lists the TCP apps that the token opens", async () => {
     const { out } = await postern(["ssh-config", "--json", ...options(await tokenFile())]);
-    expect((JSON.parse(out) as { hosts: { app: string }[] }).hosts.map(({ app }) => app)).toEqual(["echo", "sink"]);
+    expect((JSON.parse(out) as { hosts: { app: string }[] }).hosts.map(({ app }) => app)).toEqual(["echo", "sink", "source"]);
   });
 });
