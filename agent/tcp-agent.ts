@@ -8,12 +8,12 @@ import type { SecureContext } from "node:tls";
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { firstFrame } from "../channel/first-frame.ts";
+import { HeldBytes } from "../channel/held-bytes.ts";
 import { ResumableSocket, shareOf } from "../channel/resumable-socket.ts";
 import type { ResumableEnd } from "../channel/resumable-socket.ts";
 import type { AppId, ConnectorId } from "../core/ids.ts";
 import { reconnectDelay } from "../protocol/backoff.ts";
 import { RESUME_MS } from "../protocol/deadlines.ts";
-import { MAX_RESUME_HELD_BYTES } from "../protocol/limits.ts";
 import { encodeResumeFrame, RESUME_SECRET_BYTES } from "../protocol/resume-frames.ts";
 import { AgentFailure } from "./agent-failure.ts";
 import { openAppStream } from "./app-stream.ts";
@@ -55,6 +55,8 @@ export class TcpAgent {
   readonly #parts: TcpAgentParts;
   readonly #links = new Set<EdgeLink>();
   readonly #carried = new Set<Carried>();
+  /** What all connections hold together. */
+  readonly held = new HeldBytes();
   #connecting: Promise<EdgeLink> | undefined;
   #closed = false;
 
@@ -83,13 +85,6 @@ export class TcpAgent {
 
   get carriedCount(): number {
     return this.#carried.size;
-  }
-
-  /** What all connections hold together. */
-  get heldBytes(): number {
-    let held = 0;
-    for (const one of this.#carried) held += one.heldBytes;
-    return held;
   }
 
   /** A link with room for a stream. Rejects with AgentFailure. */
@@ -148,11 +143,7 @@ class Carried {
     this.#agent = agent;
     this.#parts = parts;
     this.#local = local;
-    this.#socket = new ResumableSocket(local, { share: () => shareOf(agent.carriedCount), detached: () => this.#wake(), over: (end) => this.#over.resolve(end) }, "client_reset");
-  }
-
-  get heldBytes(): number {
-    return this.#socket.heldBytes;
+    this.#socket = new ResumableSocket(local, { held: agent.held, owner: "", share: () => shareOf(agent.carriedCount), detached: () => this.#wake(), over: (end) => this.#over.resolve(end) }, "client_reset");
   }
 
   abort(): void {
@@ -167,7 +158,6 @@ class Carried {
 
   async run(): Promise<void> {
     try {
-      if (this.#agent.heldBytes > MAX_RESUME_HELD_BYTES) throw refusedBecause("overloaded");
       await Promise.race([this.#keepAttached(), this.#over.promise]);
       const end = await this.#over.promise;
       if (!end.whole && end.code !== "client_reset") throw refusedBecause(end.code, this.#stream?.request);

@@ -9,6 +9,7 @@ import { MIN_RESUME_SHARE_BYTES, RESUME_SHARED_BYTES, RESUME_WINDOW_BYTES } from
 import { encodeResumeFrame } from "../protocol/resume-frames.ts";
 import type { ResumeFrame, ResumeReader } from "../protocol/resume-frames.ts";
 import { Resumable } from "../protocol/resume.ts";
+import type { HeldBytes, Holder } from "./held-bytes.ts";
 
 /** From the end of a stream to its secure stream's: what was written last must leave. */
 const CLOSE_MS = 5_000;
@@ -17,6 +18,10 @@ const CLOSE_MS = 5_000;
 export type ResumableEnd = { readonly whole: true } | { readonly whole: false; readonly code: string };
 
 export interface ResumableReports {
+  /** Where what is held is counted. */
+  readonly held: HeldBytes;
+  /** Whose stream it is there. */
+  readonly owner: string;
   /** How much may be on its way unacknowledged now (RS5). */
   share(): number;
   /** The attached secure stream is gone. */
@@ -32,6 +37,7 @@ export class ResumableSocket {
   readonly #state = new Resumable();
   /** Received and not yet handed to the local socket. */
   readonly #inbound = new ByteQueue();
+  readonly #holder: Holder;
   #writing = false;
   #endReceived = false;
   #localEnded = false;
@@ -45,6 +51,8 @@ export class ResumableSocket {
     this.#resetCode = resetCode;
     this.#local = local;
     this.#reports = reports;
+    this.#holder = { owner: reports.owner, onMark: () => this.#onMark(), shed: () => this.#shed() };
+    reports.held.join(this.#holder);
     // Before the listener, or the first bytes would flow before anything is attached.
     local.pause();
     local.on("data", (bytes: Uint8Array) => this.#read(bytes));
@@ -66,9 +74,6 @@ export class ResumableSocket {
   /** Offset up to which this end received. */
   get received(): number {
     return this.#state.received;
-  }
-  get heldBytes(): number {
-    return this.#state.heldBytes;
   }
 
   /**
@@ -105,7 +110,7 @@ export class ResumableSocket {
     secure.on("end", lost);
     secure.on("close", lost);
     secure.on("drain", () => {
-      if (mine() && this.#mayRead) this.#local.resume();
+      if (mine()) this.#regulate();
     });
     // Gone between its first frame and here: its event will not come again, and what it brought is void.
     if (secure.destroyed) {
@@ -113,7 +118,7 @@ export class ResumableSocket {
       return true;
     }
     this.#take(early);
-    if (this.#mayRead) this.#local.resume();
+    this.#regulate();
     secure.resume();
     return true;
   }
@@ -135,7 +140,12 @@ export class ResumableSocket {
   flush(): void {
     const secure = this.#secure;
     if (secure === undefined) return;
-    const out = this.#state.takeOutput(this.#reports.share());
+    const { isTight } = this.#reports.held;
+    const share = this.#reports.share();
+    // In need, everything that is sent asks for its ack.
+    const out = this.#state.takeOutput(isTight ? Math.min(share, this.#state.keptBytes) : share);
+    const asked = isTight ? this.#state.ask() : undefined;
+    if (asked !== undefined) out.push(asked);
     if (out.length > 0) {
       secure.cork();
       for (const bytes of out) secure.write(bytes);
@@ -145,12 +155,39 @@ export class ResumableSocket {
   }
 
   get #mayRead(): boolean {
-    return this.#secure !== undefined && !this.#localEnded && this.#state.hasRoom;
+    const { held } = this.#reports;
+    return this.#secure !== undefined && !this.#localEnded && this.#state.hasRoom && (!held.isTight || this.#state.keptBytes === 0);
+  }
+
+  /** The mark was passed: what was handed over is acknowledged at once, instead of a quarter of a window later. */
+  #onMark(): void {
+    this.flush();
+    this.#regulate();
+  }
+
+  /** Reads the local socket, or does not, as things are now. */
+  #regulate(): void {
+    if (this.#mayRead) this.#local.resume();
+    else this.#local.pause();
+  }
+
+  /** Says what is held; the stream may be over behind it. */
+  #weigh(): void {
+    if (!this.#over) this.#reports.held.set(this.#holder, this.#state.heldBytes);
+  }
+
+  /** All streams hold too much, and this one most. What waits on a connection that takes nothing is not waited for. */
+  #shed(): void {
+    const secure = this.#secure;
+    const isStuck = secure?.writableNeedDrain === true;
+    this.abort("overloaded");
+    if (isStuck) secure?.destroy();
   }
 
   #read(bytes: Uint8Array): void {
     this.bytesOut += bytes.length;
-    if (!this.#state.write(bytes) || this.#secure?.writableNeedDrain === true) this.#local.pause();
+    if (!this.#state.write(bytes) || this.#secure?.writableNeedDrain === true || this.#reports.held.isTight) this.#local.pause();
+    this.#weigh();
     this.flush();
   }
 
@@ -177,7 +214,7 @@ export class ResumableSocket {
             this.#endReceived = true;
             break;
           case "room":
-            if (this.#mayRead) this.#local.resume();
+            this.#regulate();
             break;
           case "aborted":
             return this.#finish({ whole: false, code: event.code });
@@ -188,6 +225,8 @@ export class ResumableSocket {
         }
       }
     }
+    this.#weigh();
+    if (this.#reports.held.isTight && this.#mayRead) this.#local.resume();
     this.#handOver();
     this.flush();
   }
@@ -215,6 +254,7 @@ export class ResumableSocket {
     this.#writing = false;
     if (error !== null && error !== undefined) return;
     this.#state.consumed(bytes);
+    this.#weigh();
     this.#handOver();
     this.flush();
   }
@@ -243,6 +283,7 @@ export class ResumableSocket {
     this.#state.detach();
     if (secure !== undefined) closeSoon(secure);
     this.#inbound.drop(this.#inbound.length);
+    this.#reports.held.leave(this.#holder);
     this.#reports.over(end);
   }
 }

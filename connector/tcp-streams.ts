@@ -6,11 +6,12 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { HeldBytes } from "../channel/held-bytes.ts";
 import { closeSoon, ResumableSocket, shareOf } from "../channel/resumable-socket.ts";
 import type { FirstFrame } from "../channel/first-frame.ts";
 import type { AppId, SessionId } from "../core/ids.ts";
 import { RESUME_MS, EDGE_CONTACT_MS } from "../protocol/deadlines.ts";
-import { MAX_DETACHED_COUNT, MAX_RESUME_HELD_BYTES } from "../protocol/limits.ts";
+import { MAX_DETACHED_COUNT } from "../protocol/limits.ts";
 import { encodeResumeFrame } from "../protocol/resume-frames.ts";
 import type { ResumeOpen } from "../protocol/resume-frames.ts";
 import { breakOff } from "./dial.ts";
@@ -68,10 +69,13 @@ export class TcpStreams {
   readonly #whole = new Set<Entry>();
   readonly #metrics: Metrics;
   readonly #now: () => number;
+  /** What all of them hold together, by session (RS14). */
+  readonly #held: HeldBytes;
   #sweeper: NodeJS.Timeout | undefined;
   #carriedCount = 0;
 
-  constructor(metrics: Metrics, now: () => number = () => performance.now()) {
+  constructor(metrics: Metrics, now: () => number = () => performance.now(), held: HeldBytes = new HeldBytes()) {
+    this.#held = held;
     this.#metrics = metrics;
     this.#now = now;
   }
@@ -90,7 +94,6 @@ export class TcpStreams {
     const entry = this.#entries.get(id);
     if (entry === undefined) {
       if (open.attach) return turnAway(attachment, "unknown_stream");
-      if (this.#heldBytes() > MAX_RESUME_HELD_BYTES) return turnAway(attachment, "overloaded");
       return this.#make(id, owner, attachment, dial, codeOf);
     }
     // One answer for every stream that is not this agent's: a guessed secret learns nothing.
@@ -129,12 +132,6 @@ export class TcpStreams {
     clearInterval(this.#sweeper);
   }
 
-  #heldBytes(): number {
-    let held = 0;
-    for (const { resumable } of this.#entries.values()) held += resumable?.heldBytes ?? 0;
-    return held;
-  }
-
   #make(id: string, owner: StreamOwnership, attachment: Attachment, dial: () => Promise<Socket>, codeOf: (error: unknown) => string): void {
     const entry: Entry = { id, owner, generation: attachment.open.generation, attachment, isCarried: false, detachedAt: 0, origin: undefined, resumable: undefined, isDone: false };
     this.#entries.set(id, entry);
@@ -144,6 +141,8 @@ export class TcpStreams {
         if (this.#entries.get(id) !== entry) return breakOff(origin);
         entry.origin = origin;
         entry.resumable = new ResumableSocket(origin, {
+          held: this.#held,
+          owner: owner.session,
           share: () => shareOf(this.#carriedCount),
           detached: () => this.#detached(entry),
           over: (end) => (end.whole ? this.#done(entry) : this.#end(entry, end.code)),

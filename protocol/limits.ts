@@ -137,7 +137,7 @@ export const RESUME_SHARED_BYTES = 8 * 1024 * 1024;
 export const MIN_RESUME_SHARE_BYTES = 128 * 1024;
 /** Payload of one data frame. Bounds nothing but its length's meaning. Both ends. */
 export const MAX_RESUME_DATA_BYTES = 64 * 1024;
-/** What all resumable streams of one process hold together. Bounds the sum of replay buffers (M18): new streams are refused above it. Agent and connector. */
+/** What all resumable streams of one process hold together. Bounds the sum of replay buffers and of what waits for local sockets (M18): above it the largest stream of whoever holds most ends. channel/held-bytes.ts at agent and connector. */
 export const MAX_RESUME_HELD_BYTES = 64 * 1024 * 1024;
 /** Streams without a connection that a connector keeps; one more ends at once. Bounds abandoned origin sockets (class K). Connector. */
 export const MAX_DETACHED_COUNT = 1_024;

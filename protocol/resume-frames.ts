@@ -34,12 +34,12 @@ export type ResumeFrame =
   | { readonly type: "abort"; readonly code: string }
   /** A piece of a data frame, as soon as it is there. */
   | { readonly type: "data"; readonly bytes: Uint8Array }
-  /** Behind the data of a frame after which the sender may send no more: it waits for an ack. */
+  /** Behind the data of a frame whose sender waits for an ack. */
   | { readonly type: "waiting" }
   | { readonly type: "ack"; readonly offset: number }
   | { readonly type: "fin"; readonly total: number };
 
-/** The header of a data frame; the payload follows it. `waiting`: nothing more is sent until this is acknowledged. */
+/** The header of a data frame; the payload follows it. `waiting`: its sender waits for an ack; it may then be empty. */
 export function dataHeader(length: number, waiting = false): Uint8Array {
   const out = new Uint8Array(RESUME_HEADER_BYTES);
   writeU32(out, 0, length);
@@ -121,7 +121,10 @@ export class ResumeReader {
       } else if (this.#small === undefined) {
         const read = this.#header.feed(bytes.subarray(at));
         at += read.taken;
-        if (read.bytes !== undefined) this.#begin(read.bytes[0] ?? 0, readU32(read.bytes, 0) % 2 ** 24);
+        if (read.bytes === undefined) continue;
+        const length = readU32(read.bytes, 0) % 2 ** 24;
+        this.#begin(read.bytes[0] ?? 0, length);
+        if (this.#isLast && length === 0) frames.push({ type: "waiting" });
       } else {
         const { type, gather } = this.#small;
         const read = gather.feed(bytes.subarray(at));
@@ -141,7 +144,7 @@ export class ResumeReader {
     if (type === TYPE.data || type === TYPE.lastData) {
       this.#data = length;
       this.#isLast = type === TYPE.lastData;
-      this.#broken = length === 0 || length > MAX_RESUME_DATA_BYTES;
+      this.#broken = (length === 0 && !this.#isLast) || length > MAX_RESUME_DATA_BYTES;
       return;
     }
     const fits = type === TYPE.open ? length === OPEN_BYTES : type === TYPE.abort ? length > 0 && length <= MAX_CODE_BYTES : length === OFFSET_BYTES;

@@ -46,6 +46,8 @@ export class Resumable {
   /** Total length of the other end's direction, once its end was received. */
   #total: number | undefined;
   #endConsumed = false;
+  /** Up to where `ask` asked for an ack of what was sent. */
+  #asked = 0;
   /** The other end waits for an ack of what came up to here. */
   #awaited = 0;
   #attached = false;
@@ -62,6 +64,11 @@ export class Resumable {
   /** Bytes kept for sending again, and bytes received that were not handed over. */
   get heldBytes(): number {
     return this.#replay.length + (this.#received - this.#consumed);
+  }
+
+  /** Bytes kept for sending again. */
+  get keptBytes(): number {
+    return this.#replay.length;
   }
 
   get isAttached(): boolean {
@@ -121,6 +128,7 @@ export class Resumable {
     this.#attached = true;
     // What was acknowledged on the connection before may not have arrived.
     this.#ackSent = 0;
+    this.#asked = 0;
     return true;
   }
 
@@ -174,6 +182,13 @@ export class Resumable {
       out.push(encodeResumeFrame({ type: "fin", total: this.#written }));
     }
     return out;
+  }
+
+  /** Asks for an ack of all that was sent, sooner than it is due (RS6); undefined if that was done or there is nothing. */
+  ask(): Uint8Array | undefined {
+    if (!this.#attached || this.#sent <= Math.max(this.#acked, this.#asked) || this.#sent > this.#written) return undefined;
+    this.#asked = this.#sent;
+    return dataHeader(0, true);
   }
 
   #onData(bytes: Uint8Array): ResumeEvent[] {

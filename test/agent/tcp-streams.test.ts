@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import { connect as connectTls, createSecureContext } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { HeldBytes } from "../../channel/held-bytes.ts";
 import { firstFrame } from "../../channel/first-frame.ts";
 import { ownCertificate } from "../../channel/own-certificate.ts";
 import { secureClient, secureContext, secureServer } from "../../channel/secure-stream.ts";
@@ -33,6 +34,10 @@ class Peer {
   say(frame: Exclude<ResumeFrame, { type: "data" | "waiting" }>): void {
     this.#wire.write(encodeResumeFrame(frame));
   }
+  /** As a peer that has handed everything over. */
+  ack(offset: number): void {
+    this.say({ type: "ack", offset });
+  }
   data(text: string): void {
     this.#wire.write(Buffer.concat([dataHeader(text.length), Buffer.from(text)]));
   }
@@ -55,9 +60,10 @@ interface App {
 }
 
 /** A connector's streams at a clock of our own, with apps that a test holds. */
-function bench() {
+function bench(heldCap?: number) {
   const clock = { now: 1_000 };
-  const streams = new TcpStreams(createMetrics(), () => clock.now);
+  const held = new HeldBytes(heldCap);
+  const streams = new TcpStreams(createMetrics(), () => clock.now, held);
   const apps: App[] = [];
   const contact = { at: clock.now };
   const tunnel = {};
@@ -81,7 +87,7 @@ function bench() {
     streams.accept(owner, { secure, carrier: { tunnel, stream: peer.stream, contact }, first, open: first.frame.open, finished: () => undefined }, dial, () => "upstream_refused");
     return peer;
   };
-  return { streams, apps, arrive, clock, contact, tunnel };
+  return { streams, apps, arrive, clock, contact, tunnel, held };
 }
 
 const secret = (): Uint8Array => randomBytes(32);
@@ -223,6 +229,64 @@ describe("a stream without a connection", () => {
     for (let i = 0; i <= MAX_DETACHED_COUNT; i += 1) (await made.arrive({ attach: false, generation: 1, secret: secret() })).drop();
     await vi.waitFor(() => expect(made.streams.detachedCount).toBe(MAX_DETACHED_COUNT));
     expect(made.apps.filter((app) => app.socket.destroyed || app.socket.readableEnded).length).toBeLessThanOrEqual(1);
+  });
+});
+
+describe("what all streams hold together", () => {
+  const CAP = 1024 * 1024;
+  const PIECE = "x".repeat(60 * 1024);
+  const MALLORY: StreamOwnership = { session: "e".repeat(64) as never, app: "pg" as never, agentKey: "mallory" };
+  const opened = async (made: ReturnType<typeof bench>, owner: StreamOwnership) => {
+    const peer = await made.arrive({ attach: false, generation: 1, secret: secret() }, owner);
+    await peer.last();
+    const app = made.apps.at(-1);
+    if (app === undefined) throw new Error("no app");
+    return { peer, app };
+  };
+  const codes = (peers: readonly { readonly peer: Peer }[]) => peers.flatMap(({ peer }) => peer.heard.filter((frame) => frame.type === "abort").map(({ code }) => code));
+
+  it("RS14: is bounded, whenever they were opened: above the cap the largest of the session that holds most ends", async () => {
+    const made = bench(CAP);
+    const alice = await opened(made, ALICE);
+    const many: Awaited<ReturnType<typeof opened>>[] = [];
+    for (let i = 0; i < 12; i += 1) many.push(await opened(made, MALLORY));
+    for (const { app } of [alice, ...many]) app.socket.pause();
+    for (let i = 0; i < 4; i += 1) alice.peer.data(PIECE);
+    for (let i = 0; i < 3; i += 1) for (const { peer } of many) peer.data(PIECE);
+    await vi.waitFor(() => expect(codes(many).length).toBeGreaterThanOrEqual(5));
+    expect(new Set(codes([alice, ...many]))).toEqual(new Set(["overloaded"]));
+    expect(codes([alice])).toEqual([]);
+    expect(made.held.sum).toBeLessThanOrEqual(CAP);
+    alice.app.socket.resume();
+    await vi.waitFor(() => expect(alice.app.got.length).toBe(4 * PIECE.length));
+  });
+
+  it("RS14: does not grow with what nobody acknowledges, and who acknowledges goes on", async () => {
+    const made = bench(CAP);
+    const many: Awaited<ReturnType<typeof opened>>[] = [];
+    for (let i = 0; i < 8; i += 1) many.push(await opened(made, MALLORY));
+    const alice = await opened(made, ALICE);
+    const source = Buffer.alloc(16 * 1024, 1);
+    // Whatever the connector takes, and no more: these apps always have something to say.
+    const write = (socket: Duplex): void => {
+      while (!socket.destroyed && socket.write(source)) continue;
+      socket.once("drain", () => write(socket));
+    };
+    for (const { app } of many) write(app.socket);
+    await vi.waitFor(() => expect(made.held.isTight).toBe(true));
+    await vi.waitFor(() => expect(many.every(({ peer }) => peer.heard.at(-1)?.type === "waiting")).toBe(true));
+    alice.app.socket.write("one");
+    await vi.waitFor(() => expect(alice.peer.text).toBe("one"));
+    await vi.waitFor(() => expect(alice.peer.heard.at(-1)).toEqual({ type: "waiting" }));
+    alice.app.socket.write("two");
+    alice.peer.ack(3);
+    await vi.waitFor(() => expect(alice.peer.text).toBe("onetwo"));
+    expect(made.held.sum).toBeLessThanOrEqual(CAP);
+    // When they acknowledge, all are read again.
+    for (const { peer } of many) peer.ack(peer.text.length);
+    await vi.waitFor(() => expect(made.held.sum).toBeLessThan((CAP * 3) / 4 + 1));
+    made.streams.destroyAll();
+    expect(made.held.sum).toBe(0);
   });
 });
 

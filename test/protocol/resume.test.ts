@@ -40,6 +40,10 @@ describe("frames", () => {
     );
   });
 
+  it("RS1: one without data asks for an ack", () => {
+    expect(read(join([dataHeader(0, true), encodeResumeFrame({ type: "ack", offset: 3 })]), [])).toEqual([{ type: "waiting" }, { type: "ack", offset: 3 }]);
+  });
+
   it.each<[string, Uint8Array]>([
     ["type 0", Uint8Array.of(0, 0, 0, 0)],
     ["an unknown type", Uint8Array.of(8, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0)],

@@ -1,6 +1,7 @@
 /** A connection to an app on a bare agent's stream: TLS with the connector, and a resumable stream inside, as a Node stream. */
 import { randomBytes } from "node:crypto";
 import { Duplex, duplexPair } from "node:stream";
+import { HeldBytes } from "../../../channel/held-bytes.ts";
 import { firstFrame } from "../../../channel/first-frame.ts";
 import { ResumableSocket } from "../../../channel/resumable-socket.ts";
 import type { ResumableEnd } from "../../../channel/resumable-socket.ts";
@@ -37,7 +38,7 @@ export async function appConnection(agent: TestAgent, app: string): Promise<AppC
   if (first?.frame.type !== "opened") throw new Error(`not opened: ${JSON.stringify(first?.frame)}`);
   const [local, ours] = duplexPair();
   const over = Promise.withResolvers<ResumableEnd>();
-  const resumable = new ResumableSocket(ours, { share: () => RESUME_WINDOW_BYTES, detached: () => resumable.abort("lost"), over: over.resolve }, "client_reset");
+  const resumable = new ResumableSocket(ours, { held: new HeldBytes(), owner: "", share: () => RESUME_WINDOW_BYTES, detached: () => resumable.abort("lost"), over: over.resolve }, "client_reset");
   resumable.attach(secure, first.reader, first.frame.received, first.early);
   return { local, stream, over: over.promise };
 }
