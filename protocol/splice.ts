@@ -24,8 +24,9 @@ export interface Splice {
   readonly down: Half;
   /** Credit that comes back for the stream-open, of which the opener knows nothing (FC6). */
   swallow: number;
-  /** The opener's SYN was seen. */
+  /** The opener's SYN was seen, and the other side's ACK. */
   begun: boolean;
+  acked: boolean;
 }
 
 /**
@@ -39,7 +40,7 @@ const NOTHING = new Uint8Array(0);
 const newHalf = (): Half => ({ credit: INITIAL_WINDOW_BYTES, sent: 0, frames: 0, ended: false });
 
 /** `swallow`: the bytes that the stream-open took. */
-export const newSplice = (swallow: number): Splice => ({ up: newHalf(), down: newHalf(), swallow, begun: false });
+export const newSplice = (swallow: number): Splice => ({ up: newHalf(), down: newHalf(), swallow, begun: false, acked: false });
 
 /** What a stream weighs against the caps: what may wait on its way or with a peer that takes nothing. */
 export const spliceWeight = ({ up, down }: Splice): number => up.sent + down.sent + (up.frames + down.frames) * HELD_FRAME_BYTES;
@@ -76,8 +77,9 @@ export function spliceFrame(splice: Splice, from: "up" | "down", { type, flags, 
     back.frames = left === 0 ? 0 : Math.ceil((back.frames * left) / back.sent);
     back.sent = left;
   }
-  // SYN went with the stream-open; an ACK is the connector's to give.
-  let kept = from === "down" ? flags & Flag.ack : 0;
+  // SYN went with the stream-open; an ACK is the connector's to give, once.
+  let kept = from === "down" && !splice.acked ? flags & Flag.ack : 0;
+  if (kept !== 0) splice.acked = true;
   if ((flags & Flag.fin) !== 0 && !forth.ended) {
     forth.ended = true;
     kept |= Flag.fin;

@@ -99,7 +99,7 @@ export class AgentLink implements FrameRouter, FrameSink {
     const to = stream.fromAgent(header, message, at);
     const little = header.type === FrameType.windowUpdate && header.length < limits.MIN_CREDIT_BYTES;
     if (stream.isOver) this.#fatal = this.#guard.reset(this.heardAt);
-    else if ((little || to === undefined) && !stream.isWaiting) this.#fatal = this.#guard.ignore(this.heardAt);
+    else if (little || to === undefined) this.#fatal = this.#guard.ignore(this.heardAt);
     return to;
   }
 

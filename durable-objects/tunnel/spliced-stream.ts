@@ -1,9 +1,9 @@
 /**
  * One TCP stream between an agent's socket and a connector's: frames go on under the other
  * side's id, judged by protocol/splice.ts, and wait here only while the lane decides again (M4),
- * at most the credit that the peers gave. Not who may open one (agent-link.ts).
+ * at most the credit that the peers gave, and weigh what they always do. Not who may open one (agent-link.ts).
  */
-import { type FrameHeader, FrameType, writeU32 } from "../../protocol/frames.ts";
+import { encodeFrame, type FrameHeader, FrameType, HEADER_BYTES, writeU32 } from "../../protocol/frames.ts";
 import { type FrameSink, isSpliceDone, type Splice, spliceFrame, spliceWeight } from "../../protocol/splice.ts";
 import type { AgentLink } from "./agent-link.ts";
 import type { KeptStream } from "./agent-streams.ts";
@@ -14,12 +14,42 @@ import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
 /** Ends that are nobody's decision. */
 const RESUMABLE: ReadonlySet<StreamEnd> = new Set(["broken", "flow", "memory"]);
 
-interface Waiting {
+/** Frames of one message, all of one stream. */
+interface Run {
   readonly from: "up" | "down";
-  readonly frame: Uint8Array;
+  readonly frames: Uint8Array;
   /** Of payload. */
   readonly bytes: number;
 }
+
+/** What comes from one side while the stream waits. */
+class HeldSide implements FrameSink {
+  readonly #from: "up" | "down";
+  readonly #runs: Run[];
+  /** Payload of the run that is to be passed. */
+  bytes = 0;
+  /** Has no order among bytes: one sum, which counts only once it goes on, so that bytes that wait keep their weight. */
+  credit = 0;
+
+  constructor(from: "up" | "down", runs: Run[]) {
+    this.#from = from;
+    this.#runs = runs;
+  }
+
+  pass(frames: Uint8Array): void {
+    this.#runs.push({ from: this.#from, frames: frames.slice(), bytes: this.bytes });
+    this.bytes = 0;
+  }
+}
+
+interface Held {
+  readonly runs: Run[];
+  readonly up: HeldSide;
+  readonly down: HeldSide;
+}
+
+/** Where a frame goes of which nothing is left but what was noted: it said something all the same. */
+const NOTED: FrameSink = { pass(): void {} };
 
 export class SplicedStream implements SplicedSink {
   /** On the agent's socket. */
@@ -30,7 +60,7 @@ export class SplicedStream implements SplicedSink {
   readonly #lane: Lane;
   readonly #agent: AgentLink;
   /** What came while it waits to be decided again; undefined when it does not. */
-  #waiting: Waiting[] | undefined;
+  #held: Held | undefined;
   #over = false;
 
   constructor(lane: Lane, agent: AgentLink, link: ConnectorLink, id: number, live: LiveStream, splice: Splice) {
@@ -43,7 +73,7 @@ export class SplicedStream implements SplicedSink {
   }
 
   get isWaiting(): boolean {
-    return this.#waiting !== undefined;
+    return this.#held !== undefined;
   }
 
   get isOver(): boolean {
@@ -56,30 +86,46 @@ export class SplicedStream implements SplicedSink {
   }
 
   fromAgent(header: FrameHeader, message: Uint8Array, at: number): FrameSink | undefined {
-    return this.#frame("up", header, message, at) ? this.link : undefined;
+    return this.#frame("up", header, message, at);
   }
 
   fromConnector(header: FrameHeader, message: Uint8Array, at: number): FrameSink | undefined {
-    return this.#frame("down", header, message, at) ? this.#agent : undefined;
+    return this.#frame("down", header, message, at);
   }
 
-  /** True when the frame, rewritten, goes on now. */
-  #frame(from: "up" | "down", header: FrameHeader, message: Uint8Array, at: number): boolean {
+  /** Where the frame, rewritten, goes; undefined: it says nothing, or is not to go on. */
+  #frame(from: "up" | "down", header: FrameHeader, message: Uint8Array, at: number): FrameSink | undefined {
+    const { type } = header;
+    let { length } = header;
+    const waits = this.#held?.[from];
+    const credit = waits !== undefined && type === FrameType.windowUpdate ? length : 0;
+    if (waits !== undefined && credit > 0) {
+      waits.credit += credit;
+      length = 0;
+      writeU32(message, at + 8, 0);
+    }
     const before = spliceWeight(this.splice);
-    const verdict = spliceFrame(this.splice, from, header, message, at);
+    const verdict = spliceFrame(this.splice, from, credit > 0 ? { ...header, length } : header, message, at);
     if (verdict === "reset") this.#end("broken", from === "up" ? "agent" : "connector");
     else if (verdict !== "pass" && verdict !== "idle") this.#end("flow");
     this.#agent.weigh(spliceWeight(this.splice) - before);
-    if (verdict !== "pass" || this.#over) return false;
+    if (this.#over) return undefined;
+    if (verdict !== "pass") return credit > 0 ? NOTED : undefined;
     writeU32(message, at + 4, from === "up" ? this.live.number : this.id);
-    const bytes = header.type === FrameType.data ? header.length : 0;
-    if (this.#waiting !== undefined || (bytes > 0 && !this.#lane.passes(this.live, Date.now()))) {
-      this.#wait({ from, frame: message.slice(at, header.end), bytes });
-      return false;
+    const bytes = type === FrameType.data ? length : 0;
+    if (bytes > 0 && this.#held === undefined && !this.#lane.passes(this.live, Date.now())) this.#hold();
+    const side = this.#held?.[from];
+    if (side !== undefined) {
+      side.bytes += bytes;
+      return side;
     }
     this.#count(from, bytes);
     if (isSpliceDone(this.splice)) this.#end("done");
-    return true;
+    return this.#sink(from);
+  }
+
+  #sink(from: "up" | "down"): FrameSink {
+    return from === "up" ? this.link : this.#agent;
   }
 
   #count(from: "up" | "down", bytes: number): void {
@@ -90,28 +136,35 @@ export class SplicedStream implements SplicedSink {
     }
   }
 
-  #wait(next: Waiting): void {
-    if (this.#waiting === undefined) {
-      this.#waiting = [next];
-      void this.#decideAgain(this.#waiting);
-    } else this.#waiting.push(next);
+  #hold(): void {
+    const runs: Run[] = [];
+    this.#held = { runs, up: new HeldSide("up", runs), down: new HeldSide("down", runs) };
+    void this.#decideAgain(this.#held);
   }
 
-  /** What waits goes on in order, each frame only while the lane lets it. */
-  async #decideAgain(waiting: Waiting[]): Promise<void> {
-    for (let next = waiting[0]; next !== undefined && !this.#over; next = waiting[0]) {
-      if (next.bytes > 0 && !this.#lane.passes(this.live, Date.now())) {
-        this.live.held = true;
-        await this.#lane.renew(this.live);
-        this.live.held = false;
-        continue;
+  /** What waits goes on in order, message by message, each only while the lane lets it; credit at last. */
+  async #decideAgain({ runs, up, down }: Held): Promise<void> {
+    let at = 0;
+    do {
+      this.live.held = true;
+      await this.#lane.renew(this.live);
+      this.live.held = false;
+      for (let run = runs[at]; run !== undefined && (run.bytes === 0 || this.#lane.passes(this.live, Date.now())); run = runs[++at]) {
+        this.#count(run.from, run.bytes);
+        this.#sink(run.from).pass(run.frames);
       }
-      waiting.shift();
-      this.#count(next.from, next.bytes);
-      (next.from === "up" ? this.link : this.#agent).pass(next.frame);
-    }
-    this.#waiting = undefined;
+    } while (at < runs.length);
+    this.#held = undefined;
     if (!this.#over && isSpliceDone(this.splice)) this.#end("done");
+    this.#credit("up", up.credit);
+    this.#credit("down", down.credit);
+  }
+
+  #credit(from: "up" | "down", credit: number): void {
+    if (credit === 0 || this.#over) return;
+    const length = Math.min(credit, 2 ** 32 - 1);
+    const frame = encodeFrame(FrameType.windowUpdate, 0, this.id, length);
+    this.#frame(from, { type: FrameType.windowUpdate, flags: 0, streamId: this.id, length, end: HEADER_BYTES }, frame, 0)?.pass(frame);
   }
 
   cut(why: CutReason): number {
@@ -148,6 +201,7 @@ export class SplicedStream implements SplicedSink {
     // What came before the frame that ends it, of any stream, goes on before the end does: its peer knows the stream no longer then.
     this.#agent.runs.hand();
     this.link.runs.hand();
+    if (this.#held !== undefined) this.#held.runs.length = 0;
     const { up, down } = this.splice;
     if (how !== "done" && by !== "agent") this.#agent.tellEnd(this.id, by === undefined ? how : undefined);
     // A reset leaves what may be attached to again; a stream that nothing allows any more is cut.

@@ -2,6 +2,8 @@
 import { evictDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
+import { encodeFrame, FrameType } from "../../protocol/frames.ts";
+import { MAX_MESSAGE_BYTES } from "../../protocol/limits.ts";
 import { AgentStage, eventually } from "./agent-stage.ts";
 import { documentFor, laneOf, laneStub, objects, sessionOf, signedIn, wipe } from "./deployment.ts";
 import { type AgentStream, TestAgent } from "./test-agent.ts";
@@ -94,6 +96,20 @@ describe("a lane that sleeps (M3)", () => {
     expect(await stage.agent.answer(stream.id, ["closed"])).toMatchObject({ code: "revoked" });
     await eventually(() => stage.far.how === "cut");
     expect([stage.far.text, stream.text].some((one) => one.includes("secret"))).toBe(false);
+  });
+
+  it("AG7 AG10: does not put up with tiny credit while it waits either", async () => {
+    const stream = await stage.live();
+    await stage.sleep();
+    const { asked, answer } = await stage.heldAnswers();
+    stage.agent.write(stream, "x");
+    await asked();
+    const one = encodeFrame(FrameType.windowUpdate, 0, stream.id, 1);
+    const message = new Uint8Array(Math.floor(MAX_MESSAGE_BYTES / one.length) * one.length).map((_byte, i) => one[i % one.length] ?? 0);
+    for (let i = 0; i < 2; i++) stage.agent.socket.send(message);
+    expect(await stage.agent.closed).toBe(CLOSE_CODES.flood.code);
+    answer();
+    expect((await laneOf().status())?.connectors).toHaveLength(1);
   });
 
   it("AG11: is told of a policy that takes its streams away", async () => {
