@@ -19,12 +19,14 @@ import { TokenBucket } from "../../protocol/token-bucket.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import { within } from "../within.ts";
 import type { ConnectorAttachment } from "./attachments.ts";
+import { mostStalled } from "./most-stalled.ts";
 
 /** Who a stream's frames go to: one of the relays. */
 export interface StreamSink {
   data(bytes: Uint8Array): void;
   end(): void;
-  reset(): void;
+  /** `forced`: to make room, whatever of it is here already. */
+  reset(forced?: boolean): void;
   writable(): void;
 }
 
@@ -108,7 +110,15 @@ export class ConnectorLink implements FrameRouter, FrameSink {
 
   /** Reserves a stream; undefined when the link takes no more. Nothing is sent yet. */
   reserve(sink: StreamSink): number | undefined {
-    const opened = this.mux.open();
+    let opened = this.mux.open();
+    while (!opened.ok && opened.error === "memory") {
+      const stalled = mostStalled(this.mux);
+      if (stalled === undefined) break;
+      const former = this.#sinks.get(stalled);
+      this.resetStream(stalled);
+      former?.reset(true);
+      opened = this.mux.open();
+    }
     if (!opened.ok) {
       if (opened.error === "ids_exhausted") this.#leave();
       return undefined;

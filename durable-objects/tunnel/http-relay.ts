@@ -112,9 +112,9 @@ export class HttpRelay implements StreamSink {
     this.#wakeDown?.();
   }
 
-  reset(): void {
+  reset(forced = false): void {
     // The whole answer is here; that its connector went afterwards takes nothing from it.
-    if (this.#ended) return;
+    if (this.#ended && !forced) return;
     this.#break({ broken: "reset" }, "broken");
   }
 

@@ -96,8 +96,8 @@ export class WebSocketRelay implements StreamSink {
     if (!this.#delivering && this.#down.length === 0) this.#close("upstream_lost");
   }
 
-  reset(): void {
-    this.#close("upstream_lost");
+  reset(forced = false): void {
+    this.#close(forced ? "overloaded" : "upstream_lost");
   }
 
   writable(): void {
