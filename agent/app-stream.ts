@@ -46,7 +46,7 @@ export async function openAppStream(link: EdgeLink, asked: AppStreamRequest): Pr
     const [secured, answer] = await Promise.all([secureClient(under, asked.context), head]);
     const endorsements = answer.headers.filter(([name]) => name === ENDORSEMENT_HEADER).map(([, value]) => value);
     const { socket: secure, peerKey } = secured;
-    const trusted = await asked.known.check(opened.site, peerKey, endorsements.slice(0, MAX_ENDORSEMENTS_COUNT));
+    const trusted = await asked.known.check(asked.app, opened.site, peerKey, endorsements.slice(0, MAX_ENDORSEMENTS_COUNT));
     const { connector, site, request, closedBecause } = opened;
     return { secure, connector, site, request, peerKey, trusted, closedBecause };
   } catch (error) {

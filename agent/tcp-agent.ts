@@ -228,7 +228,8 @@ class Carried {
   }
 }
 
-function note(reports: AgentReports, { how, fingerprint }: AppStream["trusted"], site: string): void {
+function note(reports: AgentReports, { how, fingerprint, besides }: AppStream["trusted"], site: string): void {
+  if (how === "first_use" && besides.length > 0) reports.note(`WARNING: the edge names a site that this machine has not seen: ${site}; it knows ${besides.join(", ")}. If you did not expect another site, stop here`);
   if (how === "first_use") reports.note(`first use of site ${site}: its connector's key is ${fingerprint}, trusted from now on; compare it with \`postern-connector status\` there`);
   if (how === "endorsed") reports.note(`site ${site}: a connector with the key ${fingerprint} is endorsed by a key that is trusted, and trusted itself from now on`);
 }
