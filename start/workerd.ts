@@ -100,7 +100,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<RunningWork
     modulesFolder: "edge",
     objectsFolder: objects,
     assetsFolder: join(modules, ASSETS_FOLDER),
-    vars: { POSTERN_EDGE_KIND: "local", POSTERN_BATCHING: "on", ...options.vars },
+    vars: { POSTERN_EDGE_KIND: "local", ...options.vars },
     secretNames: Object.keys(options.secrets),
     ...(options.factsHeader === undefined ? {} : { factsHeader: options.factsHeader }),
   });
