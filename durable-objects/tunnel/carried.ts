@@ -135,7 +135,7 @@ export class CarriedRequests {
   #giveUp(held: Held): void {
     this.#forget(held);
     void held.reply.then((reply) => {
-      if (reply.kind === "answered") reply.relay.reset();
+      if (reply.kind === "answered") reply.relay.giveUp();
     });
   }
 }

@@ -114,7 +114,11 @@ export class HttpRelay implements StreamSink {
 
   reset(forced = false): void {
     // The whole answer is here; that its connector went afterwards takes nothing from it.
-    if (this.#ended && !forced) return;
+    if (!this.#ended || forced) this.giveUp();
+  }
+
+  /** Nobody wants the answer any more, whole or not: whatever the relay holds is let go. */
+  giveUp(): void {
     this.#break({ broken: "reset" }, "broken");
   }
 
@@ -254,7 +258,7 @@ export class HttpRelay implements StreamSink {
       mayLeaveMux: this.#mayLeaveMux(stream),
       mayPass: () => this.mayPass(),
       broken: (detail) => this.#break({ v: 1, error: "upstream_protocol", detail }, "broken"),
-      late: () => this.reset(),
+      late: () => this.giveUp(),
     });
     void this.#upload.run(body, maxBytes, length);
   }
@@ -310,7 +314,7 @@ export class HttpRelay implements StreamSink {
   }
 
   #quiet(): void {
-    if (!this.#heartbeat) return this.#break({ broken: "reset" }, "broken");
+    if (!this.#heartbeat) return this.giveUp();
     // Between two events only: a comment inside one would change it.
     if (this.#atBoundary && this.#queue.length === 0) {
       try {

@@ -144,7 +144,7 @@ export function sendOpen({ open, admission, number }: Pick<Opening, "open" | "ad
 }
 
 function refused({ relay, admission }: Opening, code: RefusalCode, detail: string): Reply {
-  relay.reset();
+  relay.giveUp();
   return refuse({ code, policyVersion: admission.policy.version, detail });
 }
 
@@ -153,7 +153,7 @@ async function answered({ relay, app, admission }: Opening): Promise<AnswerOk | 
   const policyVersion = admission.policy.version;
   let answer: Answer | undefined = await relay.head(deadline);
   if (answer === undefined) {
-    relay.reset();
+    relay.giveUp();
     return { code: "upstream_timeout", policyVersion, detail: "no answer from the connector" };
   }
   // The head is the answer's first byte: it too waits for a renewal, and goes nowhere without one (M4).

@@ -3,14 +3,16 @@ import type { RequestId } from "../../../core/ids.ts";
 import { unpackReply } from "../../../durable-objects/batch-reply.ts";
 import { CarriedRequests, CLAIM_AFTER_MS } from "../../../durable-objects/tunnel/carried.ts";
 import { Deadlines } from "../../../durable-objects/tunnel/deadlines.ts";
+import { HttpRelay } from "../../../durable-objects/tunnel/http-relay.ts";
 import type { Reply } from "../../../durable-objects/tunnel/open-stream.ts";
 import type { OpenContext } from "../../../durable-objects/tunnel/rpc.ts";
+import { type AnswerHead, encodeAnswerHead } from "../../../protocol/head.ts";
 
 const openOf = (n: number): OpenContext => ({ request: `r_${n}` as RequestId, method: "GET", body: "none", ask: { protocol: "http" } }) as unknown as OpenContext;
 
 /** An answer whose body stays at the relay until it is whole. */
-function answer(reset: () => void): Reply {
-  const relay = { isWhole: () => false, whole: () => undefined, gather: () => Promise.resolve(), brokenBy: undefined, reset };
+function answer(giveUp: () => void): Reply {
+  const relay = { isWhole: () => false, whole: () => undefined, gather: () => Promise.resolve(), brokenBy: undefined, giveUp };
   return { kind: "answered", head: { v: 1, status: 200, headers: [], body: "stream" }, headers: [], bodiless: false, relay, policyVersion: 1 } as unknown as Reply;
 }
 
@@ -27,6 +29,29 @@ describe("requests that were carried (M16)", () => {
     expect([carried.size, resets]).toEqual([1, 0]);
     await vi.advanceTimersByTimeAsync(60_000);
     expect([carried.size, resets]).toEqual([0, 1]);
+  });
+
+  it("one that became a claim, and whose answer is whole then, is given up with its stream", async () => {
+    let ended = "";
+    let released = 0;
+    const deadlines = new Deadlines();
+    const lane = { deadlines, passes: () => true, finished: (_stream: unknown, how: string) => void (ended = how) };
+    const relay = new HttpRelay(lane as never, { mux: { consumed: () => undefined }, resetStream: () => void released++ } as never);
+    relay.bind({ bytesIn: 0, bytesOut: 0 } as never, 2, undefined);
+    const head: AnswerHead = { v: 1, status: 200, headers: [], body: "stream", length: 2 };
+    const answered = Promise.withResolvers<Reply>();
+    const carried = new CarriedRequests(() => answered.promise, deadlines);
+    const reply = carried.carry([openOf(1)]);
+    await vi.advanceTimersByTimeAsync(CLAIM_AFTER_MS + 500);
+    expect(unpackReply(await reply).map(({ item }) => item.kind)).toEqual(["claim"]);
+    const bytes = encodeAnswerHead(head);
+    if (!bytes.ok) throw new Error("a head that is none");
+    relay.data(bytes.value);
+    relay.data(new Uint8Array(2));
+    relay.end();
+    answered.resolve({ kind: "answered", head, headers: [], bodiless: false, relay, policyVersion: 1 } as unknown as Reply);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([carried.size, ended, released]).toEqual([0, "broken", 1]);
   });
 
   it("an open that throws is one refusal among answers", async () => {
@@ -46,7 +71,7 @@ describe("requests that were carried (M16)", () => {
 
   it("a reply holds a megabyte of bodies; the rest comes with the next", async () => {
     const body = new Uint8Array(64 * 1024);
-    const relay = { isWhole: () => true, whole: () => body, brokenBy: undefined, reset: () => undefined };
+    const relay = { isWhole: () => true, whole: () => body, brokenBy: undefined, giveUp: () => undefined };
     const reply = { kind: "answered", head: { v: 1, status: 200, headers: [], body: "stream", length: body.length }, headers: [], bodiless: false, relay, policyVersion: 1 } as unknown as Reply;
     const carried = new CarriedRequests(() => Promise.resolve(reply), new Deadlines());
     const opens = Array.from({ length: 40 }, (_, n) => openOf(n));
