@@ -11,6 +11,7 @@ import type { AgentAnswer, AgentMessage } from "../protocol/agent-link.ts";
 import { CLOSE_CODES, closeReason } from "../protocol/close-codes.ts";
 import { KEEP_ALIVE_PING } from "../protocol/control.ts";
 import { KEEP_ALIVE_DEAD_MS, KEEP_ALIVE_MS } from "../protocol/deadlines.ts";
+import { encodeFrame, Flag, FrameType } from "../protocol/frames.ts";
 import { Mux } from "../protocol/mux.ts";
 import { AgentFailure } from "./agent-failure.ts";
 import { refusedBecause } from "./refusals.ts";
@@ -19,6 +20,8 @@ import { refusedBecause } from "./refusals.ts";
 const CONGESTED_BYTES = 4 * 1024 * 1024;
 /** An agent's socket carries no more (M13); further streams go on another. */
 const MAX_STREAMS_COUNT = 256;
+/** An open to the edge's word. The keep-alive says nothing of that: it is answered without whoever decides. */
+const OPEN_MS = 15_000;
 
 /** A stream that the edge has opened; nothing was said on it. */
 export interface OpenedStream {
@@ -38,6 +41,7 @@ interface Held {
 interface Opening {
   readonly done: (opened: OpenedStream) => void;
   readonly fail: (failure: AgentFailure) => void;
+  readonly deadline: NodeJS.Timeout;
 }
 
 export class EdgeLink implements StreamOwner {
@@ -50,6 +54,8 @@ export class EdgeLink implements StreamOwner {
   #heardAt = performance.now();
   #flushing = false;
   #leaving = false;
+  /** An open was never answered here: nothing new, and another one of them is the end. */
+  #suspect = false;
   #over = false;
   /** Called once when the edge asks for a new socket. */
   onLeaving: () => void = () => undefined;
@@ -72,7 +78,7 @@ export class EdgeLink implements StreamOwner {
 
   /** Whether a stream can be opened here. */
   get isOpen(): boolean {
-    return !this.#over && !this.#leaving && this.streamCount < MAX_STREAMS_COUNT;
+    return !this.#over && !this.#leaving && !this.#suspect && this.streamCount < MAX_STREAMS_COUNT;
   }
   get isOver(): boolean {
     return this.#over;
@@ -87,7 +93,8 @@ export class EdgeLink implements StreamOwner {
     if (this.#over || !id.ok) return Promise.reject(linkLost());
     const asked: AgentMessage = { t: "open", stream: id.value, app, ...(connector !== undefined && { connector }) };
     return new Promise((done, fail) => {
-      this.#opening.set(id.value, { done: (opened) => done(take(opened)), fail });
+      const deadline = setTimeout(() => this.#unanswered(id.value), OPEN_MS);
+      this.#opening.set(id.value, { done: (opened) => done(take(opened)), fail, deadline });
       this.#socket.send(JSON.stringify(asked));
     });
   }
@@ -156,7 +163,7 @@ export class EdgeLink implements StreamOwner {
     switch (answer.t) {
       case "opened": {
         const opening = this.#taken(answer.stream);
-        if (opening === undefined) return;
+        if (opening === undefined) return this.#turnDown(answer.stream);
         const held: Held = { stream: new TunnelStream(answer.stream, this.#mux, this), closed: undefined };
         this.#streams.set(answer.stream, held);
         const { connector, site, request } = answer;
@@ -183,7 +190,23 @@ export class EdgeLink implements StreamOwner {
   #taken(stream: number): Opening | undefined {
     const opening = this.#opening.get(stream);
     this.#opening.delete(stream);
+    clearTimeout(opening?.deadline);
     return opening;
+  }
+
+  #unanswered(stream: number): void {
+    const opening = this.#taken(stream);
+    this.#mux.reset(stream);
+    const wasSuspect = this.#suspect;
+    this.#suspect = true;
+    opening?.fail(new AgentFailure("edge_unanswered", "the edge did not answer", "it hears this agent, and did not say whether the app may be opened", ["try again"], { isPassing: true }));
+    if (wasSuspect) this.#socket.terminate();
+    else this.#closeIfLeft();
+  }
+
+  /** It came too late: nobody waits for it, and the mux has forgotten it without a word. */
+  #turnDown(stream: number): void {
+    if (!this.#streams.has(stream)) this.#socket.send(encodeFrame(FrameType.windowUpdate, Flag.rst, stream, 0), { binary: true });
   }
 
   #leave(): void {
@@ -194,7 +217,7 @@ export class EdgeLink implements StreamOwner {
   }
 
   #closeIfLeft(): void {
-    if (this.#leaving && this.streamCount === 0 && !this.#over) void this.close();
+    if ((this.#leaving || this.#suspect) && this.streamCount === 0 && !this.#over) void this.close();
   }
 
   #flush(): void {
@@ -230,7 +253,10 @@ export class EdgeLink implements StreamOwner {
     this.#streams.clear();
     this.#opening.clear();
     this.#congested.clear();
-    for (const { fail } of opening) fail(linkLost());
+    for (const { fail, deadline } of opening) {
+      clearTimeout(deadline);
+      fail(linkLost());
+    }
     for (const { stream } of streams) stream.onGone();
   }
 }

@@ -13,7 +13,7 @@ import { ResumableSocket, shareOf } from "../channel/resumable-socket.ts";
 import type { ResumableEnd } from "../channel/resumable-socket.ts";
 import type { AppId, ConnectorId } from "../core/ids.ts";
 import { reconnectDelay } from "../protocol/backoff.ts";
-import { RESUME_MS } from "../protocol/deadlines.ts";
+import { RESUME_MS, SECURE_MS } from "../protocol/deadlines.ts";
 import { encodeResumeFrame, RESUME_SECRET_BYTES } from "../protocol/resume-frames.ts";
 import { AgentFailure } from "./agent-failure.ts";
 import { openAppStream } from "./app-stream.ts";
@@ -210,8 +210,8 @@ class Carried {
     this.#connector = stream.connector;
     this.#peerKey = peerKey;
     secure.write(encodeResumeFrame({ type: "open", open: { attach: this.#isOpened, generation: this.#generation, received: this.#socket.received, secret: this.#secret } }));
-    // The app is dialled behind it: as long as the connector may take.
-    const first = await firstFrame(secure, RESUME_MS);
+    // The app is dialled behind the first one: as long as the connector may take.
+    const first = await firstFrame(secure, this.#isOpened ? SECURE_MS : RESUME_MS);
     if (first?.frame.type === "abort") {
       secure.destroy();
       throw refusedBecause(first.frame.code, stream.request);
