@@ -87,21 +87,25 @@ async function inBatch(x: Exchange, lane: string, crowd: Crowd, open: OpenContex
 }
 
 /** A place in the next call. Every waiter holds a timer of its own: a request that waits for another's work alone is taken for hung. */
-function place(x: Exchange, lane: string, crowd: Crowd, open: OpenContext): Promise<Came | undefined> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(undefined), GIVE_UP_MS);
-    const came = (answer: Came | undefined): void => {
-      clearTimeout(timer);
-      resolve(answer);
-    };
-    if (crowd.next === undefined) {
-      const waiters: Waiter[] = (crowd.next = []);
-      // The first of a call carries it, to its end even if its own client leaves.
-      x.later(turn().then(() => leave(x.env, lane, crowd, waiters)));
-    }
-    crowd.next.push({ open, came });
-    if (crowd.next.length >= MAX_BATCH_COUNT) crowd.next = undefined;
+async function place(x: Exchange, lane: string, crowd: Crowd, open: OpenContext): Promise<Came | undefined> {
+  const { promise, resolve: came } = Promise.withResolvers<Came | undefined>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((giveUp) => {
+    timer = setTimeout(() => giveUp(undefined), GIVE_UP_MS);
   });
+  if (crowd.next === undefined) {
+    const waiters: Waiter[] = (crowd.next = []);
+    // The first of a call carries it, to its end even if its own client leaves.
+    x.later(turn().then(() => leave(x.env, lane, crowd, waiters)));
+  }
+  crowd.next.push({ open, came });
+  if (crowd.next.length >= MAX_BATCH_COUNT) crowd.next = undefined;
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    // Here and not where the answer comes: that is another request, which has timers of its own under the same numbers.
+    clearTimeout(timer ?? null);
+  }
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
