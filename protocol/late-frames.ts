@@ -1,6 +1,6 @@
 /**
  * What a peer may still send for streams that are gone: it had credit when we reset the stream,
- * and it may return credit for what we had sent. Exactly that much is normal and free; anything
+ * and it may give credit itself. Exactly that much is normal and free; anything
  * beyond is garbage (ST8). Bounded: the oldest half is forgotten first.
  */
 import { MAX_LATE_STREAMS_COUNT } from "./limits.ts";
@@ -8,7 +8,7 @@ import { MAX_LATE_STREAMS_COUNT } from "./limits.ts";
 interface Allowance {
   /** Payload bytes that were still within the window we had granted. */
   data: number;
-  /** Credit for bytes that we had sent and that were not credited yet. */
+  /** Credit that it may give, not knowing that the stream is gone: it may hold out more than was sent, up to FC9. */
   credit: number;
 }
 
@@ -39,7 +39,7 @@ export class LateFrames {
     return true;
   }
 
-  /** True if credit for a gone stream was still due; a peer that enlarges its window may return more than was sent, once. */
+  /** True if credit for a gone stream was still due; the last of it may be more than that. */
   takeCredit(id: number, bytes: number): boolean {
     const allowance = this.#find(id);
     if (allowance === undefined || allowance.credit <= 0) return false;

@@ -127,7 +127,7 @@ export class Mux {
   reset(id: number): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
-    if (!stream.synDue && !isDone(stream)) this.#sendReset(id, stream.remoteEnded ? 0 : stream.window, stream.sent);
+    if (!stream.synDue && !isDone(stream)) this.#sendReset(id, stream.remoteEnded ? 0 : stream.window, this.#options.maxCreditBytes - stream.credit);
     this.#forget(id, stream);
   }
 
@@ -309,7 +309,7 @@ export class Mux {
   #refuse(id: number, flags: number, bytes: number, now: number): Fatal | undefined {
     this.counters.refused += 1;
     const due = (flags & Flag.fin) === 0 ? Math.max(0, INITIAL_WINDOW_BYTES - bytes) : 0;
-    this.#sendReset(id, due, 0);
+    this.#sendReset(id, due, this.#options.maxCreditBytes - INITIAL_WINDOW_BYTES);
     return this.#guard.reset(now);
   }
 
@@ -374,7 +374,7 @@ export class Mux {
 
   #forgetIfDone(id: number, stream: MuxStream): void {
     if (!isDone(stream) || stream.held > 0) return;
-    this.#guard.gone(id, 0, stream.sent);
+    this.#guard.gone(id, 0, this.#options.maxCreditBytes - stream.credit);
     this.#forget(id, stream);
   }
 

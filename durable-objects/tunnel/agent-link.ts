@@ -60,6 +60,8 @@ export class AgentLink implements FrameRouter, FrameSink {
   #left = 0;
   #asked = 0;
   #askedAt = 0;
+  /** What the answer must repeat: nobody knows it who has not read that far. */
+  #mark = 0;
 
   constructor(lane: AgentLane, socket: WebSocket, attachment: AgentAttachment) {
     this.#lane = lane;
@@ -92,7 +94,7 @@ export class AgentLink implements FrameRouter, FrameSink {
     if (this.#fatal !== undefined) return undefined;
     const stream = this.#streams.get(header.streamId);
     if (stream === undefined) {
-      if (header.type === FrameType.ping && this.#asked > 0) this.#itCame();
+      if (header.type === FrameType.ping && this.#asked > 0 && header.flags === Flag.ack && header.length === this.#mark) this.#itCame();
       else this.#fatal = this.#stray(header, this.heardAt);
       return undefined;
     }
@@ -121,6 +123,8 @@ export class AgentLink implements FrameRouter, FrameSink {
     if (id % 2 === 0 || id <= newest) return violation("stream id");
     if (!this.#opens.take(Date.now())) return flood("streams");
     this.#attachment = { ...this.#attachment, newest: id };
+    // A refused one is written down too: after a wake its id, and so its request id, must not come again.
+    this.moved();
     const request = this.#requestOf(id);
     const refuse = ({ code, detail }: { code: RefusalCode | "flow"; detail?: string }): void => this.say({ t: "refused", stream: id, code, request, ...(detail === undefined ? {} : { detail }) });
     if (this.#isFull) {
@@ -215,7 +219,8 @@ export class AgentLink implements FrameRouter, FrameSink {
     if (this.#over || this.#asked > 0 || this.#left < limits.MARK_BYTES || this.heardAt < this.#askedAt + MARK_MS) return;
     this.#asked = this.#left;
     this.#askedAt = this.heardAt;
-    this.#send(encodeFrame(FrameType.ping, Flag.syn, 0, 1));
+    this.#mark = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+    this.#send(encodeFrame(FrameType.ping, Flag.syn, 0, this.#mark));
   }
 
   #itCame(): void {

@@ -9,7 +9,7 @@ import { type ConnectorMessage, type ControlRead, type EdgeMessage, encodeContro
 import { CUT_ACK_MS } from "../../protocol/deadlines.ts";
 import type { FrameHeader } from "../../protocol/frames.ts";
 import { frameOpenHead, type OpenHead, openHeadJson } from "../../protocol/head.ts";
-import { MARK_BYTES, MAX_AGENT_BYTES, MAX_CUT_IDS_COUNT, MAX_LINK_OPENS_BURST_COUNT, MAX_LINK_OPENS_PER_SECOND_COUNT, MAX_MESSAGE_BYTES, MAX_SPLICED_STREAMS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
+import { MARK_BYTES, MAX_AGENT_BYTES, MAX_CREDIT_BYTES, MAX_CUT_IDS_COUNT, MAX_LINK_OPENS_BURST_COUNT, MAX_LINK_OPENS_PER_SECOND_COUNT, MAX_MESSAGE_BYTES, MAX_SPLICED_STREAMS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
 import { Mux } from "../../protocol/mux.ts";
 import { type Fatal, flood, tooLarge, violation } from "../../protocol/mux-guard.ts";
 import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
@@ -172,7 +172,8 @@ export class ConnectorLink implements FrameRouter, FrameSink {
 
   /** A spliced stream ends. `tell`: the connector hears of it by a reset, which leaves with the next flush, or by a cut. */
   unsplice(id: number, data: number, credit: number, tell: "reset" | "cut" | "nothing"): void {
-    this.mux.gone(id, data, credit, tell === "reset");
+    // Whatever credit it holds out: an agent that opens and resets at once must not make its answers look like garbage.
+    this.mux.gone(id, data, MAX_CREDIT_BYTES, tell === "reset");
     this.#left += credit;
     if (this.#left > MARK_BYTES && !this.#asking) void this.#askWhatCame();
     this.#spliced.delete(id);

@@ -1,7 +1,7 @@
 /** What makes no sense, and too much of what does: ignored and counted, and at a rate the end of the socket. */
 import { describe, expect, it } from "vitest";
-import { Flag, FrameType, encodeFrame } from "../../protocol/frames.ts";
-import { MAX_IGNORED_BURST_COUNT, MAX_PINGS_BURST_COUNT, MAX_QUEUED_CONTROL_COUNT, MAX_RESETS_BURST_COUNT } from "../../protocol/limits.ts";
+import { Flag, FrameType, INITIAL_WINDOW_BYTES, encodeFrame } from "../../protocol/frames.ts";
+import { MAX_CREDIT_BYTES, MAX_IGNORED_BURST_COUNT, MAX_PINGS_BURST_COUNT, MAX_QUEUED_CONTROL_COUNT, MAX_RESETS_BURST_COUNT } from "../../protocol/limits.ts";
 import type { MuxEvent } from "../../protocol/mux-events.ts";
 import { Mux } from "../../protocol/mux.ts";
 import { bytes, deliver, join, opened, pair, reads, show } from "./wire.ts";
@@ -79,6 +79,22 @@ describe("what makes no sense", () => {
     connector.reset(a);
     expect(deliver(connector, edge)).toEqual([]);
     expect(edge.counters).toMatchObject({ late: 2, ignored: 0 });
+  });
+
+  it.each([
+    ["reset", (mux: Mux) => mux.reset(2)],
+    ["done", (mux: Mux) => { mux.end(2); mux.receive(update(2, Flag.fin)); mux.consumed(2, 1); }],
+    ["refused", (mux: Mux) => { mux.goAway(0); mux.receive(syn(4, "x")); }],
+  ])("ST8: as much credit as may be held out is free for a stream that was %s, in however many frames, and no more", (how, ending) => {
+    const mux = clocked();
+    mux.receive(syn(2, "x"));
+    ending(mux);
+    const id = how === "refused" ? 4 : 2;
+    const due = MAX_CREDIT_BYTES - INITIAL_WINDOW_BYTES;
+    for (let given = 0; given < due; given += 64) expect(mux.receive(update(id, 0, 64))).toEqual([]);
+    expect(mux.counters.ignored).toBe(0);
+    mux.receive(update(id, 0, 64));
+    expect(mux.counters.ignored).toBe(1);
   });
 
   it("FR6: a ping is answered with its value, and a flood of pings closes the socket with 4429", () => {
