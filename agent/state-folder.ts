@@ -2,10 +2,13 @@
  * The agent's folder: files for their owner only, replaced whole, and changed by one process at a
  * time. What the files mean is their own modules' matter.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { foreignHand, replacePrivately } from "../channel/private-file.ts";
 import { AgentFailure } from "./agent-failure.ts";
+
+export { replacePrivately } from "../channel/private-file.ts";
 
 const OWNER_ONLY = 0o600;
 /** A lock is held for milliseconds; an older one belongs to a process that died. */
@@ -26,8 +29,10 @@ export class StateFolder {
   /** The text of a file; undefined if there is none. Throws AgentFailure. */
   read(name: string): string | undefined {
     try {
+      for (const path of [this.path, this.file(name)]) this.#requireOwn(path);
       return readFileSync(this.file(name), "utf8");
     } catch (error) {
+      if (error instanceof AgentFailure) throw error;
       if (codeOf(error) === "ENOENT") return undefined;
       throw this.#unusable(name, "read", error);
     }
@@ -42,20 +47,18 @@ export class StateFolder {
 
   /** Replaces a file whole: a reader finds the old or the new one. Throws AgentFailure. */
   write(name: string, text: string): void {
-    const fresh = `${this.file(name)}.${process.pid}.new`;
     try {
-      const handle = openSync(fresh, "w", OWNER_ONLY);
-      try {
-        writeSync(handle, text);
-        fsyncSync(handle);
-      } finally {
-        closeSync(handle);
-      }
-      renameSync(fresh, this.file(name));
+      replacePrivately(this.file(name), text);
     } catch (error) {
-      rmSync(fresh, { force: true });
       throw this.#unusable(name, "written", error);
     }
+  }
+
+  /** Throws AgentFailure if others may put files of theirs here: keys to trust, or a place for this agent's own. */
+  #requireOwn(path: string): void {
+    const why = foreignHand(path);
+    if (why === undefined) return;
+    throw new AgentFailure("state_unsafe", `${path} is not this user's alone`, `${why}: whose keys are trusted would be theirs to say`, [`chmod go-w ${path}, if nobody has used that`, "or give the agent a folder of its own: --state DIR"]);
   }
 
   /** Does `work` while no other process does work on this folder. Throws AgentFailure. */
@@ -63,6 +66,7 @@ export class StateFolder {
     const lock = this.file("known_connectors.lock");
     const deadline = performance.now() + 2 * STALE_LOCK_MS;
     mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    this.#requireOwn(this.path);
     for (;;) {
       try {
         closeSync(openSync(lock, "wx", OWNER_ONLY));

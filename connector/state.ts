@@ -3,8 +3,9 @@
  * which edge, what it may dial) and runtime.json (the running process). Replaced whole and
  * synced, so that a crash leaves the old or the new file. Not for caches.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { replacePrivately } from "../channel/private-file.ts";
 import type { Json } from "../core/json.ts";
 import { parseConnectorId, parseSiteId } from "../core/ids.ts";
 import type { ConnectorId, SiteId } from "../core/ids.ts";
@@ -41,20 +42,7 @@ export function defaultStateDirectory(environment: Readonly<Record<string, strin
 export function writeStateFile(directory: string, file: StateFile, content: Json): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, FILES[file]);
-  const temporary = `${path}.${process.pid}.new`;
-  try {
-    const handle = openSync(temporary, "w", 0o600);
-    try {
-      writeSync(handle, `${JSON.stringify(content, undefined, 2)}\n`);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
-  }
+  replacePrivately(path, `${JSON.stringify(content, undefined, 2)}\n`);
   const folder = openSync(directory, "r");
   try {
     fsyncSync(folder);

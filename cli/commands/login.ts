@@ -2,11 +2,13 @@
  * `postern login` and `logout`: a person lets this command line in with a browser anywhere (RFC
  * 8628). The token goes into a file for the owner only; it ends with the person's session.
  */
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Command } from "commander";
 import { deviceBegun, deviceToken, oauthRefusal, signedOut } from "../../protocol/device-flow-shapes.ts";
 import { DEVICE_BEGIN_PATH, LOGOUT_PATH, READY_PATH, TOKEN_PATH } from "../../protocol/paths.ts";
 import { renderUnicodeCompact } from "uqr";
+import { replacePrivately } from "../../agent/state-folder.ts";
 import { declare, does, type Runner } from "../command.ts";
 import { parseServiceToken } from "../../identity/session-token.ts";
 import type { EdgeRoute } from "../edge-route.ts";
@@ -19,7 +21,6 @@ import { printable } from "../printable.ts";
 const ANSWER_MS = 30_000;
 const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
 const PROGRAM = "postern command line";
-const OWNER_ONLY = 0o600;
 
 export function addLogin(program: Command, runner: Runner): void {
   const login = declare(program, "login", "sign this command line in as a person, by a code and a browser; the token goes into --token-file");
@@ -100,8 +101,7 @@ function tryPlace(file: string): void {
       if (statSync(file).isDirectory()) throw new Failure("file_unwritable", `${file} is a folder`, "the token goes into a file", [another]);
       if (parseServiceToken(readFileSync(file, "utf8").trim()) !== undefined) throw usageFailure(`${file} holds a service's token`, "a sign-in would overwrite it, and it cannot be shown again", another);
     }
-    writeFileSync(`${file}.new`, "", { mode: OWNER_ONLY, flag: "w" });
-    rmSync(`${file}.new`);
+    accessSync(dirname(file), constants.W_OK);
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure("file_unwritable", `${file} cannot be written`, `the system says ${errorCode(error) ?? "no reason"}`, [another]);
@@ -110,10 +110,8 @@ function tryPlace(file: string): void {
 
 /** Replaces the file whole: a reader never finds half a token. */
 function keep(file: string, text: string): void {
-  const fresh = `${file}.new`;
   try {
-    writeFileSync(fresh, `${text}\n`, { mode: OWNER_ONLY, flag: "w" });
-    renameSync(fresh, file);
+    replacePrivately(file, `${text}\n`);
   } catch (error) {
     throw new Failure("file_unwritable", `${file} cannot be written`, `the system says ${errorCode(error) ?? "no reason"}`, ["give another path, then postern login again"]);
   }
