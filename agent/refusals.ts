@@ -38,9 +38,14 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   edge_silent: { what: "the connector ended the connection", why: "it heard nothing from the edge for 30 s", fix: ["connect anew"] },
 };
 
+/** The code is somebody else's word: "constructor" is none of ours. */
+function meaningOf(code: string): Meaning | undefined {
+  return Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined;
+}
+
 /** A refusal or an end by one of these codes, in words. */
 export function refusedBecause(code: string, requestId?: string, detail?: string): AgentFailure {
-  const { what, why, fix, passes } = MEANINGS[code] ?? { what: "the stream was refused", why: `the code is ${code}`, fix: [EXPLAIN] };
+  const { what, why, fix, passes } = meaningOf(code) ?? { what: "the stream was refused", why: `the code is ${code}`, fix: [EXPLAIN] };
   const said = detail === undefined ? why : `${why} (${detail.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?").slice(0, 200)})`;
   return new AgentFailure(code, what, said, fix, { requestId, isPassing: passes === true });
 }
