@@ -32,6 +32,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   upstream_timeout: { what: NO_APP, why: "it did not answer in time", fix: ["is it running? the app's upstream is in postern.yaml"] },
   upstream_name: { what: NO_APP, why: "its name does not resolve there", fix: ["the app's upstream is in postern.yaml"] },
   upstream_reset: { what: "the app broke the connection", why: "it reset it", fix: ["see the app's own log"] },
+  wrong_app: { what: "the edge led this connection to another app", why: "the connector was asked for another app than this agent asked for; nothing was sent to it", fix: ["ask whoever administers the edge"] },
   not_allowed: { what: NO_APP, why: "the connector's own list does not name it", fix: ["postern-connector enroll … --allow HOST:PORT"] },
   bad_admission: { what: "the connector did not accept the edge's word", why: "it ran out on the way", fix: ["try again"], passes: true },
   detached_too_long: { what: "the connection was away for too long", why: "it could not be taken up again within 60 s", fix: ["connect anew"] },

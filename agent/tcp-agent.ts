@@ -209,7 +209,7 @@ class Carried {
     this.#generation += 1;
     this.#connector = stream.connector;
     this.#peerKey = peerKey;
-    secure.write(encodeResumeFrame({ type: "open", open: { attach: this.#isOpened, generation: this.#generation, received: this.#socket.received, secret: this.#secret } }));
+    secure.write(encodeResumeFrame({ type: "open", open: { app, attach: this.#isOpened, generation: this.#generation, received: this.#socket.received, secret: this.#secret } }));
     // The app is dialled behind the first one: as long as the connector may take.
     const first = await firstFrame(secure, this.#isOpened ? SECURE_MS : RESUME_MS);
     if (first?.frame.type === "abort") {

@@ -90,6 +90,8 @@ export class TcpStreams {
   /** Carries an agent's first frame out: makes the stream, with a socket that `dial` gives, or goes on with it. */
   accept(owner: StreamOwnership, attachment: Attachment, dial: () => Promise<Socket>, codeOf: (error: unknown) => string): void {
     const { open } = attachment;
+    // The edge leads the stream here; which app it is for is the agent's to say.
+    if (open.app !== owner.app) return turnAway(attachment, "wrong_app");
     const id = createHash("sha256").update(open.secret).digest("base64url");
     const entry = this.#entries.get(id);
     if (entry === undefined) {

@@ -4,6 +4,8 @@
  *
  *   [type u8][length u24be][payload, length bytes]
  */
+import { parseAppId } from "../core/ids.ts";
+import type { AppId } from "../core/ids.ts";
 import { readU32, writeU32 } from "./frames.ts";
 import { Gather } from "./gather.ts";
 import { MAX_RESUME_DATA_BYTES } from "./limits.ts";
@@ -13,12 +15,16 @@ export const RESUME_SECRET_BYTES = 32;
 
 const TYPE = { open: 1, opened: 2, abort: 3, data: 4, ack: 5, fin: 6, lastData: 7 } as const;
 const OFFSET_BYTES = 8;
+/** Without the app's id, which is the rest. */
 const OPEN_BYTES = 1 + 4 + OFFSET_BYTES + RESUME_SECRET_BYTES;
+const MAX_APP_BYTES = 63;
 const CODE = /^[a-z][a-z_]{0,63}$/;
 const MAX_CODE_BYTES = 64;
 
 /** The agent's first frame: which stream this is, and how far it came. */
 export interface ResumeOpen {
+  /** Which app the agent means: whoever leads the stream has no say in that. */
+  readonly app: AppId;
   /** False: a new stream, whose secret this is from now on. */
   readonly attach: boolean;
   /** Counts the attaches of one stream; a higher one wins (RS9). */
@@ -51,7 +57,9 @@ export function dataHeader(length: number, waiting = false): Uint8Array {
 export function encodeResumeFrame(frame: Exclude<ResumeFrame, { readonly type: "data" | "waiting" }>): Uint8Array {
   switch (frame.type) {
     case "open": {
-      const out = framed(TYPE.open, OPEN_BYTES);
+      const app = new TextEncoder().encode(frame.open.app);
+      const out = framed(TYPE.open, OPEN_BYTES + app.length);
+      out.set(app, RESUME_HEADER_BYTES + OPEN_BYTES);
       out[RESUME_HEADER_BYTES] = frame.open.attach ? 1 : 0;
       writeU32(out, RESUME_HEADER_BYTES + 1, frame.open.generation);
       writeOffset(out, RESUME_HEADER_BYTES + 5, frame.open.received);
@@ -147,7 +155,7 @@ export class ResumeReader {
       this.#broken = (length === 0 && !this.#isLast) || length > MAX_RESUME_DATA_BYTES;
       return;
     }
-    const fits = type === TYPE.open ? length === OPEN_BYTES : type === TYPE.abort ? length > 0 && length <= MAX_CODE_BYTES : length === OFFSET_BYTES;
+    const fits = type === TYPE.open ? length > OPEN_BYTES && length <= OPEN_BYTES + MAX_APP_BYTES : type === TYPE.abort ? length > 0 && length <= MAX_CODE_BYTES : length === OFFSET_BYTES;
     this.#broken = type < TYPE.open || type > TYPE.fin || !fits;
     this.#small = { type, gather: new Gather(length) };
   }
@@ -161,8 +169,9 @@ function parse(type: number, bytes: Uint8Array): ResumeFrame | undefined {
   if (type === TYPE.open) {
     const received = readOffset(bytes, 5);
     const attach = bytes[0];
-    if (received === undefined || (attach !== 0 && attach !== 1)) return undefined;
-    return { type: "open", open: { attach: attach === 1, generation: readU32(bytes, 1), received, secret: bytes.slice(5 + OFFSET_BYTES) } };
+    const app = parseAppId(String.fromCharCode(...bytes.subarray(OPEN_BYTES)));
+    if (received === undefined || app === undefined || (attach !== 0 && attach !== 1)) return undefined;
+    return { type: "open", open: { app, attach: attach === 1, generation: readU32(bytes, 1), received, secret: bytes.slice(5 + OFFSET_BYTES, OPEN_BYTES) } };
   }
   const offset = readOffset(bytes, 0);
   if (offset === undefined) return undefined;

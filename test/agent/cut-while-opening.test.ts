@@ -67,7 +67,7 @@ async function stage() {
   /** "New stream", and bytes for the app behind it in the same record: nothing makes an agent wait for "opened". */
   const say = async (): Promise<void> => {
     wire.isHeld = true;
-    const open = encodeResumeFrame({ type: "open", open: { attach: false, generation: 1, received: 0, secret: randomBytes(32) } });
+    const open = encodeResumeFrame({ type: "open", open: { app: "pg" as never, attach: false, generation: 1, received: 0, secret: randomBytes(32) } });
     socket.write(Buffer.concat([open, dataHeader(5), Buffer.from("bytes")]));
     await vi.waitFor(() => expect(late.length).toBeGreaterThan(0));
   };

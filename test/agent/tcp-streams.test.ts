@@ -77,11 +77,11 @@ function bench(heldCap?: number) {
     return Promise.resolve(Object.assign(ours, { resetAndDestroy: () => void ours.destroy() }) as unknown as Socket);
   };
   /** A new connection whose first frame this is. */
-  const arrive = async (open: { attach: boolean; generation: number; secret: Uint8Array; received?: number }, owner = ALICE): Promise<Peer & { readonly stream: number }> => {
+  const arrive = async (open: { app?: StreamOwnership["app"]; attach: boolean; generation: number; secret: Uint8Array; received?: number }, owner = ALICE): Promise<Peer & { readonly stream: number }> => {
     const [wire, secure] = duplexPair();
     secure.on("error", () => undefined);
     const peer = Object.assign(new Peer(wire), { stream: ++number });
-    peer.say({ type: "open", open: { received: 0, ...open } });
+    peer.say({ type: "open", open: { app: owner.app, received: 0, ...open } });
     const first = await firstFrame(secure);
     if (first?.frame.type !== "open") throw new Error("no open");
     streams.accept(owner, { secure, carrier: { tunnel, stream: peer.stream, contact }, first, open: first.frame.open, finished: () => undefined }, dial, () => "upstream_refused");
@@ -160,6 +160,13 @@ describe("an attach", () => {
     made.streams.sweep();
     expect(await (await made.arrive({ attach: true, generation: 3, secret: key, received: 1 })).last()).toEqual({ type: "abort", code: "unknown_stream" });
   });
+});
+
+it("RS2: an open for another app than the admission's is aborted, and nothing is dialled", async () => {
+  const made = bench();
+  const key = secret();
+  for (const attach of [false, true]) expect(await (await made.arrive({ app: "prod-db" as never, attach, generation: 1, secret: key })).last()).toEqual({ type: "abort", code: "wrong_app" });
+  expect(made.apps).toEqual([]);
 });
 
 describe("a stream without a connection", () => {

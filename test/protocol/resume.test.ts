@@ -9,7 +9,7 @@ import type { ResumeEvent } from "../../protocol/resume.ts";
 
 const join = (parts: readonly Uint8Array[]): Uint8Array => Uint8Array.from(parts.flatMap((part) => [...part]));
 const SECRET = Uint8Array.from({ length: 32 }, (_, i) => i);
-const OPEN = { attach: true, generation: 7, received: 2 ** 33 + 5, secret: SECRET };
+const OPEN = { app: "pg" as never, attach: true, generation: 7, received: 2 ** 33 + 5, secret: SECRET };
 
 /** Frames with the pieces of data put together. */
 function read(bytes: Uint8Array, cuts: readonly number[]): (ResumeFrame | undefined)[] {
@@ -50,6 +50,9 @@ describe("frames", () => {
     ["an empty data frame", dataHeader(0)],
     ["a data frame that is too long", dataHeader(MAX_RESUME_DATA_BYTES + 1)],
     ["an open of another size", Uint8Array.of(1, 0, 0, 4)],
+    ["an open without an app", Uint8Array.of(1, 0, 0, 45)],
+    ["an open with too long an app", Uint8Array.of(1, 0, 0, 45 + 64)],
+    ["an open of what is no app's id", encodeResumeFrame({ type: "open", open: { ...OPEN, app: "PG" as never } })],
     ["an open that is neither new nor an attach", join([encodeResumeFrame({ type: "open", open: OPEN })]).fill(2, 4, 5)],
     ["an ack of another size", Uint8Array.of(5, 0, 0, 4)],
     ["an offset above 2^53", Uint8Array.of(5, 0, 0, 8, 0xff, 0, 0, 0, 0, 0, 0, 0)],

@@ -7,6 +7,7 @@ import { ResumableSocket } from "../../../channel/resumable-socket.ts";
 import type { ResumableEnd } from "../../../channel/resumable-socket.ts";
 import { secureClient, secureContext } from "../../../channel/secure-stream.ts";
 import { generateConnectorKey } from "../../../identity/connector-proof.ts";
+import type { AppId } from "../../../core/ids.ts";
 import { encodeResumeFrame } from "../../../protocol/resume-frames.ts";
 import { RESUME_WINDOW_BYTES } from "../../../protocol/limits.ts";
 import type { TestAgent, TestStream } from "./agent-client.ts";
@@ -33,7 +34,7 @@ export async function appConnection(agent: TestAgent, app: string): Promise<AppC
   stream.onBytes = (bytes) => void wire.push(Buffer.from(bytes));
   stream.onEnd = () => (stream.end === "fin" ? wire.push(null) : wire.destroy());
   const { socket: secure } = await secureClient(wire, secureContext((await generateConnectorKey(crypto.subtle)).privateJwk));
-  secure.write(encodeResumeFrame({ type: "open", open: { attach: false, generation: 1, received: 0, secret: randomBytes(32) } }));
+  secure.write(encodeResumeFrame({ type: "open", open: { app: app as AppId, attach: false, generation: 1, received: 0, secret: randomBytes(32) } }));
   const first = await firstFrame(secure);
   if (first?.frame.type !== "opened") throw new Error(`not opened: ${JSON.stringify(first?.frame)}`);
   const [local, ours] = duplexPair();
