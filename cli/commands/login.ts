@@ -20,6 +20,8 @@ import { printable } from "../printable.ts";
 
 const ANSWER_MS = 30_000;
 const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
+/** What a terminal has room for as a code, and a line as text. An edge's own has fewer than 300. */
+const MAX_ADDRESS_CHARS = 400;
 const PROGRAM = "postern command line";
 
 export function addLogin(program: Command, runner: Runner): void {
@@ -32,7 +34,7 @@ export function addLogin(program: Command, runner: Runner): void {
     tryPlace(tokenFile);
     const begun = deviceBegun.parse(await form(route, DEVICE_BEGIN_PATH, { client_id: PROGRAM }).then((answer) => answer.json));
     secrets.add(begun.device_code);
-    const address = printable(begun.verification_uri_complete);
+    const address = printable(addressToOpen(begun.verification_uri_complete, route));
     if (isHeadless(invocation)) io.err(`${renderUnicodeCompact(address)}\n`);
     io.err(`Open ${address}\nand check that it shows the code ${printable(begun.user_code)}\n`);
     const granted = await untilDecided(route, begun, io.now);
@@ -58,6 +60,13 @@ export function addLogout(program: Command, runner: Runner): void {
     show(invocation, json, () => "signed out; every connection of that sign-in is closed\n");
     return 0;
   });
+}
+
+/** The edge's own pages and nothing else: a code is scanned without being read, and may be a WLAN, a number to call or another site. Throws Failure. */
+function addressToOpen(text: string, { origin }: EdgeRoute): string {
+  const url = URL.parse(text);
+  if (url !== null && url.href.length <= MAX_ADDRESS_CHARS && url.origin === origin.origin && url.username === "" && url.password === "") return url.href;
+  throw new Failure("odd_address", "the edge names an address that is not its own, or a very long one", `a sign-in at ${origin.origin} is approved there and nowhere else`, ["is --edge the launcher's address? postern edge-status shows what answers", "ask whoever administers the edge"]);
 }
 
 /** Somebody sits at a terminal, and no browser can be opened beside it: a telephone reads the address from the screen. */

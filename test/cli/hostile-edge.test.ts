@@ -37,6 +37,29 @@ const answering = (status: number, body: string, headers: Record<string, string>
 
 const RECEIPT = { id: "rcpt_x", kind: "session", target: "s", version: 1, at: "2026-11-18T10:00:00Z", found: 2, closed: 1, frozen: 0, kept: 0, slowest_ms: 30_000, bytes_in_flight_at_cut: 0, unconfirmed: [{ site: "office", lane: 1, lease_ends_at: "2026-11-18T10:00:30Z" }], complete: false };
 
+describe("an edge that says where to sign in", () => {
+  const login = async (addressOf: (origin: string) => string) => {
+    const made = await edge((request, response) => {
+      const origin = made.env["POSTERN_EDGE"] ?? "";
+      const begun = { device_code: "d".repeat(43), user_code: "ABCD-EFGH", verification_uri: origin, verification_uri_complete: addressOf(origin), expires_in: 60, interval: 0 };
+      response.end(JSON.stringify(request.url?.endsWith("/begin") === true ? begun : { error: "access_denied" }));
+    });
+    return runCommand(["login", "--token-file", join(folder, "person")], { env: { ...made.env, SSH_CONNECTION: "x" }, ask: () => Promise.resolve("") });
+  };
+
+  it.each(["https://evil.example.com/.postern/device", "WIFI:T:WPA;S:free;P:x;;", "tel:+4900000", "not an address", "http://user@edge.localhost:1/", `ORIGIN/${"A".repeat(400)}`])("elsewhere than at itself, or in too many words (%s), has nothing shown or scanned", async (address) => {
+    const ran = await login((origin) => address.replace("ORIGIN", origin));
+    expect(ran).toMatchObject({ exit: 1, err: expect.stringContaining("an address that is not its own") });
+    expect(ran.err).not.toMatch(/Open |[\u2580\u2584\u2588]/);
+  });
+
+  it("at itself is shown, and as something to scan", async () => {
+    const ran = await login((origin) => `${origin}/.postern/device?user_code=ABCD-EFGH`);
+    expect(ran.err).toMatch(/[\u2580\u2584\u2588 ]{30}[^]*Open http:\S+user_code=ABCD-EFGH\n/);
+    expect(ran.err).toContain("the sign-in was refused in the browser");
+  });
+});
+
 describe("odd edges", () => {
   it.each<[string, RequestListener, string]>([
     ["a redirect", answering(302, "", { location: "https://evil.example.com/" }), "not_postern"],
