@@ -1,7 +1,8 @@
 /** An edge that keeps its socket open and says nothing more (F4, row 81): found within the published bound, and left. */
+import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { KEEP_ALIVE_DEAD_MS, KEEP_ALIVE_MS } from "../../protocol/deadlines.ts";
-import { connected, edge, origin } from "./connected-edge.ts";
+import { connected, echo, edge, origin } from "./connected-edge.ts";
 
 /** Sockets and everything else go on in real time; only the pings and the clock that they are judged by are turned. */
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }));
@@ -27,14 +28,15 @@ describe("the connector, when the edge says nothing", () => {
   });
 
   it("KA2: stays as long as it is answered", async () => {
-    const made = await edge();
-    const { link, lines } = await connected(made);
+    const { link, lines } = await echo();
+    // Welcomed at both ends: its pings are set.
+    await (await link.ask()).head;
     for (let round = 0; round < 10; round++) {
       const answered = new Promise((pinged) => link.socket.once("ping", pinged));
       vi.advanceTimersByTime(KEEP_ALIVE_MS);
       await answered;
-      // The pong is on its way: another round trip behind it.
-      await new Promise((turn) => setTimeout(turn, 5));
+      // The pong was written before; both ends are in this process, whose next turns read it.
+      for (let turn = 0; turn < 5; turn++) await setImmediate();
     }
     expect(lines.some((line) => line.includes("edge_silent"))).toBe(false);
     expect(link.socket.readyState).toBe(link.socket.OPEN);

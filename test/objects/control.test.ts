@@ -50,7 +50,7 @@ describe("versions of the policy", () => {
     await evictDurableObject(stub());
     expect((await control().policy(1))?.version).toBe(2);
     expect(await control().policy(2)).toBeUndefined();
-    expect((await control().version(1))?.document.policies[0]?.apps.toSorted()).toEqual(["crm", "wiki"]);
+    expect((await control().version(1))?.document.policies[0]?.apps.toSorted()).toEqual(["crm", "my", "pg", "wiki"]);
     expect((await control().policyText())?.text).toBe(documentFor(["crm"]).text);
   });
 });
