@@ -52,6 +52,9 @@ const FAULTS: readonly { readonly what: string; readonly code: number; readonly 
   { what: "sends controls that nobody knows", code: flood.code, frames: () => Array.from({ length: MAX_UNKNOWN_CONTROL_COUNT + 1 }, () => '{"t":"later"}') },
 ];
 
+/** Tens of thousands of frames through one isolate, beside other tests. */
+const FLOOD_TIMEOUT_MS = 120_000;
+
 describe("a connector that", () => {
   it.each(FAULTS)("$what is closed with $code, and counted; the other one goes on", async ({ code, counted, frames }) => {
     const sid = await signedIn();
@@ -75,7 +78,7 @@ describe("a connector that", () => {
     good.endAll();
     expect(await kept.text()).toBe("still here");
     expect((await laneStub().fetch(openRequest(sid))).status).toBe(200);
-  });
+  }, FLOOD_TIMEOUT_MS);
 
   it("never says hello is closed in time, and counted (row 82)", async () => {
     const real = globalThis.setTimeout;

@@ -1,12 +1,11 @@
 /** Peers that take nothing: what the edge holds for them is bounded, and nobody else notices. One stack for the file. */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { until } from "../../start/running-stack.ts";
 import type { TestAgent } from "./agent-client.ts";
 import { type AppConnection, appConnection } from "./app-connection.ts";
 import { startTcpStage, type TcpStage } from "./stage.ts";
 
-/** So many streams, each with its least share (RS5), are 30 MiB on their way: above MAX_AGENT_BYTES, so that streams are reset. */
+/** So many streams, each with its least share (RS5), may have 30 MiB on their way. */
 const CROWD = 240;
 /** A stalled consumer may cost this much (the windows of one, and what the engine does with its heap meanwhile). */
 const MAX_GROWTH_ONE_MB = 16;
@@ -51,16 +50,14 @@ describe("an agent that stops reading", () => {
     good.close();
   });
 
-  // Whether what was reset ends its socket too depends on how evenly its streams came: test/objects/agent-link.test.ts has both.
-  it("many streams: loses streams, what it holds is bounded, and nobody else notices", async () => {
+  // Which of its streams are reset, and whether its socket goes, depends on how they came: test/objects/agent-link.test.ts has that.
+  it("many streams: what the edge holds for it is bounded, and nobody else notices", async () => {
     const good = await stage.connect({ token: await stage.operator.createService("other") });
     const other = await appConnection(good, "echo");
     await echoes(other);
     const before = residentMB();
     const agent = await stalled(CROWD);
-    const open = async (): Promise<number> => (JSON.parse((await stage.operator.call("GET", "/edge-status")).text) as { lanes: { streams?: number }[] }).lanes[0]?.streams ?? 0;
-    await until(async () => (await open()) <= CROWD, "streams of it are reset");
-    for (let i = 0; i < 20; i++) await echoes(other);
+    for (let i = 0; i < 200; i++) await echoes(other);
     expect(residentMB() - before).toBeLessThan(MAX_GROWTH_CROWD_MB);
     agent.socket.terminate();
     good.close();
