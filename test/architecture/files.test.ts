@@ -29,6 +29,11 @@ describe("files", () => {
     expect(text.filter((file) => place.test(read(file)))).toEqual([]);
   });
 
+  it("no file is a private key, in a JWK or in PEM", () => {
+    const key = new RegExp(['"d" *: *"[A-Za-z0-9_-]{30,}"', "PRIVATE KEY---" + "--[^\"]{0,4}[\\n\\r]"].join("|"));
+    expect(files.filter((file) => !/\.(?:png|woff2|ico)$/.test(file) && key.test(read(file)))).toEqual([]);
+  });
+
   it("the lockfile names no download host", () => {
     expect(read("package-lock.json")).not.toMatch(/"resolved": *"http/);
   });

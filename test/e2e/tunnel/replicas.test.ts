@@ -36,8 +36,10 @@ const SHAPES = [
   { method: "GET", body: 0, answer: LARGE_BYTES },
   { method: "POST", body: LARGE_BYTES },
 ] as const;
-/** What may be sent twice (RFC 9110 §9.2.2), when it has no body that is gone; a large answer may have begun. */
-const isRepeatable = ({ method, body, answer = 0 }: { readonly method: string; readonly body: number; readonly answer?: number }): boolean => method !== "POST" && body === 0 && answer === 0;
+/** What may be sent twice (RFC 9110 §9.2.2): what has no body that is gone. */
+const isRepeatable = ({ method, body }: { readonly method: string; readonly body: number }): boolean => method !== "POST" && body === 0;
+/** Of those, what is whole in every case: a large answer may have begun. */
+const isAnswered = (one: { readonly method: string; readonly body: number; readonly answer: number }): boolean => isRepeatable(one) && one.answer === 0;
 
 const QUIET_COUNT = 1_000;
 /** The engine evicts an object that was idle for 10 s; its connector has pinged meanwhile. */
@@ -179,12 +181,14 @@ describe("one of two connectors under load", () => {
   it("SIGKILL: what may be repeated is answered all the same; of the rest only what was on it fails; nothing is sent a third time", async () => {
     const { sent, at } = await endedUnderLoad(await replica(), "SIGKILL");
     const failed = failures(sent);
-    expect(failed.filter(isRepeatable)).toEqual([]);
+    expect(failed.filter(isAnswered)).toEqual([]);
     // 0: a large body that had begun is broken off, and its connection with it.
     const isTold = (one: Sent): boolean => one.status === 502 || (one.status === 0 && Math.max(one.answer, one.body) === LARGE_BYTES);
-    expect(failed.filter((one) => !isTold(one) || one.startedAt > at || one.endedAt < at)).toEqual([]);
+    expect(failed.filter((one) => !isTold(one) || one.endedAt < at)).toEqual([]);
+    // All that was on it ends when its socket does, and nothing fails after that: no loop, which sends one after another, loses two.
+    const loops = failed.map((one) => one.name.replace(/-[0-9]+$/, ""));
+    expect(loops).toEqual([...new Set(loops)]);
     expect(sent.filter((one) => (seen.get(one.name) ?? 0) > (isRepeatable(one) ? 2 : 1)).map((one) => one.name)).toEqual([]);
-    expect(failed.length).toBeLessThanOrEqual(SHAPES.filter((one) => !isRepeatable(one)).length);
   });
 
   it("with an open event stream it stays for that and takes nothing new; idle, and told by SIGINT, it exits at once", async () => {
