@@ -32,7 +32,9 @@ const CODE_CHARS = 8;
 
 /** POST /.postern/device/begin {client_id} */
 export async function beginDevice(x: Exchange): Promise<Response> {
-  const form = new URLSearchParams((await readBoundedText(x.request, MAX_FORM_BYTES)) ?? "");
+  const text = await readBoundedText(x.request, MAX_FORM_BYTES);
+  if (text === undefined) return json(x, { error: "invalid_request" }, 400);
+  const form = new URLSearchParams(text);
   const secret = newSecret(random);
   const userCode = newUserCode();
   const begun = await x.env.CONTROL.getByName(CONTROL_NAME).beginDevice({
