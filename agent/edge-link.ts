@@ -3,6 +3,7 @@
  * until the socket ends. Not the reconnecting, and not what runs inside the streams.
  */
 import type { WebSocket } from "ws";
+import { MuxOutlet } from "../channel/mux-outlet.ts";
 import { TunnelStream } from "../channel/tunnel-stream.ts";
 import type { StreamOwner } from "../channel/tunnel-stream.ts";
 import type { AppId, ConnectorId, RequestId, SiteId } from "../core/ids.ts";
@@ -16,8 +17,6 @@ import { Mux } from "../protocol/mux.ts";
 import { AgentFailure } from "./agent-failure.ts";
 import { refusedBecause } from "./refusals.ts";
 
-/** Bytes waiting in the socket above which streams are paused, and below half of which they go on. */
-const CONGESTED_BYTES = 4 * 1024 * 1024;
 /** An agent's socket carries no more (M13); further streams go on another. */
 const MAX_STREAMS_COUNT = 256;
 /** An open to the edge's word. The keep-alive says nothing of that: it is answered without whoever decides. */
@@ -47,12 +46,11 @@ interface Opening {
 export class EdgeLink implements StreamOwner {
   readonly #socket: WebSocket;
   readonly #mux = new Mux({ role: "connector", accept: false, now: () => performance.now() });
+  readonly #outlet: MuxOutlet;
   readonly #streams = new Map<number, Held>();
   readonly #opening = new Map<number, Opening>();
-  readonly #congested = new Set<TunnelStream>();
   readonly #keepAlive: NodeJS.Timeout;
   #heardAt = performance.now();
-  #flushing = false;
   #leaving = false;
   /** An open was never answered here: nothing new, and another one of them is the end. */
   #suspect = false;
@@ -63,6 +61,7 @@ export class EdgeLink implements StreamOwner {
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
+    this.#outlet = new MuxOutlet(socket, this.#mux);
     this.#keepAlive = setInterval(() => this.#checkLife(), KEEP_ALIVE_MS);
     socket.on("message", (data: Buffer, isBinary) => (isBinary ? this.#frames(data) : this.#text(data.toString("utf8"))));
     socket.on("pong", () => this.#heard());
@@ -106,29 +105,22 @@ export class EdgeLink implements StreamOwner {
 
   /** Ends in order: what was written leaves first. */
   close(): Promise<void> {
-    this.#flush();
+    this.#outlet.flush();
     this.#socket.close(CLOSE_CODES.normal.code, closeReason("done"));
     return this.ended;
   }
 
   touched(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    setImmediate(() => {
-      this.#flushing = false;
-      this.#flush();
-    });
+    this.#outlet.touched();
   }
 
   isCongested(stream: TunnelStream): boolean {
-    if (this.#socket.bufferedAmount < CONGESTED_BYTES) return false;
-    this.#congested.add(stream);
-    return true;
+    return this.#outlet.isCongested(stream);
   }
 
   forget(stream: TunnelStream): void {
     this.#streams.delete(stream.id);
-    this.#congested.delete(stream);
+    this.#outlet.forget(stream);
     this.#closeIfLeft();
   }
 
@@ -220,21 +212,6 @@ export class EdgeLink implements StreamOwner {
     if ((this.#leaving || this.#suspect) && this.streamCount === 0 && !this.#over) void this.close();
   }
 
-  #flush(): void {
-    const messages = this.#mux.takeOutput();
-    const last = messages.length - 1;
-    for (const [index, message] of messages.entries()) {
-      this.#socket.send(message, { binary: true, compress: false }, index === last ? () => this.#onSent() : undefined);
-    }
-  }
-
-  #onSent(): void {
-    if (this.#congested.size === 0 || this.#socket.bufferedAmount > CONGESTED_BYTES / 2) return;
-    const waiting = [...this.#congested];
-    this.#congested.clear();
-    for (const stream of waiting) stream.onWritable();
-  }
-
   #heard(): void {
     this.#heardAt = performance.now();
   }
@@ -252,7 +229,7 @@ export class EdgeLink implements StreamOwner {
     const opening = [...this.#opening.values()];
     this.#streams.clear();
     this.#opening.clear();
-    this.#congested.clear();
+    this.#outlet.clear();
     for (const { fail, deadline } of opening) {
       clearTimeout(deadline);
       fail(linkLost());

@@ -23,11 +23,9 @@ import type { OpeningReports } from "./stream-opening.ts";
 import type { StreamGate } from "./stream-gate.ts";
 import type { TcpParts } from "./tcp-origin.ts";
 import type { EdgeContact } from "./tcp-streams.ts";
+import { MuxOutlet } from "../channel/mux-outlet.ts";
 import { TunnelStream } from "../channel/tunnel-stream.ts";
 import type { StreamOwner } from "../channel/tunnel-stream.ts";
-
-/** Bytes waiting in the socket above which origins are paused, and below which they go on (promise 6). */
-const CONGESTED_BYTES = 4 * 1024 * 1024;
 
 /** Of the mux's counters, those that show a peer that misbehaves, or a cap that was met (class K). */
 const COUNTED = ["refused", "resetSent", "resetReceived", "late", "ignored", "overruns", "pings"] as const;
@@ -57,8 +55,8 @@ interface TunnelEnd {
 export class Tunnel implements StreamOwner, InboxReader {
   readonly #parts: TunnelParts;
   readonly #mux: Mux;
+  readonly #outlet: MuxOutlet;
   readonly #streams = new Map<number, TunnelStream>();
-  readonly #congested = new Set<TunnelStream>();
   /** Of opened streams, by app and kind: as many as the site's configuration has apps. */
   readonly #labels = new Map<string, Readonly<Record<string, string>>>();
   /** Streams done on this side and not on the edge's, with the moment; swept now and then. */
@@ -68,7 +66,6 @@ export class Tunnel implements StreamOwner, InboxReader {
   /** What of the mux's counters the metrics have. */
   #reported: Readonly<MuxCounters> = newCounters();
   readonly #stopFollowing: (() => void) | undefined;
-  #flushing = false;
   #heardAt = performance.now();
   #unknown = 0;
   #leaving = false;
@@ -82,6 +79,7 @@ export class Tunnel implements StreamOwner, InboxReader {
   constructor(parts: TunnelParts) {
     this.#parts = parts;
     this.#mux = new Mux({ role: "connector", now: () => performance.now() });
+    this.#outlet = new MuxOutlet(parts.socket, this.#mux);
     this.#keepAlive = setInterval(() => this.#checkLife(), KEEP_ALIVE_MS);
     this.#stopReporting = parts.metrics.onScrape(() => this.#reportCounters());
     this.left = new Promise((done) => (this.#leave = done));
@@ -122,12 +120,12 @@ export class Tunnel implements StreamOwner, InboxReader {
     this.#leaving = true;
     this.#away = true;
     this.#mux.goAway(0);
-    this.#flush();
+    this.#outlet.flush();
     this.#closeIfDrained();
   }
 
   close(code: number, reason: string): void {
-    this.#flush();
+    this.#outlet.flush();
     this.#parts.socket.close(code, closeReason(reason));
   }
 
@@ -199,25 +197,17 @@ export class Tunnel implements StreamOwner, InboxReader {
     this.touched();
   }
 
-  /** Coalesces what one turn of the event loop wrote into as few messages as it fits in. */
   touched(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    setImmediate(() => {
-      this.#flushing = false;
-      this.#flush();
-    });
+    this.#outlet.touched();
   }
 
   isCongested(stream: TunnelStream): boolean {
-    if (this.#parts.socket.bufferedAmount < CONGESTED_BYTES) return false;
-    this.#congested.add(stream);
-    return true;
+    return this.#outlet.isCongested(stream);
   }
 
   forget(stream: TunnelStream): void {
     this.#streams.delete(stream.id);
-    this.#congested.delete(stream);
+    this.#outlet.forget(stream);
     this.#halfClosed.delete(stream);
     this.#closeIfDrained();
   }
@@ -296,27 +286,12 @@ export class Tunnel implements StreamOwner, InboxReader {
     }
     // Also what a reset before this message left without a connection.
     this.#parts.tcp.streams.cut(this, message.streams, message.sessions);
-    this.#flush();
+    this.#outlet.flush();
     this.#send(encodeControl({ t: "cut_ack", id: message.id }));
     // Of nothing: the edge asks only whether all that it sent has come (AG8).
     if (message.streams.length + message.sessions.length === 0) return;
     this.#parts.metrics.count("postern_connector_cuts_total");
     this.#parts.log.info("cut", { lane: this.#parts.lane, cut: message.id, streams: message.streams.length, sessions: message.sessions.length });
-  }
-
-  #flush(): void {
-    const messages = this.#mux.takeOutput();
-    const last = messages.length - 1;
-    for (const [index, message] of messages.entries()) {
-      this.#parts.socket.send(message, { binary: true, compress: false }, index === last ? () => this.#onSent() : undefined);
-    }
-  }
-
-  #onSent(): void {
-    if (this.#congested.size === 0 || this.#parts.socket.bufferedAmount > CONGESTED_BYTES / 2) return;
-    const waiting = [...this.#congested];
-    this.#congested.clear();
-    for (const stream of waiting) stream.onWritable();
   }
 
   #reportCounters(): void {
@@ -373,7 +348,7 @@ export class Tunnel implements StreamOwner, InboxReader {
   #destroyStreams(): void {
     const streams = [...this.#streams.values()];
     this.#streams.clear();
-    this.#congested.clear();
+    this.#outlet.clear();
     this.#halfClosed.clear();
     for (const stream of streams) stream.onGone();
     this.#parts.metrics.gauge("postern_connector_streams_open", 0, { lane: String(this.#parts.lane) });

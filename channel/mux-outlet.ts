@@ -1,0 +1,68 @@
+/**
+ * A mux's way out, at the connector and at the agent: what one turn wrote leaves in as few messages
+ * as it fits in, and writers wait while the socket holds more than it should. Not what comes in.
+ */
+import type { Mux } from "../protocol/mux.ts";
+import type { TunnelStream } from "./tunnel-stream.ts";
+
+/** Bytes waiting in the socket above which streams are paused, and at half of which they go on (promise 6). */
+const CONGESTED_BYTES = 4 * 1024 * 1024;
+
+/** What of a WebSocket is needed. */
+interface Socket {
+  readonly bufferedAmount: number;
+  send(message: Uint8Array, how: { readonly binary: boolean; readonly compress: boolean }, sent?: () => void): void;
+}
+
+export class MuxOutlet {
+  readonly #socket: Socket;
+  readonly #mux: Mux;
+  readonly #congested = new Set<TunnelStream>();
+  #flushing = false;
+
+  constructor(socket: Socket, mux: Mux) {
+    this.#socket = socket;
+    this.#mux = mux;
+  }
+
+  /** The mux has output; it leaves when this turn of the event loop is over. */
+  touched(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    setImmediate(() => {
+      this.#flushing = false;
+      this.flush();
+    });
+  }
+
+  flush(): void {
+    const messages = this.#mux.takeOutput();
+    const last = messages.length - 1;
+    for (const [index, message] of messages.entries()) {
+      this.#socket.send(message, { binary: true, compress: false }, index === last ? () => this.#onSent() : undefined);
+    }
+  }
+
+  /** Whether this stream must wait; if so, it is told when it may go on. */
+  isCongested(stream: TunnelStream): boolean {
+    if (this.#socket.bufferedAmount < CONGESTED_BYTES) return false;
+    this.#congested.add(stream);
+    return true;
+  }
+
+  forget(stream: TunnelStream): void {
+    this.#congested.delete(stream);
+  }
+
+  /** The socket is over: nobody is told anything more. */
+  clear(): void {
+    this.#congested.clear();
+  }
+
+  #onSent(): void {
+    if (this.#congested.size === 0 || this.#socket.bufferedAmount > CONGESTED_BYTES / 2) return;
+    const waiting = [...this.#congested];
+    this.#congested.clear();
+    for (const stream of waiting) stream.onWritable();
+  }
+}
