@@ -4,6 +4,7 @@
  * each restart is answered in time.
  */
 import { loopbackFetch } from "../../start/loopback-http.ts";
+import { seeded } from "../../test/seeded.ts";
 import type { Load, LoadGround, StartLoad } from "./load.ts";
 import { httpLoad } from "./loads/http.ts";
 import * as pgbench from "./loads/pgbench.ts";
@@ -12,7 +13,7 @@ import * as ssh from "./loads/ssh.ts";
 import { tcpLoad } from "./loads/tcp.ts";
 import { freePort } from "./programs.ts";
 import { startSite } from "./site.ts";
-import { Failures, type Outcome, pause, seeded, type Soak, type SoakOptions, within } from "./soak.ts";
+import { Failures, type Outcome, pause, type Soak, type SoakOptions, within } from "./soak.ts";
 
 const RESTARTS_COUNT = 20;
 const LANES_COUNT = 2;

@@ -10,8 +10,9 @@ import { DatabaseSync } from "node:sqlite";
 import { verifyChain } from "../../durable-objects/audit/chain.ts";
 import type { StoredEvent } from "../../durable-objects/audit/rpc.ts";
 import { loopbackFetch } from "../../start/loopback-http.ts";
+import { seeded } from "../../test/seeded.ts";
 import { startSite, type SoakSite } from "./site.ts";
-import { Failures, type Outcome, pause, seeded, type Soak, type SoakOptions } from "./soak.ts";
+import { Failures, type Outcome, pause, type Soak, type SoakOptions } from "./soak.ts";
 
 const REPEATS_COUNT = 200;
 const SERVICES_COUNT = 4;

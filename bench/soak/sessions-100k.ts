@@ -6,9 +6,10 @@
 import { Agent, request } from "node:http";
 import { signIn } from "../../test/e2e/sign-in.ts";
 import { operatorOf } from "../../test/e2e/revocation/operator.ts";
+import { seeded } from "../../test/seeded.ts";
 import { residentMB } from "../measure/proc.ts";
 import { startSite, type SoakSite } from "./site.ts";
-import { Failures, type Outcome, seeded, type Soak, type SoakOptions } from "./soak.ts";
+import { Failures, type Outcome, type Soak, type SoakOptions } from "./soak.ts";
 
 const SESSIONS_COUNT = 100_000;
 const AT_ONCE_COUNT = 16;

@@ -6,10 +6,11 @@ import { join } from "node:path";
 import { edgeApi } from "../../start/edge-api.ts";
 import { loopbackFetch } from "../../start/loopback-http.ts";
 import { type Child, plainEnvironment } from "../../start/processes.ts";
+import { seeded } from "../../test/seeded.ts";
 import { waitFor } from "../program.ts";
 import type { ConnectorsPlan, LanesUp } from "./connectors.ts";
 import { startSite, type SoakSite } from "./site.ts";
-import { Failures, type Outcome, pause, seeded, type Soak, type SoakOptions, within } from "./soak.ts";
+import { Failures, type Outcome, pause, type Soak, type SoakOptions, within } from "./soak.ts";
 
 const CONNECTORS_COUNT = 100;
 const LANES_COUNT = 2;

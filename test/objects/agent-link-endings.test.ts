@@ -4,8 +4,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeFrame, FrameType } from "../../protocol/frames.ts";
 import { MAX_MESSAGE_BYTES } from "../../protocol/limits.ts";
-import { AgentStage, eventually } from "./agent-stage.ts";
+import { AgentStage } from "./agent-stage.ts";
 import { documentFor, laneOf, laneStub, objects, sessionOf, signedIn, wipe } from "./deployment.ts";
+import { eventually } from "./eventually.ts";
 import { type AgentStream, TestAgent } from "./test-agent.ts";
 import { connected, enrolled } from "./test-connector.ts";
 

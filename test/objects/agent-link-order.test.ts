@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { concat } from "../../core/bytes.ts";
 import { encodeFrame, Flag, FrameType } from "../../protocol/frames.ts";
 import { MAX_CREDIT_BYTES, MAX_IGNORED_BURST_COUNT } from "../../protocol/limits.ts";
-import { AgentStage, eventually } from "./agent-stage.ts";
+import { AgentStage } from "./agent-stage.ts";
 import { laneOf, wipe } from "./deployment.ts";
+import { eventually } from "./eventually.ts";
 
 /** Tiny frames that fit into one message with what ends them. */
 const COUNT = 4_900;

@@ -4,8 +4,9 @@ import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeFrame, Flag, FrameType, INITIAL_WINDOW_BYTES } from "../../protocol/frames.ts";
 import { MAX_AGENT_STREAMS_COUNT, MAX_CREDIT_BYTES, MAX_MESSAGE_BYTES, MAX_SESSION_STREAMS_COUNT } from "../../protocol/limits.ts";
 import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
-import { AgentStage, eventually } from "./agent-stage.ts";
+import { AgentStage } from "./agent-stage.ts";
 import { laneOf, laneStub, openRequest, signedIn, wipe } from "./deployment.ts";
+import { eventually } from "./eventually.ts";
 import { type AgentStream, TestAgent } from "./test-agent.ts";
 
 let stage: AgentStage;

@@ -3,16 +3,13 @@
  * agent, and what all of them ask of these. Not a test.
  */
 import { evictDurableObject } from "cloudflare:test";
-import { expect, vi } from "vitest";
+import { vi } from "vitest";
 import type { SessionId } from "../../core/ids.ts";
 import { Signer } from "../../durable-objects/signer/signer.ts";
 import { BERLIN, ISSUER, laneOf, laneStub, objects, setUp, signedIn } from "./deployment.ts";
+import { eventually } from "./eventually.ts";
 import { type AgentStream, TestAgent } from "./test-agent.ts";
 import { connected, type TcpEnd, type TestConnector } from "./test-connector.ts";
-
-export const eventually = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
-  await vi.waitFor(async () => expect(await holds()).toBe(true), { timeout: 15_000, interval: 5 });
-};
 
 export class AgentStage {
   connector: TestConnector;

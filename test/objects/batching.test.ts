@@ -5,6 +5,7 @@ import { type BatchItem, unpackReply } from "../../durable-objects/batch-reply.t
 import { laneAuditName } from "../../durable-objects/bindings.ts";
 import { type Claim, CLAIM_HEADER, OPEN_HEADER, type OpenContext, REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
 import { laneOf, laneStub, objects, openRequest, sessionOf, setUp, signedIn, userId, wipe } from "./deployment.ts";
+import { eventually } from "./eventually.ts";
 import { connected, type TestConnector } from "./test-connector.ts";
 
 beforeEach(() => setUp());
@@ -12,10 +13,6 @@ afterEach(async () => {
   vi.restoreAllMocks();
   await wipe();
 });
-
-const eventually = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
-  await vi.waitFor(async () => expect(await holds()).toBe(true), { timeout: 5_000, interval: 5 });
-};
 
 let paths = 0;
 /** A request with a path of its own. */

@@ -52,9 +52,6 @@ const FAULTS: readonly { readonly what: string; readonly code: number; readonly 
   { what: "sends controls that nobody knows", code: flood.code, frames: () => Array.from({ length: MAX_UNKNOWN_CONTROL_COUNT + 1 }, () => '{"t":"later"}') },
 ];
 
-/** Tens of thousands of frames through one isolate, beside other tests. */
-const FLOOD_TIMEOUT_MS = 120_000;
-
 describe("a connector that", () => {
   it.each(FAULTS)("$what is closed with $code, and counted; the other one goes on", async ({ code, counted, frames }) => {
     const sid = await signedIn();
@@ -64,6 +61,7 @@ describe("a connector that", () => {
     const lost = await laneStub().fetch(openRequest(sid));
     const reading = lost.text().then(() => "whole", () => "broken");
     const [live = 2] = bad.streams.keys();
+    bad.deaf = true;
     for (const message of frames(live)) {
       if (typeof message === "string") bad.control(message);
       else bad.raw(message);
@@ -78,7 +76,7 @@ describe("a connector that", () => {
     good.endAll();
     expect(await kept.text()).toBe("still here");
     expect((await laneStub().fetch(openRequest(sid))).status).toBe(200);
-  }, FLOOD_TIMEOUT_MS);
+  });
 
   it("never says hello is closed in time, and counted (row 82)", async () => {
     const real = globalThis.setTimeout;

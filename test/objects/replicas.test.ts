@@ -7,6 +7,7 @@ import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeControl } from "../../protocol/control.ts";
 import { KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
 import { laneOf, laneStub, objects, openRequest, setUp, signedIn, wipe } from "./deployment.ts";
+import { eventually } from "./eventually.ts";
 import { connected, type TestConnector } from "./test-connector.ts";
 
 beforeEach(() => setUp());
@@ -14,10 +15,6 @@ afterEach(async () => {
   vi.restoreAllMocks();
   await wipe();
 });
-
-const eventually = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
-  await vi.waitFor(async () => expect(await holds()).toBe(true), { timeout: 5_000, interval: 5 });
-};
 
 const recordOfLane = async (): Promise<{ kind: string; data: { readonly [key: string]: unknown } }[]> =>
   (await objects.AUDIT.getByName(laneAuditName("berlin/0")).since(0, 100)).map(({ kind, data }) => ({ kind, data }));

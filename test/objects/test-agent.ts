@@ -2,7 +2,6 @@
  * An agent's end of its link inside workerd, good or bad as the test wants: frames through a mux,
  * or raw. The one for real processes is test/e2e/tcp/agent-client.ts.
  */
-import { vi } from "vitest";
 import type { SessionId } from "../../core/ids.ts";
 import { readAgentAnswer } from "../../protocol/agent-answers.ts";
 import type { AgentAnswer } from "../../protocol/agent-link.ts";
@@ -23,7 +22,8 @@ export class TestAgent {
   readonly mux = new Mux({ role: "connector", now: Date.now });
   readonly streams = new Map<number, AgentStream>();
   readonly texts: AgentAnswer[] = [];
-  readonly closed: Promise<number>;
+  readonly #closed = Promise.withResolvers<number>();
+  readonly #waiting = new Set<() => void>();
   /** Takes bytes; credit goes back only then. */
   takes = true;
   isClosed = false;
@@ -33,18 +33,22 @@ export class TestAgent {
   private constructor(socket: WebSocket) {
     this.socket = socket;
     socket.binaryType = "arraybuffer";
-    this.closed = new Promise((resolve) =>
-      socket.addEventListener("close", ({ code }) => {
-        this.isClosed = true;
-        resolve(code);
-      }),
-    );
+    socket.addEventListener("close", ({ code }) => {
+      this.isClosed = true;
+      this.#closed.resolve(code);
+      this.#look();
+    });
     socket.addEventListener("message", ({ data }) => {
       if (typeof data !== "string") return this.#frames(data as ArrayBuffer);
       const read = readAgentAnswer(data);
       if (read.type === "message") this.texts.push(read.message);
+      this.#look();
     });
     socket.accept();
+  }
+
+  get closed(): Promise<number> {
+    return this.#closed.promise;
   }
 
   static async dial(sid: SessionId, app = "pg"): Promise<TestAgent> {
@@ -71,15 +75,22 @@ export class TestAgent {
     return stream;
   }
 
+  /** The last such text, come or coming. Rejects when the socket closes before one came. */
   answer(stream: number, kinds: readonly AgentAnswer["t"][]): Promise<AgentAnswer> {
-    return vi.waitFor(
-      () => {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
         const found = this.texts.findLast((one) => "stream" in one && one.stream === stream && kinds.includes(one.t));
-        if (found === undefined) throw new Error(`no answer for ${stream}`);
-        return found;
-      },
-      { timeout: 5_000, interval: 2 },
-    );
+        if (found !== undefined) resolve(found);
+        else if (this.isClosed) reject(new Error(`the socket closed with no answer for ${stream}`));
+        else return void this.#waiting.add(look);
+        this.#waiting.delete(look);
+      };
+      look();
+    });
+  }
+
+  #look(): void {
+    for (const look of this.#waiting) look();
   }
 
   say(message: object): void {
@@ -113,7 +124,7 @@ export class TestAgent {
   #frames(data: ArrayBuffer): void {
     if (this.deaf) return;
     for (const event of this.mux.receive(new Uint8Array(data))) {
-      if (event.type === "fatal") throw new Error(event.reason);
+      if (event.type === "fatal") return this.#closed.reject(new Error(`the edge broke the protocol: ${event.reason}`));
       const stream = event.type === "goaway" ? undefined : this.streams.get(event.id);
       if (stream === undefined) continue;
       if (event.type === "data") {

@@ -5,6 +5,7 @@ import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
 import { Tunnel } from "../../durable-objects/tunnel/tunnel.ts";
 import { generateConnectorKey } from "../../identity/connector-proof.ts";
 import { laneOf, laneStub, objects, openRequest, sessionOf, setUp, signedIn, stubs, wipe } from "./deployment.ts";
+import { eventually } from "./eventually.ts";
 import { connected, type Enrolled, enrolled, TestConnector, type Wrong } from "./test-connector.ts";
 
 beforeEach(() => setUp());
@@ -12,10 +13,6 @@ afterEach(async () => {
   vi.restoreAllMocks();
   await wipe();
 });
-
-const eventually = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
-  await vi.waitFor(async () => expect(await holds()).toBe(true), { timeout: 5_000, interval: 5 });
-};
 
 describe("a connector's hello (class L)", () => {
   let who: Enrolled;

@@ -6,7 +6,8 @@ import { HELD_FRAME_BYTES, MAX_BUFFERED_BYTES, MAX_CREDIT_BYTES, MAX_MESSAGE_BYT
 import type { MuxEvent } from "../../protocol/mux-events.ts";
 import type { MuxOptions } from "../../protocol/mux-options.ts";
 import { Mux } from "../../protocol/mux.ts";
-import { bytes, deliver, join, opened, pair, randomFrom, reads, show } from "./wire.ts";
+import { seeded } from "../seeded.ts";
+import { bytes, deliver, join, opened, pair, reads, show } from "./wire.ts";
 
 const peer = (options: Partial<MuxOptions> = {}): Mux => new Mux({ now: () => 0, ...options, role: "connector" });
 const sent = (mux: Mux): string[] => reads(mux.takeOutput()).map(show);
@@ -244,7 +245,7 @@ describe("two muxes and a link", () => {
   const end = (mux: Mux): End => ({ mux, inbox: [], wrote: new Map(), read: new Map(), unread: new Map(), ended: new Set() });
 
   function run(seed: number, steps: number): { left: End; right: End } {
-    const random = randomFrom(seed);
+    const random = seeded(seed);
     const below = (n: number): number => Math.floor(random() * n);
     const { edge, connector } = pair();
     const left = end(edge);

@@ -9,7 +9,8 @@ import { HELD_FRAME_BYTES, MAX_CREDIT_BYTES } from "../../protocol/limits.ts";
 import type { MuxEvent } from "../../protocol/mux-events.ts";
 import { Mux } from "../../protocol/mux.ts";
 import { FrameRuns, isSpliceDone, newSplice, type Splice, spliceFrame, spliceWeight, type SpliceVerdict } from "../../protocol/splice.ts";
-import { bytes, join, opened, randomFrom, reads, show } from "./wire.ts";
+import { seeded } from "../seeded.ts";
+import { bytes, join, opened, reads, show } from "./wire.ts";
 
 const HEAD = bytes("a stream-open of the edge's own");
 
@@ -66,7 +67,7 @@ describe("a splice", () => {
   it("AG4: carries every byte in order both ways, whatever the ends write and take, and both end", () => {
     fc.assert(
       fc.property(fc.integer(), fc.integer({ min: 1, max: 1_500_000 }), fc.integer({ min: 1, max: 1_500_000 }), (seed, upBytes, downBytes) => {
-        const random = randomFrom(seed);
+        const random = seeded(seed);
         const middle = new Middle();
         const ends = [
           { from: "up" as const, mux: middle.agent, id: middle.id, left: upBytes, sent: 0, got: 0, held: 0, ended: false },
@@ -154,7 +155,7 @@ describe("a splice", () => {
     });
     fc.assert(
       fc.property(fc.array(frame, { maxLength: 60 }), fc.integer(), (frames, seed) => {
-        const random = randomFrom(seed);
+        const random = seeded(seed);
         const middle = new Middle();
         for (const { type, flags, size } of frames) {
           const message = type === FrameType.data ? encodeFrame(type, flags, middle.id, 0, new Uint8Array(Math.min(size, 60_000))) : encodeFrame(type, flags, middle.id, size);

@@ -49,15 +49,3 @@ export function pair(options: Partial<MuxOptions> = {}): Pair {
 export function deliver(from: Mux, to: Mux): MuxEvent[] {
   return from.takeOutput().flatMap((message) => to.receive(message.slice()));
 }
-
-/** Small, seeded and good enough for schedules. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

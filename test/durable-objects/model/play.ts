@@ -6,9 +6,10 @@
 import type { Receipt } from "../../../durable-objects/control/rpc.ts";
 import { OPEN_HEADER, type OpenContext, REFUSAL_HEADER } from "../../../durable-objects/tunnel/rpc.ts";
 import { parseDocument, type PolicyDocument } from "../../../policy/document.ts";
+import { seeded } from "../../seeded.ts";
 import { credential, HOUR, signIn as signInOf, T0 } from "../samples.ts";
 import { Deployment, inWorld } from "./objects.ts";
-import { type Faults, type Instance, type Place, seeded, World } from "./world.ts";
+import { type Faults, type Instance, type Place, World } from "./world.ts";
 
 const PEOPLE = [`u_${"A".repeat(43)}`, `u_${"B".repeat(43)}`];
 export const SITE_OF: Readonly<Record<string, string>> = { wiki: "berlin", crm: "paris" };

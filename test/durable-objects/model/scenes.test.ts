@@ -5,10 +5,11 @@ import { BodyFence, FENCED_AFTER_MS } from "../../../durable-objects/tunnel/body
 import { Freshness } from "../../../durable-objects/tunnel/freshness.ts";
 import { HttpRelay } from "../../../durable-objects/tunnel/http-relay.ts";
 import { REFUSAL_HEADER } from "../../../durable-objects/tunnel/rpc.ts";
+import { seeded } from "../../seeded.ts";
 import { ANN, RECEIPT, T0 } from "../samples.ts";
 import { Deployment, inWorld } from "./objects.ts";
 import { DOCUMENTS, openRequest, signInRequest, SITE_OF } from "./play.ts";
-import { type Instance, type Place, seeded, World } from "./world.ts";
+import { type Instance, type Place, World } from "./world.ts";
 
 vi.mock("cloudflare:workers", async () => import("../durable-object.ts"));
 

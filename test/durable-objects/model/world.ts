@@ -236,15 +236,3 @@ export class World {
     for (const place of this.places.values()) place.storage.close();
   }
 }
-
-/** A small seeded generator (mulberry32): the same seed, the same world. */
-export function seeded(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = a;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

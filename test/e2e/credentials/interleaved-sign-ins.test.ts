@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { userIdOf } from "../../../identity/claims.ts";
+import { seeded } from "../../seeded.ts";
 import { valuesAt } from "../corpus/recording-origin.ts";
 import { ownProvider, type PeopleEdge, peopleEdge, SESSION_COOKIE, type SignedIn, signInAs } from "./people-edge.ts";
 import { ask } from "./plain-request.ts";
@@ -29,12 +30,6 @@ beforeAll(async () => {
   edge = await peopleEdge({ document: DOCUMENT });
 });
 afterAll(() => edge?.stop());
-
-/** Numerical Recipes' linear congruence: the same delays in every run. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32;
-}
 
 describe("interleaved sign-ins", () => {
   it(`${PEOPLE_COUNT} people, ${AT_ONCE_COUNT} at a time: every session is its own person's`, async () => {

@@ -4,6 +4,7 @@
  */
 import { expect } from "vitest";
 import type { ReceiptAnswer } from "../../../protocol/admin-api.ts";
+import { seeded } from "../../seeded.ts";
 import { until } from "../../start/running-stack.ts";
 import type { AppSide, StampingOrigin } from "./stamping-origin.ts";
 import { type ClientSide, type Kind, open } from "./stream-clients.ts";
@@ -14,17 +15,6 @@ export const ENDED_WITHIN_MS = 250;
 const AT_ONCE_COUNT = 40;
 
 export const FULL_CROWD: Readonly<Record<Kind, number>> = { websocket: 200, events: 50, download: 20 };
-
-/** A generator of numbers in [0, 1) that a seed determines (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 export interface Crowd {
   readonly clients: readonly ClientSide[];

@@ -4,8 +4,9 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Person, sessionIdOf, signIn } from "../sign-in.ts";
+import { seeded } from "../../seeded.ts";
 import { until } from "../../start/running-stack.ts";
-import { isOver, seeded } from "./crowd.ts";
+import { isOver } from "./crowd.ts";
 import { type Stage, startStage } from "./stage.ts";
 import { type ClientSide, type Kind, open } from "./stream-clients.ts";
 

@@ -12,8 +12,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { edgeApi } from "../../../start/edge-api.ts";
 import { type LocalConnector, startConnector } from "../../../start/local-connector.ts";
 import { type Stack, startStack } from "../../../start/stack.ts";
+import { seeded } from "../../seeded.ts";
 import { temporaryState, until } from "../../start/running-stack.ts";
-import { seeded } from "../revocation/crowd.ts";
 import { type ChaosProxy, type Fault, startChaosProxy } from "./chaos-proxy.ts";
 
 const SEED = Number(process.env["POSTERN_TEST_SEED"] ?? 8);
