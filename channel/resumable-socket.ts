@@ -13,6 +13,8 @@ import type { HeldBytes, Holder } from "./held-bytes.ts";
 
 /** From the end of a stream to its secure stream's: what was written last must leave. */
 const CLOSE_MS = 5_000;
+/** Bytes that wait in the secure stream above which the local socket is not read: several reads, so that it is not stopped and started for each. */
+const MAX_WAITING_BYTES = 128 * 1024;
 
 /** How the stream is over: both ends have everything, or it broke, here or there, with a code. */
 export type ResumableEnd = { readonly whole: true } | { readonly whole: false; readonly code: string };
@@ -39,6 +41,8 @@ export class ResumableSocket {
   readonly #inbound = new ByteQueue();
   readonly #holder: Holder;
   #writing = false;
+  /** Something was received in this turn and is not handed over yet. */
+  #taken = false;
   #endReceived = false;
   #localEnded = false;
   #secure: Duplex | undefined;
@@ -186,9 +190,15 @@ export class ResumableSocket {
 
   #read(bytes: Uint8Array): void {
     this.bytesOut += bytes.length;
-    if (!this.#state.write(bytes) || this.#secure?.writableNeedDrain === true || this.#reports.held.isTight) this.#local.pause();
+    const hasRoom = this.#state.write(bytes);
     this.#weigh();
     this.flush();
+    if (!hasRoom || this.#reports.held.isTight || this.#isSecureFull) this.#local.pause();
+  }
+
+  /** Its `drain` will come. */
+  get #isSecureFull(): boolean {
+    return this.#secure?.writableNeedDrain === true && this.#secure.writableLength > MAX_WAITING_BYTES;
   }
 
   #readEnd(): void {
@@ -227,8 +237,14 @@ export class ResumableSocket {
     }
     this.#weigh();
     if (this.#reports.held.isTight && this.#mayRead) this.#local.resume();
-    this.#handOver();
-    this.flush();
+    if (this.#taken) return;
+    this.#taken = true;
+    // Records come one by one in the same turn: they go to the local socket together.
+    process.nextTick(() => {
+      this.#taken = false;
+      this.#handOver();
+      this.flush();
+    });
   }
 
   /** One write at a time: what is not handed over when the connection goes stays here. */
