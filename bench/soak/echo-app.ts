@@ -1,17 +1,20 @@
 /**
  * The private app of the long proofs, as a process: a WebSocket echo; GET answers the request's path
  * and how often it was asked; GET /bytes/N?name= answers N bytes of which every line names the
- * request, so that a byte in a wrong stream shows; and a TCP echo. Reports both ports to its parent.
+ * request, so that a byte in a wrong stream shows; GET /as/… answers as its path says, in lines that name
+ * who asked for what; and a TCP echo. Reports both ports to its parent.
  */
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { WebSocketServer } from "ws";
+import { answerAsAsked, isAsked } from "./asked.ts";
 import { linesOf } from "./named-lines.ts";
 
 const server = createServer((request, response) => {
   const url = new URL(request.url ?? "/", "http://app");
   const bytes = /^\/bytes\/([0-9]+)$/.exec(url.pathname)?.[1];
   request.resume();
+  if (isAsked(url.pathname)) return answerAsAsked(request, response);
   if (bytes === undefined) return void response.end(request.url);
   const lines = linesOf(url.searchParams.get("name") ?? "", Number(bytes));
   response.writeHead(200, { "content-type": "text/plain", "content-length": bytes });
