@@ -38,6 +38,8 @@ export interface StackOptions {
   readonly wranglerConfig?: string;
   /** More arguments of workerd; for profiling. */
   readonly workerdArguments?: readonly string[];
+  /** Flags of V8 besides ours; for tests of what only optimised code does. */
+  readonly v8Flags?: readonly string[];
   /** Sites for which no connector is started; for tests that start their own. */
   readonly withoutConnectors?: boolean;
   /** Gives the start up: what runs is ended and the promise rejects. Without effect once it has resolved. */
@@ -150,6 +152,7 @@ async function assemble(options: StackOptions, { state, document, processes, sto
       secrets: { ...secrets, POSTERN_SETUP_KEY: setupKey },
       ...(factsHeader === undefined ? {} : { factsHeader }),
       ...(options.workerdArguments === undefined ? {} : { workerdArguments: options.workerdArguments }),
+      ...(options.v8Flags === undefined ? {} : { v8Flags: options.v8Flags }),
     });
   progress("starting the edge (the first start builds it)");
   const portFile = join(state, "port");

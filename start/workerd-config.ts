@@ -17,6 +17,8 @@ export interface WorkerdLayout {
   readonly vars: Readonly<Record<string, string>>;
   /** Names of secrets, each an environment variable of the workerd process. */
   readonly secretNames: readonly string[];
+  /** Of V8, besides ours. */
+  readonly v8Flags?: readonly string[];
   /** Header that carries request.cf; only test runs have one. */
   readonly factsHeader?: string;
 }
@@ -55,7 +57,7 @@ export function workerdConfig(layout: WorkerdLayout): string {
 using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
-  v8Flags = ["--max-semi-space-size=${MAX_SEMI_SPACE_MB}"],
+  v8Flags = [${[`--max-semi-space-size=${MAX_SEMI_SPACE_MB}`, ...(layout.v8Flags ?? [])].map(capnpText).join(", ")}],
   services = [
     (name = "edge", worker = .edge),
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),

@@ -31,6 +31,8 @@ export interface WorkerdOptions {
   readonly factsHeader?: string;
   /** More arguments of workerd; for profiling. */
   readonly workerdArguments?: readonly string[];
+  /** Flags of V8 besides ours; for tests of what only optimised code does. */
+  readonly v8Flags?: readonly string[];
 }
 
 export interface RunningWorkerd {
@@ -100,9 +102,10 @@ export async function startWorkerd(options: WorkerdOptions): Promise<RunningWork
     modulesFolder: "edge",
     objectsFolder: objects,
     assetsFolder: join(modules, ASSETS_FOLDER),
-    vars: { POSTERN_EDGE_KIND: "local", ...options.vars },
+    vars: { POSTERN_EDGE_KIND: "local", POSTERN_BATCHING: "on", ...options.vars },
     secretNames: Object.keys(options.secrets),
     ...(options.factsHeader === undefined ? {} : { factsHeader: options.factsHeader }),
+    ...(options.v8Flags === undefined ? {} : { v8Flags: options.v8Flags }),
   });
   await writeFile(configFile, text, { mode: 0o600 });
   const child = options.processes.start({

@@ -24,12 +24,14 @@ interface Waiter {
 }
 /** One lane, as this isolate sees it. */
 interface Crowd {
-  /** Requests that are on their way, alone or together. */
-  under: number;
+  /** Requests that are on their way, alone or together, and since when. One whose client left stays until it is too old. */
+  readonly under: Map<RequestId, number>;
   /** What leaves with the next call; undefined while no call is due. */
   next: Waiter[] | undefined;
   /** When several left together last. */
   crowdedAt: number;
+  /** A waiter woke in another's request: the engine does not keep them apart as it should, and each goes by itself from then on. */
+  apart: boolean;
 }
 
 /** Requests of one call. Bounds one reply and the turn that a lane spends on it. */
@@ -44,11 +46,14 @@ const GIVE_UP_MS = 8_000;
 /** Keyed by the namespace: two deployments in one process (tests) share nothing. */
 const crowds = new WeakMap<object, Map<string, Crowd>>();
 
+/** While a call tells its waiters: whoever wakes now wakes in the call's request instead of its own. */
+let telling = false;
+
 function crowdOf(env: Env, lane: string): Crowd {
   let lanes = crowds.get(env.TUNNEL);
   if (lanes === undefined) crowds.set(env.TUNNEL, (lanes = new Map()));
   let crowd = lanes.get(lane);
-  if (crowd === undefined) lanes.set(lane, (crowd = { under: 0, next: undefined, crowdedAt: 0 }));
+  if (crowd === undefined) lanes.set(lane, (crowd = { under: new Map(), next: undefined, crowdedAt: 0, apart: false }));
   return crowd;
 }
 
@@ -59,12 +64,17 @@ export const mayTravelTogether = ({ method, ask }: OpenContext): boolean => (met
 export async function together(x: Exchange, lane: string, open: OpenContext, alone: () => Promise<Proxied>): Promise<Proxied> {
   if (x.env.POSTERN_BATCHING !== "on") return alone();
   const crowd = crowdOf(x.env, lane);
-  crowd.under++;
+  const { under } = crowd;
+  under.set(open.request, x.now);
+  for (const [request, since] of under) {
+    if (x.now < since + GIVE_UP_MS) break;
+    under.delete(request);
+  }
   try {
-    const few = crowd.under <= MAX_ALONE_COUNT && x.now >= crowd.crowdedAt + CROWDED_MS;
+    const few = crowd.apart || under.size <= MAX_ALONE_COUNT && x.now >= crowd.crowdedAt + CROWDED_MS;
     return await (few ? alone() : inBatch(x, lane, crowd, open));
   } finally {
-    crowd.under--;
+    under.delete(open.request);
   }
 }
 
@@ -86,26 +96,30 @@ async function inBatch(x: Exchange, lane: string, crowd: Crowd, open: OpenContex
   }
 }
 
-/** A place in the next call. Every waiter holds a timer of its own: a request that waits for another's work alone is taken for hung. */
+/**
+ * A place in the next call. Every waiter holds a timer of its own: a request that waits for another's work alone is taken for hung.
+ * What another request settles is a promise of the engine's own making, which knows whose it is and wakes it there;
+ * one of `new Promise` no longer does once its code is optimised (decision 0015).
+ */
 async function place(x: Exchange, lane: string, crowd: Crowd, open: OpenContext): Promise<Came | undefined> {
   const { promise, resolve: came } = Promise.withResolvers<Came | undefined>();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((giveUp) => {
-    timer = setTimeout(() => giveUp(undefined), GIVE_UP_MS);
-  });
-  if (crowd.next === undefined) {
-    const waiters: Waiter[] = (crowd.next = []);
-    // The first of a call carries it, to its end even if its own client leaves.
-    x.later(turn().then(() => leave(x.env, lane, crowd, waiters)));
+  const waiters: Waiter[] = (crowd.next ??= []);
+  const timer = setTimeout(() => {
+    // Whoever was to make the call never did.
+    if (crowd.next === waiters) crowd.next = undefined;
+    came(undefined);
+  }, GIVE_UP_MS);
+  const calls = waiters.push({ open, came }) === 1;
+  // The first of a call carries it, to its end even if its own client leaves.
+  if (calls) x.later(turn().then(() => leave(x.env, lane, crowd, waiters)));
+  if (waiters.length >= MAX_BATCH_COUNT) crowd.next = undefined;
+  const answer = await promise;
+  if (telling && !calls) {
+    crowd.apart = true;
+    throw new Error("woken in another request");
   }
-  crowd.next.push({ open, came });
-  if (crowd.next.length >= MAX_BATCH_COUNT) crowd.next = undefined;
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    // Here and not where the answer comes: that is another request, which has timers of its own under the same numbers.
-    clearTimeout(timer ?? null);
-  }
+  clearTimeout(timer);
+  return answer;
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
@@ -119,6 +133,7 @@ async function leave(env: Env, lane: string, crowd: Crowd, waiters: readonly Wai
     let reply = await stub.carry(JSON.stringify(waiters.map(({ open }) => open)));
     for (;;) {
       const before = waiting.size;
+      beginTelling();
       for (const answer of unpackReply(reply)) {
         waiting.get(answer.item.id)?.came(answer);
         waiting.delete(answer.item.id);
@@ -130,7 +145,14 @@ async function leave(env: Env, lane: string, crowd: Crowd, waiters: readonly Wai
   } catch {
     // Each that is left fails by itself below; none is sent again, for the lane may have accepted it.
   }
+  beginTelling();
   for (const { came } of waiting.values()) came(undefined);
+}
+
+/** Until what is settled in this turn had its turn to wake. */
+function beginTelling(): void {
+  telling = true;
+  queueMicrotask(() => queueMicrotask(() => (telling = false)));
 }
 
 export function proxied(response: Response): Proxied {

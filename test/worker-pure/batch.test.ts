@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { RequestId, SessionId } from "../../core/ids.ts";
 import { type BatchItem, packReply } from "../../durable-objects/batch-reply.ts";
 import { CLAIM_HEADER, type OpenContext } from "../../durable-objects/tunnel/rpc.ts";
@@ -57,6 +57,15 @@ const shown = async (answer: Promise<Proxied>): Promise<string> => {
   }
 };
 
+/** As the engine does it: what another request settles wakes its own request in a turn of its own. */
+const made = Promise.withResolvers.bind(Promise);
+function keptApart(): PromiseWithResolvers<unknown> {
+  const { promise, resolve, reject } = made();
+  return { promise, resolve: (value) => void setImmediate(() => resolve(value)), reject };
+}
+beforeEach(() => void (Promise.withResolvers = keptApart as never));
+afterEach(() => void (Promise.withResolvers = made));
+
 describe("requests on their way together (M16)", () => {
   it("one that few wait beside goes by itself", async () => {
     const isolate = new Isolate({ carry: fails, collect: fails, fetch: fails });
@@ -78,6 +87,48 @@ describe("requests on their way together (M16)", () => {
       expect([await next(), await next()]).toEqual(["r_4 of s1", "r_5 of s1"]);
       await vi.advanceTimersByTimeAsync(20);
       expect(await next()).toBe("alone");
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("where the engine wakes one in another's request it fails, and from then on each goes by itself", async () => {
+    Promise.withResolvers = made;
+    const isolate = new Isolate({ carry: async (batch) => reply(opensOf(batch)), collect: fails, fetch: fails });
+    const crowd = (): Promise<string[]> => Promise.all(Array.from({ length: 5 }, () => shown(isolate.request("s1").answer)));
+    // The first of the call is in its own request, whoever wakes whom.
+    expect(await crowd()).toEqual(["alone", "r_2 of s1", "failed", "failed", "failed"]);
+    expect(await crowd()).toEqual(Array(5).fill("alone"));
+  });
+
+  it("those whose clients left count as under way for 8 seconds at most", async () => {
+    vi.useFakeTimers({ now: 1_000_000 });
+    try {
+      const isolate = new Isolate({ carry: fails, collect: fails, fetch: fails }, "on", 1_000_000);
+      const sent = Array.from({ length: 3 }, () => shown(isolate.request("s1").answer));
+      await vi.advanceTimersByTimeAsync(8_000);
+      sent.push(shown(isolate.request("s1").answer));
+      await vi.advanceTimersByTimeAsync(2);
+      expect([isolate.alone, await sent[1], await sent[2]]).toEqual([["r_1", "r_4"], "failed", "failed"]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("a call that its first request never made fails those that waited for it, and the next makes its own", async () => {
+    vi.useFakeTimers({ now: 1_000_000 });
+    try {
+      const isolate = new Isolate({ carry: async (batch) => reply(opensOf(batch)), collect: fails, fetch: fails });
+      isolate.request("s1");
+      isolate.request("s1");
+      // It is gone, and with it all that it had set up.
+      vi.clearAllTimers();
+      const waiting = shown(isolate.request("s1").answer);
+      await vi.advanceTimersByTimeAsync(8_002);
+      expect(await waiting).toBe("failed");
+      const all = Array.from({ length: 6 }, () => shown(isolate.request("s1").answer));
+      await vi.advanceTimersByTimeAsync(60);
+      expect((await Promise.all(all)).at(-1)).toBe("r_9 of s1");
     } finally {
       vi.useRealTimers();
     }

@@ -36,6 +36,7 @@ export interface DocumentParts {
   readonly sites?: string;
   /** A provider of the demo, for tests that sign somebody in. */
   readonly withPeople?: boolean;
+  readonly v8Flags?: readonly string[];
 }
 
 const PEOPLE = `identity:
@@ -59,7 +60,7 @@ export async function edgeUnderTest(parts: DocumentParts): Promise<EdgeUnderTest
   const state = temporaryState();
   const documentFile = join(state.path, "corpus.yaml");
   writeFileSync(documentFile, documentOf(parts));
-  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile, testFacts: true });
+  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile, testFacts: true, ...(parts.v8Flags === undefined ? {} : { v8Flags: parts.v8Flags }) });
   const operator = readFileSync(stack.tokenFile, "utf8").trim();
   const token = await edgeApi(stack.launcher).createService(operator, SERVICE, "1d");
   const api: EdgeUnderTest["api"] = async (path) => {
