@@ -4,9 +4,10 @@
  * very request and user that it is for, and nobody may fail whose app answered.
  */
 import { Agent, request } from "node:http";
+import { seeded } from "../../test/seeded.ts";
 import { lineOf, pathOf, type Asked } from "./asked.ts";
 import { type SoakSite, startSite } from "./site.ts";
-import { Failures, type Outcome, pause, seeded, type Soak, type SoakOptions } from "./soak.ts";
+import { Failures, type Outcome, pause, type Soak, type SoakOptions } from "./soak.ts";
 
 const USERS_COUNT = 8;
 /** Connections, one after the other for the same time. */
