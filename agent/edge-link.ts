@@ -3,6 +3,7 @@
  * until the socket ends. Not the reconnecting, and not what runs inside the streams.
  */
 import type { WebSocket } from "ws";
+import { MessageMemory } from "../channel/message-memory.ts";
 import { MuxOutlet } from "../channel/mux-outlet.ts";
 import { TunnelStream } from "../channel/tunnel-stream.ts";
 import type { StreamOwner } from "../channel/tunnel-stream.ts";
@@ -45,7 +46,8 @@ interface Opening {
 
 export class EdgeLink implements StreamOwner {
   readonly #socket: WebSocket;
-  readonly #mux = new Mux({ role: "connector", accept: false, now: () => performance.now() });
+  readonly #memory = new MessageMemory();
+  readonly #mux = new Mux({ role: "connector", accept: false, now: () => performance.now(), allocate: this.#memory.allocate });
   readonly #outlet: MuxOutlet;
   readonly #streams = new Map<number, Held>();
   readonly #opening = new Map<number, Opening>();
@@ -61,7 +63,7 @@ export class EdgeLink implements StreamOwner {
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
-    this.#outlet = new MuxOutlet(socket, this.#mux);
+    this.#outlet = new MuxOutlet(socket, this.#mux, this.#memory);
     this.#keepAlive = setInterval(() => this.#checkLife(), KEEP_ALIVE_MS);
     socket.on("message", (data: Buffer, isBinary) => (isBinary ? this.#frames(data) : this.#text(data.toString("utf8"))));
     socket.on("pong", () => this.#heard());

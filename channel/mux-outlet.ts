@@ -3,6 +3,7 @@
  * as it fits in, and writers wait while the socket holds more than it should. Not what comes in.
  */
 import type { Mux } from "../protocol/mux.ts";
+import type { MessageMemory } from "./message-memory.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
 
 /** Bytes waiting in the socket above which streams are paused, and at half of which they go on (promise 6). */
@@ -11,18 +12,21 @@ const CONGESTED_BYTES = 4 * 1024 * 1024;
 /** What of a WebSocket is needed. */
 interface Socket {
   readonly bufferedAmount: number;
-  send(message: Uint8Array, how: { readonly binary: boolean; readonly compress: boolean }, sent?: () => void): void;
+  send(message: Uint8Array, how: { readonly binary: boolean; readonly compress: boolean }, sent?: (error?: Error | null) => void): void;
 }
 
 export class MuxOutlet {
   readonly #socket: Socket;
   readonly #mux: Mux;
+  readonly #memory: MessageMemory;
   readonly #congested = new Set<TunnelStream>();
   #flushing = false;
 
-  constructor(socket: Socket, mux: Mux) {
+  /** `memory`: the mux's own. */
+  constructor(socket: Socket, mux: Mux, memory: MessageMemory) {
     this.#socket = socket;
     this.#mux = mux;
+    this.#memory = memory;
   }
 
   /** The mux has output; it leaves when this turn of the event loop is over. */
@@ -39,7 +43,7 @@ export class MuxOutlet {
     const messages = this.#mux.takeOutput();
     const last = messages.length - 1;
     for (const [index, message] of messages.entries()) {
-      this.#socket.send(message, { binary: true, compress: false }, index === last ? () => this.#onSent() : undefined);
+      this.#socket.send(message, { binary: true, compress: false }, index === last ? (error) => this.#onSent(messages, error) : undefined);
     }
   }
 
@@ -59,7 +63,8 @@ export class MuxOutlet {
     this.#congested.clear();
   }
 
-  #onSent(): void {
+  #onSent(messages: readonly Uint8Array[], error: Error | null | undefined): void {
+    if (error === null || error === undefined) this.#memory.giveBack(messages);
     if (this.#congested.size === 0 || this.#socket.bufferedAmount > CONGESTED_BYTES / 2) return;
     const waiting = [...this.#congested];
     this.#congested.clear();

@@ -23,6 +23,7 @@ import type { OpeningReports } from "./stream-opening.ts";
 import type { StreamGate } from "./stream-gate.ts";
 import type { TcpParts } from "./tcp-origin.ts";
 import type { EdgeContact } from "./tcp-streams.ts";
+import { MessageMemory } from "../channel/message-memory.ts";
 import { MuxOutlet } from "../channel/mux-outlet.ts";
 import { TunnelStream } from "../channel/tunnel-stream.ts";
 import type { StreamOwner } from "../channel/tunnel-stream.ts";
@@ -78,8 +79,9 @@ export class Tunnel implements StreamOwner, InboxReader {
 
   constructor(parts: TunnelParts) {
     this.#parts = parts;
-    this.#mux = new Mux({ role: "connector", now: () => performance.now() });
-    this.#outlet = new MuxOutlet(parts.socket, this.#mux);
+    const memory = new MessageMemory();
+    this.#mux = new Mux({ role: "connector", now: () => performance.now(), allocate: memory.allocate });
+    this.#outlet = new MuxOutlet(parts.socket, this.#mux, memory);
     this.#keepAlive = setInterval(() => this.#checkLife(), KEEP_ALIVE_MS);
     this.#stopReporting = parts.metrics.onScrape(() => this.#reportCounters());
     this.left = new Promise((done) => (this.#leave = done));

@@ -18,6 +18,8 @@ export interface MuxOptions {
   readonly maxCreditBytes?: number;
   /** False: every stream that the peer opens is refused without an event. Default true. */
   readonly accept?: boolean;
+  /** Memory for messages, that may hold anything: 4 KiB, or a whole message of MAX_MESSAGE_BYTES. Default: fresh. */
+  readonly allocate?: (bytes: number) => Uint8Array;
 }
 
 /** The options with every default filled in. A window below yamux's initial one cannot be announced and is raised to it. */
@@ -31,5 +33,6 @@ export function settled(options: MuxOptions): Required<MuxOptions> {
     maxBacklog: options.maxBacklog ?? MAX_BACKLOG_COUNT,
     maxCreditBytes: options.maxCreditBytes ?? MAX_CREDIT_BYTES,
     accept: options.accept ?? true,
+    allocate: options.allocate ?? ((bytes) => new Uint8Array(bytes)),
   };
 }

@@ -11,6 +11,7 @@ const SMALL_SLAB_BYTES = 4 * 1024;
 const EMPTY = new Uint8Array(0);
 
 export class MuxOutput {
+  readonly #allocate: (bytes: number) => Uint8Array;
   #slab: Uint8Array = EMPTY;
   /** The open message is [#start, #at) of the slab. */
   #start = 0;
@@ -21,6 +22,10 @@ export class MuxOutput {
   #dataId = 0;
   /** Control frames written since the last `take`. */
   queuedControl = 0;
+
+  constructor(allocate: (bytes: number) => Uint8Array) {
+    this.#allocate = allocate;
+  }
 
   get isEmpty(): boolean {
     return this.#ready.length === 0 && this.#at === this.#start;
@@ -110,9 +115,7 @@ export class MuxOutput {
   #reserve(size: number): void {
     if (this.#at + size <= this.#slab.length) return;
     const open = this.#at - this.#start;
-    let capacity = SMALL_SLAB_BYTES;
-    while (capacity < open + size) capacity *= 2;
-    const slab = new Uint8Array(capacity);
+    const slab = this.#allocate(open + size > SMALL_SLAB_BYTES ? MAX_MESSAGE_BYTES : SMALL_SLAB_BYTES);
     slab.set(this.#slab.subarray(this.#start, this.#at));
     if (this.#dataAt >= 0) this.#dataAt -= this.#start;
     this.#slab = slab;

@@ -30,7 +30,7 @@ export class Mux {
   readonly #streams = new Map<number, MuxStream>();
   readonly #guard = new MuxGuard(this.counters);
   readonly #used = new UsedIds();
-  readonly #output = new MuxOutput();
+  readonly #output: MuxOutput;
   /** Streams of the peer whose ACK waits for company. */
   readonly #ackDue = new Set<number>();
   #nextId: number;
@@ -45,6 +45,7 @@ export class Mux {
     this.#parity = options.role === "connector" ? 1 : 0;
     this.#nextId = options.role === "connector" ? 1 : 2;
     this.#options = settled(options);
+    this.#output = new MuxOutput(this.#options.allocate);
   }
 
   /** Streams that count against the cap: open ones, and ended ones with bytes not yet consumed. */
