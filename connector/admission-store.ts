@@ -21,6 +21,8 @@ export class AdmissionStore {
   readonly #expected: { readonly connectorThumbprint: string; readonly site: SiteId };
   /** Counts cuts of sessions: a verification that began before a cut must not bring its session back. */
   readonly #cutAt = new Map<SessionId, number>();
+  /** Which sessions were cut before that is forgotten: what was being verified then counts as cut. It takes milliseconds. */
+  #forgottenAt = 0;
   #moment = 0;
 
   constructor(keys: PinnedKeys, clock: EdgeClock, connectorThumbprint: string, site: SiteId) {
@@ -61,12 +63,14 @@ export class AdmissionStore {
   cut(sessions: readonly SessionId[]): void {
     const cut = new Set(sessions);
     const moment = ++this.#moment;
+    if (this.#cutAt.size > MAX_ADMISSIONS_COUNT) {
+      this.#cutAt.clear();
+      this.#forgottenAt = moment;
+    }
     for (const session of cut) this.#cutAt.set(session, moment);
     for (const [digest, entry] of this.#entries) {
       if (entry.kind === "verified" && cut.has(entry.admission.sid)) this.#entries.delete(digest);
     }
-    // Only verifications under way can still bring a session back, and they take milliseconds.
-    if (this.#cutAt.size > MAX_ADMISSIONS_COUNT) this.#cutAt.clear();
   }
 
   async #verify(jws: string, digest: string, began: number): Promise<string | undefined> {
@@ -75,7 +79,7 @@ export class AdmissionStore {
       this.#entries.delete(digest);
       return verified.error;
     }
-    if ((this.#cutAt.get(verified.value.sid) ?? 0) > began) {
+    if ((this.#cutAt.get(verified.value.sid) ?? this.#forgottenAt) > began) {
       this.#entries.delete(digest);
       return "cut";
     }

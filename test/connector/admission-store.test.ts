@@ -61,6 +61,18 @@ describe("admissions at the connector (M17)", () => {
     expect(await admissions.find(await admissionDigest(later))).toBeDefined();
   });
 
+  it("of a cut session do not come back by a cut of more sessions than are remembered, of which it was one or which came after", async () => {
+    for (const crowdFirst of [false, true]) {
+      const { admissions, sign } = await store();
+      const pending = admissions.add(await sign());
+      const crowd = Array.from({ length: 20_001 }, (_, at) => must(parseSessionId(at.toString(16).padStart(64, "0"))));
+      admissions.cut(crowdFirst ? [...crowd, SESSION] : [SESSION]);
+      admissions.cut(crowd);
+      admissions.cut([]);
+      expect(await pending).toBe("cut");
+    }
+  });
+
   it("that do not verify are not stored", async () => {
     const { admissions } = await store();
     for (const jws of ["a.b.c", "x".repeat(5_000)]) expect(await admissions.add(jws)).toBeDefined();
