@@ -75,8 +75,12 @@ export class UploadedBody {
       if (this.#request === request) this.#failed(reason);
     };
     request.on("response", (rest) => {
-      if (rest.statusCode === 204) rest.resume();
-      else if (rest.statusCode !== 200) failed(`status ${rest.statusCode}`);
+      if (rest.statusCode === 204) {
+        // All of it is on the mux, or on its way there; that this request closes is no failure.
+        this.#request = undefined;
+        rest.resume();
+        if (this.#muxEnded) this.#break();
+      } else if (rest.statusCode !== 200) failed(`status ${rest.statusCode}`);
       else {
         clearTimeout(this.#timer);
         // What came with the head is parsed after this event.

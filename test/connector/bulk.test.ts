@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { TunnelStream } from "../../channel/tunnel-stream.ts";
 import { AnswerBody } from "../../connector/answer-body.ts";
 import type { Log } from "../../connector/log.ts";
@@ -214,6 +214,29 @@ describe("a request's body", () => {
     body.end();
     expect(state.done).toBe(true);
     expect(Buffer.concat(got).equals(WHOLE)).toBe(true);
+  });
+
+  it("BK7: that is whole on the mux, and is answered 204 before its last bytes are here, is no failure", async () => {
+    const staged = await stage((_asked, answer) => void answer.writeHead(204).end());
+    const failed = vi.spyOn(staged.way, "failed");
+    const { body, got, state } = uploading(staged);
+    body.ticket(ticket("up"));
+    await expect.poll(() => staged.way.running).toBe(0);
+    expect(failed).not.toHaveBeenCalled();
+    body.data(WHOLE);
+    body.end();
+    expect(state.done).toBe(true);
+    expect(Buffer.concat(got).equals(WHOLE)).toBe(true);
+  });
+
+  it("BK7: of which a part is missing on the mux, although nothing was left, breaks", async () => {
+    const staged = await stage((_asked, answer) => void answer.writeHead(204).end());
+    const { body, state } = uploading(staged);
+    body.ticket(ticket("up"));
+    body.data(WHOLE.subarray(0, 200_000));
+    body.end();
+    await expect.poll(() => state.broken).toBe(true);
+    expect(state.done).toBe(false);
   });
 
   it.each<readonly [string, Serve]>([
