@@ -19,15 +19,16 @@ export class Endorsements {
     this.#path = join(directory, ENDORSEMENTS_FILE);
   }
 
-  /** At most as many as an agent looks at; none without a file. */
+  /** At most as many as an agent looks at; none without a file, or with one that cannot be read. */
   current(): readonly string[] {
-    const changedAt = statSync(this.#path, { throwIfNoEntry: false })?.mtimeMs;
-    if (changedAt === this.#readAt) return this.#lines;
-    this.#readAt = changedAt;
     try {
+      const changedAt = statSync(this.#path, { throwIfNoEntry: false })?.mtimeMs;
+      if (changedAt === this.#readAt) return this.#lines;
+      this.#readAt = changedAt;
       const text = changedAt === undefined ? "" : readFileSync(this.#path, "utf8");
       this.#lines = text.split(/\s+/).filter((line) => line.length <= ENDORSEMENT_MAX_CHARS && JWS.test(line)).slice(-MAX_ENDORSEMENTS_COUNT);
     } catch {
+      this.#readAt = undefined;
       this.#lines = [];
     }
     return this.#lines;

@@ -161,6 +161,9 @@ export class Lane {
 
   async #connect(): Promise<Tunnel> {
     const { lane, identity, route, apps, log, metrics } = this.#parts;
+    // Nobody waits for what the edge pushes: whatever becomes of it is a line, and never the end of the process.
+    const say = (event: string, outcome: Promise<string | undefined>): void =>
+      void outcome.catch(() => "internal").then((problem) => problem !== undefined && log.warn(event, { lane, problem }));
     const socket = await openEdgeSocket(route, `${CONNECT_PATH}?connector=${identity.state.connector}&lane=${lane}`);
     const timer = setTimeout(() => socket.close(CLOSE_CODES.handshake_timeout.code, CLOSE_CODES.handshake_timeout.meaning), HANDSHAKE_MS);
     const inbox = new SocketInbox(socket);
@@ -182,8 +185,8 @@ export class Lane {
         metrics,
         tcp: this.#parts.tcp,
         contact: this.#contact,
-        onConfig: (jws) => void this.#parts.takeConfig(jws).then((wrong) => wrong !== undefined && log.warn("config_refused", { lane, problem: wrong })),
-        onKeys: (jws) => void identity.keys.accept(jws).then((wrong) => wrong !== undefined && log.warn("keys_refused", { lane, problem: wrong })),
+        onConfig: (jws) => say("config_refused", this.#parts.takeConfig(jws)),
+        onKeys: (jws) => say("keys_refused", identity.keys.accept(jws)),
       });
       inbox.attach(tunnel);
       return tunnel;

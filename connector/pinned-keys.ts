@@ -1,6 +1,6 @@
 /**
  * The edge's key set as this connector believes it: pinned at enrolment, replaced only by a newer
- * set that the pinned one vouches for, and written to the state before it is used.
+ * set that the pinned one vouches for, and handed to the state before it is used.
  */
 import { acceptKeySet, readFirstKeySet } from "../identity/signed-document.ts";
 import type { SignedKeySet } from "../identity/signed-document.ts";

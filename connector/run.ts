@@ -49,7 +49,7 @@ export interface Running {
 /** Starts everything. Throws Failure if the state or the settings cannot be used. */
 export async function startConnector(options: RunOptions): Promise<Running> {
   const { log, now } = options;
-  const stored = new StoredState(options.state);
+  const stored = new StoredState(options.state, log);
   const identity = await loadIdentity(options.state, stored);
   const { state } = identity;
   const route = edgeRoute(state.edge, options.environment, options.ca);
@@ -137,13 +137,18 @@ async function listen(port: number, metrics: ReturnType<typeof createMetrics>, l
   }
 }
 
-/** What enrolment left, with the changes that the edge made since; written whole each time. */
+/**
+ * What enrolment left, with the changes that the edge made since; written whole each time. What a full
+ * disk or a folder that nobody may write does not take counts while the process runs: the edge says it again.
+ */
 class StoredState {
   readonly #directory: string;
+  readonly #log: Log;
   #state: ConnectorState;
 
-  constructor(directory: string) {
+  constructor(directory: string, log: Log) {
     this.#directory = directory;
+    this.#log = log;
     this.#state = loadState(directory);
   }
 
@@ -153,7 +158,11 @@ class StoredState {
 
   change(change: Partial<Pick<ConnectorState, "keySet" | "lanes">>): void {
     this.#state = { ...this.#state, ...change };
-    writeStateFile(this.#directory, "connector", serializeState(this.#state));
+    try {
+      writeStateFile(this.#directory, "connector", serializeState(this.#state));
+    } catch (error) {
+      this.#log.error("state_unwritable", { code: (error as NodeJS.ErrnoException).code });
+    }
   }
 }
 

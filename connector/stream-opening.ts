@@ -73,7 +73,7 @@ export class StreamOpening implements StreamHandler {
       if (this.#gone) return;
       if (permit.ok) this.#serve(permit.value);
       else this.#refuse(permit.error);
-    });
+    }).catch(() => this.#refuse({ code: "bad_open", reason: "internal" }));
   }
 
   end(): void {

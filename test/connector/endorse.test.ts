@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -86,5 +86,12 @@ describe("the file of endorsements", () => {
     expect(new Endorsements(state).current()).toEqual(Array.from({ length: MAX_ENDORSEMENTS_COUNT }, (_, i) => `a.b.${i + 4}`));
     writeFileSync(file, "x".repeat(3_000));
     expect(new Endorsements(state).current()).toEqual([]);
+    // One that cannot even be looked at is none, and one that can be again is read.
+    rmSync(file);
+    symlinkSync(file, file);
+    expect(read.current()).toEqual([]);
+    rmSync(file);
+    writeFileSync(file, "a.b.c");
+    expect(read.current()).toEqual(["a.b.c"]);
   });
 });

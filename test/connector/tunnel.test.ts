@@ -1,14 +1,16 @@
 import type { Socket } from "node:net";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseEndpoint } from "../../connector/allow-list.ts";
 import type { AllowRule } from "../../connector/allow-list.ts";
 import { Failure } from "../../connector/failure.ts";
+import { at } from "../../core/time.ts";
+import { signKeySet, signSiteConfig } from "../../identity/signed-document.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { DRAIN_ANSWER_MS } from "../../protocol/deadlines.ts";
 import { connected, echo, edge, fetchLocal, origin } from "./connected-edge.ts";
-import { CONNECTOR, SESSION, must } from "./test-edge.ts";
+import { CONNECTOR, SESSION, SITE, must } from "./test-edge.ts";
 import type { Ask, EdgeLink, EdgeSettings, TestEdge } from "./test-edge.ts";
 
 describe("the handshake (class L)", () => {
@@ -231,6 +233,20 @@ describe("coming and going", () => {
     const again = await made.link();
     expect(again.lane).toBe(second.lane);
     await expect.poll(async () => (await fetchLocal(`${running.metrics}/ready`)).status).toBe(200);
+  });
+
+  it("what the edge changes counts, and is a line in the log, when it cannot be stored: nothing ends by it", async () => {
+    const { made, link, lines, url, state } = await echo();
+    rmSync(join(state, "connector.json"));
+    mkdirSync(join(state, "connector.json"));
+    const now = at(Date.now());
+    link.control({ t: "keys", jws: await signKeySet({ version: 2, keys: [made.key.publicJwk, made.otherKey.publicJwk] }, made.key, now) });
+    await expect.poll(() => lines.filter((line) => line.includes("state_unwritable")).length).toBe(1);
+    link.control({ t: "config", jws: await signSiteConfig({ site: SITE, version: 2, config: { apps: [{ id: "wiki", upstreams: [url] }], lanes: 2 } }, made.otherKey, now) });
+    expect((await made.link()).lane).toBe(1);
+    expect(lines.filter((line) => line.includes("state_unwritable")).length).toBe(2);
+    expect(lines.join()).not.toContain(state);
+    expect(await (await link.ask()).head).toMatchObject({ status: 200 });
   });
 
   it("acts on the Close frame without waiting for the end of the TCP connection", async () => {
