@@ -128,6 +128,7 @@ export class EdgeLink implements StreamOwner {
 
   #frames(bytes: Uint8Array): void {
     this.#heard();
+    this.#outlet.came(bytes.length);
     for (const event of this.#mux.receive(bytes)) {
       if (event.type === "fatal") return this.#socket.close(event.code, closeReason(event.reason));
       if (event.type === "goaway") {

@@ -3,6 +3,7 @@
  * as it fits in, and writers wait while the socket holds more than it should. Not what comes in.
  */
 import type { Mux } from "../protocol/mux.ts";
+import { PassingBytes } from "./fewer-collections.ts";
 import type { MessageMemory } from "./message-memory.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
 
@@ -19,6 +20,7 @@ export class MuxOutlet {
   readonly #socket: Socket;
   readonly #mux: Mux;
   readonly #memory: MessageMemory;
+  readonly #passing = new PassingBytes();
   readonly #congested = new Set<TunnelStream>();
   #flushing = false;
 
@@ -43,8 +45,14 @@ export class MuxOutlet {
     const messages = this.#mux.takeOutput();
     const last = messages.length - 1;
     for (const [index, message] of messages.entries()) {
+      this.#passing.add(message.length);
       this.#socket.send(message, { binary: true, compress: false }, index === last ? (error) => this.#onSent(messages, error) : undefined);
     }
+  }
+
+  /** A message came in on the socket, whose bytes go on. */
+  came(bytes: number): void {
+    this.#passing.add(bytes);
   }
 
   /** Whether this stream must wait; if so, it is told when it may go on. */

@@ -164,6 +164,7 @@ export class Tunnel implements StreamOwner, InboxReader {
 
   binary(bytes: Uint8Array): void {
     this.#heard();
+    this.#outlet.came(bytes.length);
     for (const event of this.#mux.receive(bytes)) {
       const stream = event.type === "goaway" || event.type === "fatal" ? undefined : this.#streams.get(event.id);
       switch (event.type) {
