@@ -2,18 +2,15 @@
  * The agent's folder: files for their owner only, replaced whole, and changed by one process at a
  * time. What the files mean is their own modules' matter.
  */
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { foreignHand, replacePrivately } from "../channel/private-file.ts";
 import { AgentFailure } from "./agent-failure.ts";
+import { underLock } from "./file-lock.ts";
 
 export { replacePrivately } from "../channel/private-file.ts";
 
-const OWNER_ONLY = 0o600;
-/** A lock is held for milliseconds; an older one belongs to a process that died. */
-const STALE_LOCK_MS = 10_000;
-const LOCK_RETRY_MS = 15;
+const LOCK = "known_connectors.lock";
 
 export class StateFolder {
   readonly path: string;
@@ -63,25 +60,17 @@ export class StateFolder {
 
   /** Does `work` while no other process does work on this folder. Throws AgentFailure. */
   async alone<T>(work: () => T | Promise<T>): Promise<T> {
-    const lock = this.file("known_connectors.lock");
-    const deadline = performance.now() + 2 * STALE_LOCK_MS;
-    mkdirSync(this.path, { recursive: true, mode: 0o700 });
-    this.#requireOwn(this.path);
-    for (;;) {
-      try {
-        closeSync(openSync(lock, "wx", OWNER_ONLY));
-        break;
-      } catch (error) {
-        if (codeOf(error) !== "EEXIST" || performance.now() > deadline) throw this.#unusable("known_connectors.lock", "written", error);
-      }
-      const heldSince = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
-      if (heldSince !== undefined && Date.now() - heldSince > STALE_LOCK_MS) rmSync(lock, { force: true });
-      else await sleep(LOCK_RETRY_MS);
-    }
+    let isWorking = false;
     try {
-      return await work();
-    } finally {
-      rmSync(lock, { force: true });
+      mkdirSync(this.path, { recursive: true, mode: 0o700 });
+      this.#requireOwn(this.path);
+      return await underLock(this.file(LOCK), () => {
+        isWorking = true;
+        return work();
+      });
+    } catch (error) {
+      if (isWorking || error instanceof AgentFailure) throw error;
+      throw this.#unusable(LOCK, "written", error);
     }
   }
 

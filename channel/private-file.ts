@@ -1,5 +1,5 @@
 /** Writes files that are for their owner only, also in a folder where others may put something in the way. */
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, fchmodSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 
 const OWNER_ONLY = 0o600;
@@ -8,15 +8,16 @@ const OTHERS_WRITE = 0o022;
 
 /**
  * Replaces a file whole: a reader finds the old or the new one. What is written is a new file under
- * a name that nobody can guess, so no link is followed and nobody else holds it open. Throws the
- * system's error.
+ * a name that nobody can guess, so no link is followed and nobody else holds it open. `mode` gives
+ * it to more than its owner. Throws the system's error.
  */
-export function replacePrivately(file: string, text: string): void {
+export function replacePrivately(file: string, text: string, mode = OWNER_ONLY): void {
   const fresh = `${file}.${randomBytes(12).toString("hex")}.new`;
   const handle = openSync(fresh, "wx", OWNER_ONLY);
   try {
     try {
       writeSync(handle, text);
+      if (mode !== OWNER_ONLY) fchmodSync(handle, mode);
       fsyncSync(handle);
     } finally {
       closeSync(handle);

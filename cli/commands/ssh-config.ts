@@ -1,8 +1,9 @@
 /** `postern ssh-config`: lines for ssh's own configuration, so that ssh, scp, rsync and git reach apps by name. */
-import { existsSync, mkdirSync, readFileSync, realpathSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
+import { replacePrivately } from "../../agent/state-folder.ts";
 import { visibleApps } from "../../protocol/admin-api-shapes.ts";
 import { type AgentOptions, appId, collect } from "../app-connection.ts";
 import { declare, does, type Runner } from "../command.ts";
@@ -54,9 +55,7 @@ function replaceBlock(named: string, edge: string, block: string): void {
     if (from >= 0 && to < 0) throw new Failure("ssh_config_damaged", `${file} has the beginning of our lines and not their end`, "somebody changed them", [`remove the lines from "${begin(edge)}" on, then run this again`]);
     const after = from < 0 ? `${block}${before === "" ? "" : "\n"}${before}` : before.slice(0, from) + block + before.slice(to + end(edge).length).replace(/^\n/, "");
     if (after === before) return;
-    const fresh = `${file}.postern-new`;
-    writeFileSync(fresh, after, { mode: found === undefined ? 0o600 : found.mode & 0o777 });
-    renameSync(fresh, file);
+    replacePrivately(file, after, found === undefined ? undefined : found.mode & 0o777);
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure("file_unwritable", `${file} cannot be written`, `the system says ${errorCode(error) ?? "no reason"}`, ["give another one with --file, or copy what postern ssh-config prints"]);
