@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Writable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type EdgeUnderTest, edgeUnderTest } from "../corpus/edge-under-test.ts";
 
@@ -26,15 +27,20 @@ function block(number: number): Buffer {
 const BLOCKS_COUNT = BODY_BYTES / (MIB / 4);
 
 /** Writes the body under the writer's own backpressure; resolves with its SHA-256. */
-async function writeBody(out: { write(bytes: Buffer): boolean; once(event: "drain" | "close", listener: () => void): unknown; end(): unknown; destroyed: boolean }): Promise<string> {
+async function writeBody(out: Writable): Promise<string> {
   const hash = createHash("sha256");
   for (let number = 0; number < BLOCKS_COUNT && !out.destroyed; number++) {
     const bytes = block(number);
     hash.update(bytes);
     if (!out.write(bytes)) {
-      await new Promise<void>((drained) => {
-        out.once("drain", drained);
-        out.once("close", drained);
+      await new Promise<void>((done) => {
+        const goOn = (): void => {
+          out.off("drain", goOn);
+          out.off("close", goOn);
+          done();
+        };
+        out.on("drain", goOn);
+        out.on("close", goOn);
       });
     }
   }

@@ -5,6 +5,7 @@
 import { createServer, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { until } from "../../start/running-stack.ts";
 import { type EdgeUnderTest, edgeUnderTest } from "../corpus/edge-under-test.ts";
 
 const TEST_MS = 30_000;
@@ -61,9 +62,7 @@ function send(path: string, method = "GET"): Sent {
 }
 const crowd = (paths: readonly string[]): Sent[] => paths.map((path) => send(path));
 const numbered = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, n) => `/${prefix}-${n}`);
-const allHeld = async (count: number): Promise<void> => {
-  while (held.size < count) await new Promise((next) => setImmediate(next));
-};
+const allHeld = (count: number): Promise<void> => until(() => held.size === count, `the app holds ${count}`);
 const releaseAll = (): void => {
   for (const say of held.values()) say();
   held.clear();

@@ -22,6 +22,7 @@ const LOOPS_COUNT = 6;
 const LINES = [20, 6_000];
 const DELAYED_ANSWERS_COUNT = 60;
 const BREAKING_MS = 2_000;
+/** A client of a network that loses bytes; where nothing is lost, everything comes. */
 const GIVE_UP_MS = 1_500;
 const RECOVERED_WITHIN_MS = 30_000;
 const TIMEOUT_MS = 60_000;
@@ -77,7 +78,7 @@ interface Got {
   readonly foreign: readonly string[];
 }
 
-function ask(lines: number): Promise<Got> {
+function ask(lines: number, giveUpMs = GIVE_UP_MS): Promise<Got> {
   const name = nameOf(asked++);
   return new Promise((done) => {
     let text = "";
@@ -93,16 +94,16 @@ function ask(lines: number): Promise<Got> {
     });
     sending.on("error", () => over("broken"));
     // A frame that was lost leaves both ends waiting until a deadline of theirs; a client has its own.
-    sending.setTimeout(GIVE_UP_MS, () => sending.destroy());
+    sending.setTimeout(giveUpMs, () => sending.destroy());
     sending.end();
   });
 }
 
 /** Asks in loops until `isEnough`; everything that came of it. */
-async function load(isEnough: (got: readonly Got[]) => boolean): Promise<readonly Got[]> {
+async function load(isEnough: (got: readonly Got[]) => boolean, giveUpMs?: number): Promise<readonly Got[]> {
   const got: Got[] = [];
   await Promise.all(Array.from({ length: LOOPS_COUNT }, async (_, loop) => {
-    while (!isEnough(got)) got.push(await ask(LINES[loop % LINES.length] ?? 1));
+    while (!isEnough(got)) got.push(await ask(LINES[loop % LINES.length] ?? 1, giveUpMs));
   }));
   return got;
 }
@@ -112,7 +113,7 @@ const count = (faults: readonly Fault[]): number => faults.reduce((sum, fault) =
 describe("a network that", () => {
   it(`delays and stalls costs no answer (seed ${SEED})`, { timeout: TIMEOUT_MS }, async () => {
     proxy.suffer(["delay", "delay", "delay", "stall"], 4);
-    const got = await load((all) => all.length >= DELAYED_ANSWERS_COUNT);
+    const got = await load((all) => all.length >= DELAYED_ANSWERS_COUNT, TIMEOUT_MS);
     proxy.suffer([], 1);
     expect(count(["delay", "stall"])).toBeGreaterThan(10);
     expect(got.filter(({ outcome }) => outcome !== "whole")).toEqual([]);

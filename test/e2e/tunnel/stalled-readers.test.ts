@@ -8,6 +8,8 @@ import { type EdgeUnderTest, edgeUnderTest } from "../corpus/edge-under-test.ts"
 const STALLED_COUNT = 100;
 const LIVE_COUNT = 100;
 const AT_ONCE_COUNT = 20;
+/** The fastest of so many rounds: what a busy machine adds to one of them is nobody's doing. */
+const ROUNDS_COUNT = 5;
 const SMALL_BYTES = 10_000;
 /** More than sockets, windows and buffers on the way hold. */
 const ENDLESS_BYTES = 64 * 1024 * 1024;
@@ -59,8 +61,14 @@ async function small(): Promise<number> {
   return answer.statusCode === 200 && bytes === SMALL_BYTES ? 200 : (answer.statusCode ?? 0);
 }
 
-/** All of the live ones; how long it took, and what else than 200 came. */
+/** All of the live ones, some times over: how long the fastest round took, and what else than 200 came. */
 async function live(): Promise<{ readonly ms: number; readonly wrong: readonly number[] }> {
+  const rounds: Awaited<ReturnType<typeof round>>[] = [];
+  for (let number = 0; number < ROUNDS_COUNT; number++) rounds.push(await round());
+  return { ms: Math.min(...rounds.map(({ ms }) => ms)), wrong: rounds.flatMap(({ wrong }) => wrong) };
+}
+
+async function round(): Promise<{ readonly ms: number; readonly wrong: readonly number[] }> {
   const startedAt = performance.now();
   const numbers = Array.from({ length: LIVE_COUNT }, (_, number) => number).values();
   const statuses: number[] = [];
@@ -72,14 +80,14 @@ async function live(): Promise<{ readonly ms: number; readonly wrong: readonly n
 
 describe(`${STALLED_COUNT} clients that stop reading`, () => {
   it("hold nobody up: where there is no room for new streams, those that stall give way", async () => {
-    await live();
-    const alone = await live();
+    const before = await live();
     const stalled = await Promise.all(Array.from({ length: STALLED_COUNT }, () => call("/endless")));
     for (const answer of stalled) answer.once("data", () => answer.pause()).on("error", () => undefined);
     await until(() => performance.now() - wroteAt > QUIET_MS, "everything is full", FULL_WITHIN_MS);
     const beside = await live();
     for (const answer of stalled) answer.destroy();
+    const after = await live();
     expect(beside.wrong).toEqual([]);
-    expect(beside.ms).toBeLessThan(2 * alone.ms);
+    expect(beside.ms).toBeLessThan(2 * Math.max(before.ms, after.ms));
   });
 });
