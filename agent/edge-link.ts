@@ -57,6 +57,9 @@ export class EdgeLink implements StreamOwner {
   /** An open was never answered here: nothing new, and another one of them is the end. */
   #suspect = false;
   #over = false;
+  /** The newest mark that is not repeated yet. One answer at a time is in the socket, so that no flood of marks fills it. */
+  #mark: number | undefined;
+  #isAnswering = false;
   /** Called once when the edge asks for a new socket. */
   onLeaving: () => void = () => undefined;
   readonly ended: Promise<void>;
@@ -175,11 +178,26 @@ export class EdgeLink implements StreamOwner {
         if (held !== undefined) held.closed = answer.code;
         return;
       }
+      case "mark":
+        this.#mark = answer.n;
+        return this.#answerMark();
       case "drain":
         return this.#leave();
       default:
         answer satisfies never;
     }
+  }
+
+  /** All that came before the mark was read; the newest says so of the older ones too (AG8). */
+  #answerMark(): void {
+    if (this.#isAnswering || this.#mark === undefined) return;
+    const answer: AgentMessage = { t: "mark", n: this.#mark };
+    this.#mark = undefined;
+    this.#isAnswering = true;
+    this.#socket.send(JSON.stringify(answer), () => {
+      this.#isAnswering = false;
+      this.#answerMark();
+    });
   }
 
   #taken(stream: number): Opening | undefined {

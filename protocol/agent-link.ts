@@ -13,10 +13,13 @@ export const AGENT_SUBPROTOCOL = "postern.agent.v1";
 const AGENT_SHAPES = {
   /** A new stream to an app; `connector` asks for exactly that one, to attach to what it holds. */
   open: object({ t: oneOf("open"), stream: whole(1, LAST_STREAM_ID), app: named(parseAppId), connector: maybe(named(parseConnectorId)) }),
+  /** It has read all that came before the mark. */
+  mark: object({ t: oneOf("mark"), n: whole(0, 2 ** 32 - 1) }),
 };
 
 /** What the agent says to the edge. */
-export type AgentMessage = Shaped<(typeof AGENT_SHAPES)["open"]>;
+export type AgentMessage = Shaped<(typeof AGENT_SHAPES)[keyof typeof AGENT_SHAPES]>;
+export type AgentOpen = Shaped<(typeof AGENT_SHAPES)["open"]>;
 
 /** What the edge says to the agent. Codes are short names that the agent turns into words. */
 export type AgentAnswer =
@@ -24,6 +27,8 @@ export type AgentAnswer =
   | { readonly t: "refused"; readonly stream: number; readonly code: string; readonly request: RequestId; readonly detail?: string }
   /** The edge ends this stream; its RST follows. */
   | { readonly t: "closed"; readonly stream: number; readonly code: string }
+  /** To be sent back as it is, once all before it is read. */
+  | { readonly t: "mark"; readonly n: number }
   /** Open nothing more here; connect anew. */
   | { readonly t: "drain" };
 

@@ -17,8 +17,6 @@ export const CUT_ACK_MS = 5_000;
 export const RESUME_MS = 60_000;
 /** Drain announced to socket closed: what lives may finish. Connector. */
 export const DRAIN_MS = 30_000;
-/** Between two pings of the edge to an agent, which answers one a second (FR6). Tunnel object. */
-export const MARK_MS = 1_000;
 /** Drain announced to the edge's go-away: until it came, streams that were on their way are still served. Connector. */
 export const DRAIN_ANSWER_MS = 2_000;
 

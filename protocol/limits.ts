@@ -63,10 +63,12 @@ export const MAX_QUEUED_CONTROL_COUNT = 32_768;
 
 /** Streams of one agent's socket, opening ones counted. Bounds its attachment (M13); more sockets after that. */
 export const MAX_AGENT_STREAMS_COUNT = 256;
-/** Passed on an agent's socket and not credited, both ways, with what ended streams left on their way. Bounds what one agent makes this object and a connector hold (M11). */
+/** What an agent was sent and has not shown that it read, and what it sent and the connector has not credited. Bounds what one agent makes this object and a connector hold (M11). */
 export const MAX_AGENT_BYTES = 20 * 1024 * 1024;
-/** What ended streams left on a socket, from which on its peer is asked whether it has come. */
+/** Sent on a socket since its peer was asked last whether it has come; towards a connector, what ended streams left. */
 export const MARK_BYTES = 1024 * 1024;
+/** What a message that waits in the runtime weighs besides its bytes. Bounds queues of tiny messages (L4). */
+export const MESSAGE_WEIGHT_BYTES = 1024;
 /** The same for all agents of an object; not above what a connector refuses new streams at, so that its other streams go on. */
 export const MAX_SPLICED_BYTES = 28 * 1024 * 1024;
 /** Spliced streams of one connector's socket, which its mux does not count; a quarter of MAX_STREAMS_COUNT is left to the others. */

@@ -42,8 +42,8 @@ const newHalf = (): Half => ({ credit: INITIAL_WINDOW_BYTES, sent: 0, frames: 0,
 /** `swallow`: the bytes that the stream-open took. */
 export const newSplice = (swallow: number): Splice => ({ up: newHalf(), down: newHalf(), swallow, begun: false, acked: false });
 
-/** What a stream weighs against the caps: what may wait on its way or with a peer that takes nothing. */
-export const spliceWeight = ({ up, down }: Splice): number => up.sent + down.sent + (up.frames + down.frames) * HELD_FRAME_BYTES;
+/** What a stream weighs against the caps: what may wait on its way to the connector. What the opener reads is told by more than its credit. */
+export const spliceWeight = ({ up }: Splice): number => up.sent + up.frames * HELD_FRAME_BYTES;
 
 export const isSpliceDone = ({ up, down }: Splice): boolean => up.ended && down.ended;
 

@@ -5,13 +5,12 @@
  */
 import { concat, fromBase64Url, toBase64Url } from "../../core/bytes.ts";
 import type { AppId, RequestId } from "../../core/ids.ts";
-import { type AgentAnswer, type AgentMessage, readAgentMessage } from "../../protocol/agent-link.ts";
-import { MARK_MS } from "../../protocol/deadlines.ts";
+import { type AgentAnswer, type AgentOpen, readAgentMessage } from "../../protocol/agent-link.ts";
 import { encodeFrame, Flag, type FrameHeader, FrameType, writeU32 } from "../../protocol/frames.ts";
 import * as limits from "../../protocol/limits.ts";
 import { newCounters } from "../../protocol/mux-events.ts";
 import { type Fatal, flood, MuxGuard, tooLarge, violation } from "../../protocol/mux-guard.ts";
-import { type FrameRouter, FrameRuns, type FrameSink, newSplice, spliceWeight } from "../../protocol/splice.ts";
+import { type FrameRouter, FrameRuns, type FrameSink, newSplice } from "../../protocol/splice.ts";
 import { TokenBucket } from "../../protocol/token-bucket.ts";
 import type { Admission } from "./admission.ts";
 import { KEPT_STREAM_BYTES, type KeptStream, packStreams } from "./agent-streams.ts";
@@ -22,6 +21,7 @@ import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
 import { sendOpen } from "./open-stream.ts";
 import type { OpenContext, Refusal, RefusalCode } from "./rpc.ts";
 import { SplicedStream } from "./spliced-stream.ts";
+import { Unread } from "./unread.ts";
 
 /** What an agent's socket needs of its lane. */
 export interface AgentLane {
@@ -29,7 +29,7 @@ export interface AgentLane {
   admitTcp(agent: AgentAttachment, app: AppId, more: Pick<OpenContext, "request" | "connector">): Promise<{ readonly open: OpenContext; readonly outcome: Admission | Refusal }>;
   register(open: OpenContext, admission: Admission, number: number, cut: (why: CutReason) => number): LiveStream;
   /** All agents of the object hold as much as they may; what weighs most is to go, or nothing more to come. */
-  weigh(agent: AgentLink, bytes: number): void;
+  weigh(bytes: number): void;
   readonly full: boolean;
   /** The agent does not read: its socket is to go. */
   overflow(agent: AgentLink): void;
@@ -56,19 +56,14 @@ export class AgentLink implements FrameRouter, FrameSink {
   #moved = false;
   #over = false;
   #fatal: Fatal | undefined;
-  /** What ended streams left on their way, how much of it the agent was asked about, and when. */
-  #left = 0;
-  #asked = 0;
-  #askedAt = 0;
-  /** What the answer must repeat: nobody knows it who has not read that far. */
-  #mark = 0;
+  readonly #unread: Unread;
 
   constructor(lane: AgentLane, socket: WebSocket, attachment: AgentAttachment) {
     this.#lane = lane;
     this.socket = socket;
     this.#attachment = attachment;
-    this.#left = attachment.left;
-    this.weigh(this.#left);
+    this.#unread = new Unread(attachment);
+    this.#weight = this.#unread.bytes;
   }
 
   get attachment(): AgentAttachment {
@@ -94,8 +89,7 @@ export class AgentLink implements FrameRouter, FrameSink {
     if (this.#fatal !== undefined) return undefined;
     const stream = this.#streams.get(header.streamId);
     if (stream === undefined) {
-      if (header.type === FrameType.ping && this.#asked > 0 && header.flags === Flag.ack && header.length === this.#mark) this.#itCame();
-      else this.#fatal = this.#stray(header, this.heardAt);
+      this.#fatal = this.#stray(header, this.heardAt);
       return undefined;
     }
     const to = stream.fromAgent(header, message, at);
@@ -115,10 +109,25 @@ export class AgentLink implements FrameRouter, FrameSink {
   async receiveText(raw: string): Promise<Fatal | undefined> {
     this.heardAt = Date.now();
     const read = readAgentMessage(raw);
-    return read.type === "message" ? this.#open(read.message) : textFault(read, () => ++this.#unknown);
+    if (read.type !== "message") return textFault(read, () => ++this.#unknown);
+    return read.message.t === "mark" ? this.#itCame(read.message.n) : this.#open(read.message);
   }
 
-  async #open({ stream: id, app, connector }: AgentMessage): Promise<Fatal | undefined> {
+  #itCame(value: number): Fatal | undefined {
+    const came = this.#unread.answer(value);
+    // Of one that was sent before a wake, or a guess.
+    if (came === 0) return textFault({ type: "unknown" }, () => ++this.#unknown);
+    this.weigh(-came);
+    this.#lane.changed(this);
+    return undefined;
+  }
+
+  /** What is read up to the mark repeats it. */
+  #ask(): void {
+    this.#unread.ask((n) => this.say({ t: "mark", n }));
+  }
+
+  async #open({ stream: id, app, connector }: AgentOpen): Promise<Fatal | undefined> {
     const { newest } = this.#attachment;
     if (id % 2 === 0 || id <= newest) return violation("stream id");
     if (!this.#opens.take(Date.now())) return flood("streams");
@@ -178,7 +187,7 @@ export class AgentLink implements FrameRouter, FrameSink {
     const stream = new SplicedStream(this.#lane.lane, this, link, id, live, splice);
     link.splice(live.number, stream);
     this.#streams.set(id, stream);
-    this.weigh(spliceWeight(splice));
+    this.weigh(stream.weight);
     return stream;
   }
 
@@ -206,41 +215,22 @@ export class AgentLink implements FrameRouter, FrameSink {
     const { up, down } = stream.splice;
     this.#streams.delete(stream.id);
     this.#guard.gone(stream.id, up.ended ? 0 : up.credit, down.sent);
-    // What was sent on it is on its way for as long as nothing says that it came.
-    this.weigh(down.sent - spliceWeight(stream.splice));
-    this.#left += down.sent;
-    this.#askWhatCame();
+    this.weigh(-stream.weight);
     this.moved();
     this.#lane.over(stream, how, this.socket);
   }
 
-  /** A ping is answered behind all that was sent before it. */
-  #askWhatCame(): void {
-    if (this.#over || this.#asked > 0 || this.#left < limits.MARK_BYTES || this.heardAt < this.#askedAt + MARK_MS) return;
-    this.#asked = this.#left;
-    this.#askedAt = this.heardAt;
-    this.#mark = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
-    this.#send(encodeFrame(FrameType.ping, Flag.syn, 0, this.#mark));
-  }
-
-  #itCame(): void {
-    this.#left -= this.#asked;
-    this.weigh(-this.#asked);
-    this.#asked = 0;
-    this.#askWhatCame();
-  }
-
   weigh(bytes: number): void {
     this.#weight += bytes;
-    this.#lane.weigh(this, bytes);
+    this.#lane.weigh(bytes);
     if (bytes > 0 && this.#weight > limits.MAX_AGENT_BYTES) this.shed();
   }
 
-  /** Resets the stream that weighs most; ends the socket when what is gone from it anyway weighs too much: nobody reads it. */
+  /** Ends the socket when most of its weight is what the agent does not read, which no reset takes back; else the stream that weighs most. */
   shed(): void {
-    if (this.#left > limits.MAX_AGENT_BYTES) return this.#lane.overflow(this);
+    if (2 * this.#unread.bytes >= this.#weight) return this.#lane.overflow(this);
     let most: SplicedStream | undefined;
-    for (const one of this.#streams.values()) if (most === undefined || spliceWeight(one.splice) > spliceWeight(most.splice)) most = one;
+    for (const one of this.#streams.values()) if (most === undefined || one.weight > most.weight) most = one;
     most?.shed();
   }
 
@@ -253,13 +243,15 @@ export class AgentLink implements FrameRouter, FrameSink {
   settled(): boolean {
     const busy = this.#moved || this.#opening.size > 0 || [...this.#streams.values()].some((one) => one.isWaiting);
     this.#moved = false;
+    // However little it is: all that is unread counts, on an object with thousands of sockets.
+    if (this.#unread.isUnasked) this.#ask();
     if (!busy && !this.#over) this.save();
     return !busy;
   }
 
   save(): void {
     const kept = [...this.#streams.values()].map((one) => one.kept);
-    this.#attachment = { ...this.#attachment, left: this.#left, ...packStreams(kept) };
+    this.#attachment = { ...this.#attachment, ...this.#unread.kept, ...packStreams(kept) };
     this.socket.serializeAttachment(this.#attachment);
   }
 
@@ -270,11 +262,15 @@ export class AgentLink implements FrameRouter, FrameSink {
   }
 
   #send(message: string | Uint8Array): void {
+    if (this.#over) return;
+    this.weigh(this.#unread.add(message));
+    if (this.#over) return;
     try {
       this.socket.send(message);
     } catch {
       // The socket is closing; webSocketClose ends its streams.
     }
+    if (this.#unread.isMuch) this.#ask();
   }
 }
 

@@ -38,14 +38,18 @@ export class AgentLinks implements AgentLane {
   readonly #admissions: Admissions;
   readonly #table: StreamTable;
   readonly #links = new Map<WebSocket, AgentLink>();
+  /** Closed from here. The runtime keeps what they were sent until the peer answers or its connection breaks. */
+  readonly #going = new Map<WebSocket, AgentLink>();
   readonly #unsettled = new Set<AgentLink>();
-  /** Sessions of which an agent did not read what it was sent, and until when they get no new socket. */
-  readonly #unread = new Map<SessionId, number>();
+  /** Of these, the ones whose agent did not read: until they are gone their session gets no new socket. */
+  readonly #unread = new Map<WebSocket, SessionId>();
   readonly holders: StreamHolders;
   readonly register: Register;
   /** A timer runs until all have settled. */
   #waits = false;
   #weight = 0;
+  /** Of the sockets that are going: nothing takes it back. */
+  #kept = 0;
   /** Since the lane woke: agents' sockets by how they ended, and streams that broke a rule or weighed too much. */
   readonly counters: Record<string, number> = {};
 
@@ -67,7 +71,7 @@ export class AgentLinks implements AgentLane {
     return this.#unsettled.size;
   }
   get full(): boolean {
-    return this.#weight > MAX_SPLICED_BYTES * REFUSE_SHARE;
+    return this.#isAbove(REFUSE_SHARE);
   }
 
   /** An agent's upgrade, admitted as a stream of its first app would be. */
@@ -76,7 +80,7 @@ export class AgentLinks implements AgentLane {
     if ("code" in admission) return refuse(admission);
     const { sid, connection, issuer } = open;
     const now = Date.now();
-    const refused = sid === undefined || (this.#unread.get(sid) ?? 0) > now || this.#sweep(sid, now) >= MAX_SESSION_AGENTS_COUNT || this.#links.size >= MAX_AGENTS_COUNT;
+    const refused = sid === undefined || [...this.#unread.values()].includes(sid) || this.#sweep(sid, now) >= MAX_SESSION_AGENTS_COUNT || this.#links.size >= MAX_AGENTS_COUNT;
     if (refused) return refuse({ code: "overloaded", policyVersion: admission.policy.version });
     const pair = new WebSocketPair();
     const socket = pair[1];
@@ -105,19 +109,30 @@ export class AgentLinks implements AgentLane {
   /** Ends a socket; a connector keeps its streams for whoever can prove that they are theirs (M18). */
   drop(socket: WebSocket, { code, reason }: Fatal): void {
     const link = this.#links.get(socket);
+    if (link === undefined) return;
     this.#links.delete(socket);
-    link?.lost();
-    if (link !== undefined) {
-      this.#count(`agent_closed_${code}`);
-      this.#unsettled.delete(link);
-      this.#weight -= link.weight;
-    }
+    this.#going.set(socket, link);
+    link.lost();
+    this.#weight -= link.weight;
+    this.#kept += link.weight;
+    // Without the streams that ended with it, should the lane sleep before it is gone.
+    link.save();
+    this.#count(`agent_closed_${code}`);
+    this.#unsettled.delete(link);
     closeSocket(socket, code, reason);
   }
 
+  /** The runtime has let go of a socket; false: it was none of an agent's. */
+  gone(socket: WebSocket, why: Fatal): boolean {
+    this.drop(socket, why);
+    this.#kept -= this.#going.get(socket)?.weight ?? 0;
+    this.#unread.delete(socket);
+    return this.#going.delete(socket);
+  }
+
   /** Every socket of a session that ended. */
-  endSession(sid: SessionId): void {
-    for (const [socket, link] of this.#links) if (link.attachment.sid === sid) this.drop(socket, ending("signed_out"));
+  endSession(sid: SessionId, why: CloseName = "signed_out"): void {
+    for (const [socket, link] of this.#links) if (link.attachment.sid === sid) this.drop(socket, ending(why));
   }
 
   /** Connect anew: the site's lanes are others now. */
@@ -153,20 +168,30 @@ export class AgentLinks implements AgentLane {
     return this.#table.ofSession(sid).filter((one) => one.ask.protocol === "tcp").length;
   }
 
-  weigh(agent: AgentLink, bytes: number): void {
+  weigh(bytes: number): void {
     this.#weight += bytes;
-    if (bytes <= 0 || this.#weight <= MAX_SPLICED_BYTES) return;
-    let most = agent;
-    for (const one of this.#links.values()) if (one.weight > most.weight) most = one;
-    most.shed();
+    if (bytes <= 0 || !this.#isAbove(1)) return;
+    // Of the session that weighs most, on however many sockets.
+    const sums = new Map<SessionId, number>();
+    let most: AgentLink | undefined;
+    for (const one of this.#links.values()) {
+      const { sid } = one.attachment;
+      sums.set(sid, (sums.get(sid) ?? 0) + one.weight);
+    }
+    const of = (one: AgentLink | undefined): number => (one === undefined ? 0 : (sums.get(one.attachment.sid) ?? 0) + one.weight / MAX_SPLICED_BYTES);
+    for (const one of this.#links.values()) if (of(one) > of(most)) most = one;
+    most?.shed();
   }
 
-  overflow(agent: AgentLink): void {
-    const { sid } = agent.attachment;
-    // The runtime may hold what it was given until the peer's connection breaks: no more of it meanwhile.
-    if (this.#unread.size >= MAX_AGENTS_COUNT) this.#unread.clear();
-    this.#unread.set(sid, Date.now() + KEEP_ALIVE_DEAD_MS);
-    this.drop(agent.socket, ending("overloaded"));
+  /** What is going has room of its own, so that who does not read takes none from the others. */
+  #isAbove(share: number): boolean {
+    return this.#weight > MAX_SPLICED_BYTES * share || this.#weight + this.#kept > 2 * MAX_SPLICED_BYTES * share;
+  }
+
+  /** No more for that session meanwhile, on any socket. */
+  overflow({ socket, attachment: { sid } }: AgentLink): void {
+    this.#unread.set(socket, sid);
+    this.endSession(sid, "overloaded");
   }
 
   changed(agent: AgentLink): void {
@@ -206,7 +231,13 @@ export class AgentLinks implements AgentLane {
         continue;
       }
       const agent = new AgentLink(this, socket, stored);
-      this.#links.set(socket, agent);
+      if (socket.readyState === WebSocket.READY_STATE_OPEN) {
+        this.#links.set(socket, agent);
+        this.#weight += agent.weight;
+      } else {
+        this.#going.set(socket, agent);
+        this.#kept += agent.weight;
+      }
       for (const kept of unpackStreams(stored)) {
         let cut: LiveStream["cut"] = () => 0;
         const live: LiveStream = {

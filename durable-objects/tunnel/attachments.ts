@@ -6,6 +6,7 @@ import type { AppId, ConnectorId, RequestId, SessionId } from "../../core/ids.ts
 import type { Limits } from "../../policy/decision.ts";
 import type { Ask, Fact } from "../../policy/facts.ts";
 import type { StreamSnapshot } from "../../protocol/mux-stream.ts";
+import type { KeptUnread } from "./unread.ts";
 
 /** A connector's socket after its hello was verified; before that it has no attachment worth keeping. */
 export interface ConnectorAttachment {
@@ -51,7 +52,7 @@ export interface ClientAttachment {
 }
 
 /** An agent's WebSocket with the streams on it. */
-export interface AgentAttachment {
+export interface AgentAttachment extends KeptUnread {
   readonly v: 1;
   readonly role: "agent";
   /** Random; a stream's request id is made of it and the stream's number here. */
@@ -61,8 +62,6 @@ export interface AgentAttachment {
   readonly issuer: string;
   /** No stream id up to this is opened again. */
   readonly newest: number;
-  /** What ended streams left on their way to it. */
-  readonly left: number;
   /** What `streams` names by index. */
   readonly apps: readonly AppId[];
   readonly links: readonly string[];

@@ -1,9 +1,10 @@
 /**
  * One TCP stream between an agent's socket and a connector's: frames go on under the other
  * side's id, judged by protocol/splice.ts, and wait here only while the lane decides again (M4),
- * at most the credit that the peers gave, and weigh what they always do. Not who may open one (agent-link.ts).
+ * at most the credit that the peers gave, and weigh something. Not who may open one (agent-link.ts).
  */
 import { encodeFrame, type FrameHeader, FrameType, HEADER_BYTES, writeU32 } from "../../protocol/frames.ts";
+import { HELD_FRAME_BYTES } from "../../protocol/limits.ts";
 import { type FrameSink, isSpliceDone, type Splice, spliceFrame, spliceWeight } from "../../protocol/splice.ts";
 import type { AgentLink } from "./agent-link.ts";
 import type { KeptStream } from "./agent-streams.ts";
@@ -31,16 +32,22 @@ class HeldSide implements FrameSink {
   /** Has no order among bytes: one sum, which counts only once it goes on, so that bytes that wait keep their weight. */
   credit = 0;
 
-  constructor(from: "up" | "down", runs: Run[]) {
+  readonly #weigh: (bytes: number) => void;
+
+  constructor(from: "up" | "down", runs: Run[], weigh: (bytes: number) => void) {
     this.#from = from;
     this.#runs = runs;
+    this.#weigh = weigh;
   }
 
   pass(frames: Uint8Array): void {
     this.#runs.push({ from: this.#from, frames: frames.slice(), bytes: this.bytes });
     this.bytes = 0;
+    this.#weigh(weightOf(frames));
   }
 }
+
+const weightOf = (frames: Uint8Array): number => frames.length + HELD_FRAME_BYTES;
 
 interface Held {
   readonly runs: Run[];
@@ -61,6 +68,8 @@ export class SplicedStream implements SplicedSink {
   readonly #agent: AgentLink;
   /** What came while it waits to be decided again; undefined when it does not. */
   #held: Held | undefined;
+  /** What of it goes to the agent; towards the connector the splice counts it. */
+  #waiting = 0;
   #over = false;
 
   constructor(lane: Lane, agent: AgentLink, link: ConnectorLink, id: number, live: LiveStream, splice: Splice) {
@@ -74,6 +83,10 @@ export class SplicedStream implements SplicedSink {
 
   get isWaiting(): boolean {
     return this.#held !== undefined;
+  }
+
+  get weight(): number {
+    return spliceWeight(this.splice) + this.#waiting;
   }
 
   get isOver(): boolean {
@@ -138,8 +151,13 @@ export class SplicedStream implements SplicedSink {
 
   #hold(): void {
     const runs: Run[] = [];
-    this.#held = { runs, up: new HeldSide("up", runs), down: new HeldSide("down", runs) };
+    this.#held = { runs, up: new HeldSide("up", runs, () => undefined), down: new HeldSide("down", runs, (bytes) => this.#weigh(bytes)) };
     void this.#decideAgain(this.#held);
+  }
+
+  #weigh(bytes: number): void {
+    this.#waiting += bytes;
+    this.#agent.weigh(bytes);
   }
 
   /** What waits goes on in order, message by message, each only while the lane lets it; credit at last. */
@@ -151,6 +169,7 @@ export class SplicedStream implements SplicedSink {
       this.live.held = false;
       for (let run = runs[at]; run !== undefined && (run.bytes === 0 || this.#lane.passes(this.live, Date.now())); run = runs[++at]) {
         this.#count(run.from, run.bytes);
+        if (run.from === "down") this.#weigh(-weightOf(run.frames));
         this.#sink(run.from).pass(run.frames);
       }
     } while (at < runs.length);

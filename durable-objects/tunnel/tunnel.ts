@@ -348,15 +348,13 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
     const relay = this.#relays.get(socket);
     if (relay !== undefined) relay.clientClosed(code, reason);
-    else if (this.#agents.of(socket) !== undefined) this.#agents.drop(socket, { code, reason });
-    else this.#parts.links.drop(socket, code, reason);
+    else if (!this.#agents.gone(socket, { code, reason })) this.#parts.links.drop(socket, code, reason);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
     const relay = this.#relays.get(socket);
     if (relay !== undefined) relay.clientFailed();
-    else if (this.#agents.of(socket) !== undefined) this.#agents.drop(socket, { code: CLOSE_CODES.internal.code, reason: "socket error" });
-    else this.#parts.links.drop(socket, CLOSE_CODES.internal.code, "socket error");
+    else if (!this.#agents.gone(socket, { code: CLOSE_CODES.internal.code, reason: "socket error" })) this.#parts.links.drop(socket, CLOSE_CODES.internal.code, "socket error");
   }
 
   /** After a wake: links and relayed sockets from their attachments; whatever does not fit is closed (M3). */

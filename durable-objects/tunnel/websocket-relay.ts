@@ -4,7 +4,7 @@
  * its socket's attachment, so that a quiet one lets the lane sleep (M3).
  */
 import { CLOSE_CODES, type CloseName, closeReason, sendableCloseCode } from "../../protocol/close-codes.ts";
-import { MAX_WEBSOCKET_MESSAGE_BYTES, WINDOW_BYTES } from "../../protocol/limits.ts";
+import { MAX_WEBSOCKET_MESSAGE_BYTES, MESSAGE_WEIGHT_BYTES, WINDOW_BYTES } from "../../protocol/limits.ts";
 import { encodeWebSocketMessage, WebSocketMessageReader } from "../../protocol/websocket-messages.ts";
 import { within } from "../within.ts";
 import type { ClientAttachment } from "./attachments.ts";
@@ -20,8 +20,6 @@ const MAX_WAITING_BYTES = MAX_WEBSOCKET_MESSAGE_BYTES + WINDOW_BYTES;
  */
 const MAX_UNHEARD_BYTES = 4 * 1024 * 1024;
 const UNHEARD_MS = 30_000;
-/** What a message that waits in the runtime weighs besides its bytes. */
-const MESSAGE_WEIGHT_BYTES = 1_024;
 
 const CLOSE_FOR: Readonly<Record<CutReason, CloseName>> = {
   revoked: "signed_out",

@@ -17,7 +17,7 @@ import { TcpAgent } from "../../agent/tcp-agent.ts";
 import { secureContext } from "../../channel/secure-stream.ts";
 import { parseAppId } from "../../core/ids.ts";
 import { AGENT_SUBPROTOCOL } from "../../protocol/agent-link.ts";
-import type { AgentAnswer, AgentMessage } from "../../protocol/agent-link.ts";
+import type { AgentAnswer, AgentOpen } from "../../protocol/agent-link.ts";
 import { encodeFrame, Flag, FrameType } from "../../protocol/frames.ts";
 import { encodeAnswerHead } from "../../protocol/head.ts";
 import { Mux } from "../../protocol/mux.ts";
@@ -104,7 +104,7 @@ export class AgentBridge {
       if (one.ended && one.pending.length === 0) mux.end(id);
       flush();
     };
-    const open = async ({ stream: id, app }: AgentMessage): Promise<void> => {
+    const open = async ({ stream: id, app }: AgentOpen): Promise<void> => {
       if (this.link.socket.readyState !== this.link.socket.OPEN) return say({ t: "refused", stream: id, code: "no_connector", request: `r_${"B".repeat(22)}` as never });
       const to = await this.link.ask({ kind: "tcp", app });
       const one: Spliced = { to, pending: [], ended: false };
@@ -144,7 +144,7 @@ export class AgentBridge {
       if (!isBinary) {
         const text = data.toString();
         if (text === "ping") return socket.send("pong");
-        return void open(JSON.parse(text) as AgentMessage).catch(() => undefined);
+        return void open(JSON.parse(text) as AgentOpen).catch(() => undefined);
       }
       for (const event of mux.receive(data)) {
         if (event.type === "fatal") throw new Error(`the agent broke the protocol: ${event.reason}`);

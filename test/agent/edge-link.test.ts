@@ -17,9 +17,12 @@ class Socket extends EventEmitter {
   readyState = 1;
   bufferedAmount = 0;
   readonly sent: (string | Uint8Array)[] = [];
-  send(message: string | Uint8Array): void {
-    if (message === "ping") this.emit("message", Buffer.from("pong"), false);
-    else this.sent.push(message);
+  /** What the socket still has to tell: that a message has left. */
+  readonly leaving: (() => void)[] = [];
+  send(message: string | Uint8Array, left?: () => void): void {
+    if (message === "ping") return void this.emit("message", Buffer.from("pong"), false);
+    this.sent.push(message);
+    if (left !== undefined) this.leaving.push(left);
   }
   close(): void {
     this.terminate();
@@ -85,5 +88,29 @@ describe("an open that the edge does not answer", () => {
     await vi.advanceTimersByTimeAsync(15_000);
     socket.answer(opened(3));
     expect(socket.sent.at(-1)).toEqual(encodeFrame(FrameType.windowUpdate, Flag.rst, 3, 0));
+  });
+});
+
+describe("a mark of the edge", () => {
+  const said = (socket: Socket): string[] => socket.sent.filter((one) => typeof one === "string");
+
+  it("AG8: is repeated as it is, behind what came before it", () => {
+    const { socket } = stage();
+    for (const n of [7, 2 ** 32 - 1]) {
+      socket.answer({ t: "mark", n });
+      expect(said(socket).at(-1)).toBe(JSON.stringify({ t: "mark", n }));
+      for (const left of socket.leaving.splice(0)) left();
+    }
+    expect(said(socket)).toHaveLength(2);
+  });
+
+  it("AG8: has one answer at a time in the socket, of the newest, however many an edge sends that reads nothing", () => {
+    const { socket } = stage();
+    for (let n = 0; n < 10_000; n++) socket.answer({ t: "mark", n });
+    expect(said(socket)).toEqual([JSON.stringify({ t: "mark", n: 0 })]);
+    for (const left of socket.leaving.splice(0)) left();
+    expect(said(socket)).toEqual([0, 9_999].map((n) => JSON.stringify({ t: "mark", n })));
+    for (const left of socket.leaving.splice(0)) left();
+    expect(said(socket)).toHaveLength(2);
   });
 });

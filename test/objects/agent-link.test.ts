@@ -1,8 +1,9 @@
 /** The agent's link at a lane: streams opened and spliced, bad agents, caps. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { concat } from "../../core/bytes.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeFrame, Flag, FrameType, INITIAL_WINDOW_BYTES } from "../../protocol/frames.ts";
-import { MAX_AGENT_STREAMS_COUNT, MAX_CREDIT_BYTES, MAX_MESSAGE_BYTES, MAX_SESSION_STREAMS_COUNT } from "../../protocol/limits.ts";
+import { MARK_BYTES, MAX_AGENT_BYTES, MAX_AGENT_STREAMS_COUNT, MAX_CREDIT_BYTES, MAX_MESSAGE_BYTES, MAX_SESSION_STREAMS_COUNT, MAX_SPLICED_BYTES, MAX_UNKNOWN_CONTROL_COUNT, MESSAGE_WEIGHT_BYTES } from "../../protocol/limits.ts";
 import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
 import { AgentStage } from "./agent-stage.ts";
 import { laneOf, laneStub, openRequest, signedIn, wipe } from "./deployment.ts";
@@ -167,52 +168,92 @@ describe("what one agent may hold", () => {
     expect(await other.ask(1)).toMatchObject({ t: "opened" });
   });
 
-  it("AG8: bytes that nobody takes: new streams are refused first, then the heaviest goes", async () => {
+  it("AG8: bytes that no app takes: new streams are refused first, then the heaviest goes", async () => {
     stage.connector.takes = false;
     const streams: AgentStream[] = [];
-    const full = new Uint8Array(INITIAL_WINDOW_BYTES);
+    const most = new Uint8Array(INITIAL_WINDOW_BYTES - 4_096);
     let refused: unknown;
     while (refused === undefined) {
       const stream = await stage.agent.open().catch((cause: unknown) => void (refused = cause));
       if (stream === undefined) break;
       streams.push(stream as AgentStream);
-      stage.agent.write(stream as AgentStream, full);
+      stage.agent.write(stream as AgentStream, most);
     }
     expect(String(refused)).toContain("overloaded");
     expect(streams.length).toBeGreaterThanOrEqual(70);
     expect(streams.length).toBeLessThan(80);
     // What is open may use its credit: frames that weigh more than they carry fill the rest.
-    for (const stream of streams) for (let i = 0; i < 3; i++) stage.agent.update(stream.id, 2_000);
-    for (let i = 0; i < 20_000 && !streams.some((one) => one.end === "reset"); i++) {
-      stage.connector.write("x");
-      if (i % 50 === 49) await laneOf().status();
-    }
+    for (const { id } of streams.slice(0, 8)) stage.agent.socket.send(concat(Array.from({ length: 4_000 }, () => encodeFrame(FrameType.data, 0, id, 0, new Uint8Array(1)))));
     await eventually(() => streams.some((one) => one.end === "reset"));
     expect(stage.agent.texts.find((one) => one.t === "closed")).toMatchObject({ code: "memory" });
+    expect(streams.findIndex((one) => one.end === "reset")).toBeLessThan(8);
     expect(stage.agent.isClosed).toBe(false);
+    expect((await laneOf().status())?.counters.agent_memory).toBeGreaterThan(0);
+  });
+});
+
+/** Sends `bytes` towards the agent, on a stream whose credit it gives whether it reads or not. */
+async function pour(stream: AgentStream, bytes: number): Promise<void> {
+  const part = "x".repeat(60_000);
+  for (let sent = 0; sent < bytes && !stage.agent.isClosed; sent += part.length) {
+    stage.connector.write(part);
+    // Blindly, if the mux that would give it reads nothing.
+    if (stage.agent.deaf) stage.agent.update(stream.id, part.length);
+    const before = stream.bytes;
+    await (stage.agent.deaf ? laneOf().status() : eventually(() => stream.bytes > before || stream.bytes >= sent));
+  }
+}
+
+describe("what an agent was sent and does not read", () => {
+  it("AG8: costs it its socket at 20,971,520 bytes, though it gives credit, and nobody else notices", async () => {
+    const other = await TestAgent.dial(await signedIn(`u_${"B".repeat(43)}`));
+    const stream = await stage.live();
+    stage.agent.deaf = true;
+    await pour(stream, 0.9 * MAX_AGENT_BYTES);
+    expect(stage.agent.isClosed).toBe(false);
+    await pour(stream, 0.2 * MAX_AGENT_BYTES);
+    expect(await stage.agent.closed).toBe(CLOSE_CODES.overloaded.code);
+    expect(await laneOf().status()).toMatchObject({ streams: 0, counters: { agent_closed_1013: 1 } });
+    await stage.live(other);
+    // It has answered the close: what it was sent is gone, and it may come again.
+    await stage.live(await TestAgent.dial(stage.sid));
   });
 
-  it("AG8: bytes that it never takes: its socket closes, it gets no other for a while, and nobody else notices", async () => {
-    const other = await TestAgent.dial(await signedIn(`u_${"B".repeat(43)}`));
-    const kept = await stage.live(other);
-    stage.agent.takes = false;
-    const streams: AgentStream[] = [];
-    for (let i = 0; i < 200; i++) streams.push(await stage.agent.open());
+  it("AG8: costs nothing once it answers that it has read it: many times as much goes through", async () => {
+    const stream = await stage.live();
+    await pour(stream, 2 * MAX_AGENT_BYTES);
+    expect(stream.bytes).toBeGreaterThan(2 * MAX_AGENT_BYTES);
+    expect(stage.agent.isClosed).toBe(false);
+    expect(stage.agent.marks.length).toBeGreaterThanOrEqual(2 * MAX_AGENT_BYTES / MARK_BYTES - 1);
+  });
+
+  it("AG8: counts in many streams, none of them heavy", async () => {
     stage.agent.deaf = true;
-    for (let i = 0; i < 5; i++) stage.connector.write("x".repeat(60_000));
+    await Promise.all(Array.from({ length: 200 }, () => stage.agent.open()));
+    await eventually(() => stage.connector.tcp.size === 200);
+    for (let i = 0; i < 3; i++) stage.connector.write("x".repeat(60_000));
     expect(await stage.agent.closed).toBe(CLOSE_CODES.overloaded.code);
-    const refused = await laneStub().fetch(openRequest(stage.sid, "pg", "tcp"));
-    expect(JSON.parse(refused.headers.get(REFUSAL_HEADER) ?? "{}")).toMatchObject({ code: "overloaded" });
-    other.write(kept, " on");
-    await stage.hears("hello on");
+  });
+
+  it("AG8: counts tiny messages for what they cost, and all agents of an object together: at 29,360,128 who has most unread goes", async () => {
+    const agents = [stage.agent, await TestAgent.dial(await signedIn(`u_${"B".repeat(43)}`))];
+    for (const agent of agents) agent.deaf = true;
+    await Promise.all(agents.map((agent) => agent.open()));
+    await eventually(() => stage.connector.tcp.size === agents.length);
+    // Frames by turns for one and the other leave one by one.
+    const ids = [...stage.connector.tcp.keys()];
+    const message = concat(Array.from({ length: 4_900 }, (_, i) => encodeFrame(FrameType.data, 0, ids[i % ids.length] ?? 0, 0, new Uint8Array(1))));
+    const weight = message.length + 4_900 * MESSAGE_WEIGHT_BYTES;
+    for (let sent = 0; sent < MAX_SPLICED_BYTES; sent += weight) stage.connector.raw(message);
+    await eventually(async () => (await laneOf().status())?.counters["agent_closed_1013"] === 1);
     expect((await laneOf().status())?.streams).toBe(1);
   });
 
   it.each([
-    ["counts until it answers that they came", "reads"],
-    ["counts for ever when it never answers", "deaf"],
-    ["counts for ever when it answers what it has not read", "blind"],
-  ])("AG8: what ended streams left on their way to it %s", async (_title, way) => {
+    ["until it answers that they came", "reads"],
+    ["for ever when it never answers", "deaf"],
+    ["for ever when it answers what it has not read", "blind"],
+  ])("AG8: counts when the streams are gone, %s", async (_title, way) => {
     stage.agent.takes = false;
     stage.agent.deaf = way !== "reads";
     for (let round = 0; round < 90; round++) {
@@ -221,10 +262,43 @@ describe("what one agent may hold", () => {
       for (let i = 0; i < 4; i++) stage.connector.write("x".repeat(60_000));
       await eventually(async () => ((await laneOf().streams(stage.sid)).streams[0]?.bytesOut ?? 0) > 240_000);
       stage.agent.reset(stream);
-      if (way === "blind") for (const value of [0, 1, round]) stage.agent.socket.send(encodeFrame(FrameType.ping, Flag.ack, 0, value));
+      if (way === "blind") for (const n of [0, 1, round]) stage.agent.say({ t: "mark", n });
       await eventually(async () => (await laneOf().status())?.streams === 0);
     }
     const answer = stage.agent.isClosed ? "closed" : (await stage.agent.ask(9_999)).t;
     expect(answer).toBe(way === "reads" ? "opened" : "refused");
+  });
+
+  it.each([
+    ["goes on counting", false],
+    ["is proven by the answer to the last mark", true],
+  ])("AG8 AG11: %s after a wake", async (_title, answers) => {
+    const stream = await stage.live();
+    stage.agent.deaf = true;
+    await pour(stream, 0.6 * MAX_AGENT_BYTES);
+    await stage.sleep();
+    const [first, last] = [stage.agent.marks[0] ?? -1, stage.agent.marks.at(-1) ?? -1];
+    expect(stage.agent.marks.length).toBeGreaterThan(5);
+    // One that was asked before is of no use any more, and harms nobody.
+    stage.agent.say({ t: "mark", n: first });
+    if (answers) stage.agent.say({ t: "mark", n: last });
+    await pour(stream, 0.6 * MAX_AGENT_BYTES);
+    await laneOf().status();
+    expect(stage.agent.isClosed).toBe(!answers);
+  });
+
+  it("AG8 AG11: is asked for once it is quiet, however little it is, and the lane sleeps", async () => {
+    const stream = await stage.live();
+    await eventually(() => stage.agent.marks.length > 0);
+    await stage.sleep();
+    const asked = stage.agent.marks.length;
+    stage.connector.write(" more");
+    await eventually(() => stream.text.endsWith(" more") && stage.agent.marks.length > asked);
+    await stage.sleep();
+  });
+
+  it("AG8: a flood of answers that nobody asked for ends the socket", async () => {
+    for (let i = 0; i <= MAX_UNKNOWN_CONTROL_COUNT; i++) stage.agent.say({ t: "mark", n: i });
+    expect(await stage.agent.closed).toBe(CLOSE_CODES.flood.code);
   });
 });

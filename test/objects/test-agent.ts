@@ -22,12 +22,14 @@ export class TestAgent {
   readonly mux = new Mux({ role: "connector", now: Date.now });
   readonly streams = new Map<number, AgentStream>();
   readonly texts: AgentAnswer[] = [];
+  /** What it was to repeat. */
+  readonly marks: number[] = [];
   readonly #closed = Promise.withResolvers<number>();
   readonly #waiting = new Set<() => void>();
   /** Takes bytes; credit goes back only then. */
   takes = true;
   isClosed = false;
-  /** Looks at no frame, so that it answers no ping. */
+  /** Reads nothing, so that it repeats no mark. */
   deaf = false;
 
   private constructor(socket: WebSocket) {
@@ -41,8 +43,7 @@ export class TestAgent {
     socket.addEventListener("message", ({ data }) => {
       if (typeof data !== "string") return this.#frames(data as ArrayBuffer);
       const read = readAgentAnswer(data);
-      if (read.type === "message") this.texts.push(read.message);
-      this.#look();
+      if (read.type === "message") this.#text(read.message);
     });
     socket.accept();
   }
@@ -119,6 +120,16 @@ export class TestAgent {
 
   flush(): void {
     for (const bytes of this.mux.takeOutput()) this.socket.send(bytes.slice());
+  }
+
+  #text(answer: AgentAnswer): void {
+    if (answer.t === "mark") {
+      this.marks.push(answer.n);
+      if (!this.deaf) this.say(answer);
+    } else {
+      this.texts.push(answer);
+      this.#look();
+    }
   }
 
   #frames(data: ArrayBuffer): void {

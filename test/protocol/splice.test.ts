@@ -173,15 +173,14 @@ describe("a splice", () => {
     );
   });
 
-  it("AG8: weighs what passed and was not credited, and tiny frames as much as they cost", () => {
+  it("AG8: weighs what passed to the connector and was not credited, and tiny frames as much as they cost", () => {
     const splice = newSplice(0);
-    verdictOf(splice, "up", data(1000));
-    for (let i = 0; i < 10; i++) verdictOf(splice, "down", data(1));
-    expect(spliceWeight(splice)).toBe(1010 + 11 * HELD_FRAME_BYTES);
-    verdictOf(splice, "up", credit(5));
-    expect(spliceWeight(splice)).toBe(1005 + 6 * HELD_FRAME_BYTES);
-    verdictOf(splice, "up", credit(500));
-    verdictOf(splice, "down", credit(1000));
+    verdictOf(splice, "down", data(1000));
+    for (let i = 0; i < 10; i++) verdictOf(splice, "up", data(1));
+    expect(spliceWeight(splice)).toBe(10 + 10 * HELD_FRAME_BYTES);
+    verdictOf(splice, "down", credit(5));
+    expect(spliceWeight(splice)).toBe(5 + 5 * HELD_FRAME_BYTES);
+    verdictOf(splice, "down", credit(500));
     expect(spliceWeight(splice)).toBe(0);
   });
 });
@@ -212,6 +211,13 @@ describe("the texts of the link", () => {
     expect(readAgentMessage(JSON.stringify({ t: "opened", stream: 7 }))).toEqual({ type: "unknown" });
     expect(readAgentMessage(" ".repeat(2_049))).toEqual({ type: "too_large" });
     expect(readAgentMessage("ping")).toEqual({ type: "keep_alive", text: "ping" });
+  });
+
+  it("AG8: a mark is read by shape, at both ends", () => {
+    for (const read of [readAgentMessage, readAgentAnswer]) {
+      for (const n of [0, 2 ** 32 - 1]) expect(read(JSON.stringify({ t: "mark", n }))).toEqual({ type: "message", message: { t: "mark", n } });
+      for (const n of [-1, 2 ** 32, 1.5, "1", null]) expect(read(JSON.stringify({ t: "mark", n }))).toEqual({ type: "malformed", reason: "shape" });
+    }
   });
 
   it("AG2 AG9: what the edge answers is read by shape", () => {

@@ -225,6 +225,7 @@ export class TestAgent {
   #text(raw: string): void {
     const read = readAgentAnswer(raw);
     if (read.type !== "message") throw new Error(`not a text of the link: ${raw}`);
+    if (read.message.t === "mark") return this.socket.send(raw);
     this.texts.push(read.message);
     if (read.message.t !== "closed") return;
     const stream = this.streams.get(read.message.stream);

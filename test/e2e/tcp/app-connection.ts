@@ -16,6 +16,8 @@ export interface AppConnection {
   /** What a local program would hold. */
   readonly local: Duplex;
   readonly stream: TestStream;
+  /** What runs inside TLS. */
+  readonly secure: Duplex;
   readonly over: Promise<ResumableEnd>;
 }
 
@@ -41,5 +43,5 @@ export async function appConnection(agent: TestAgent, app: string): Promise<AppC
   const over = Promise.withResolvers<ResumableEnd>();
   const resumable = new ResumableSocket(ours, { held: new HeldBytes(), owner: "", share: () => RESUME_WINDOW_BYTES, detached: () => resumable.abort("lost"), over: over.resolve }, "client_reset");
   resumable.attach(secure, first.reader, first.frame.received, first.early);
-  return { local, stream, over: over.promise };
+  return { local, stream, secure, over: over.promise };
 }
