@@ -125,21 +125,23 @@ async function pass(x: Exchange, credential: Credential, standing: Standing, res
     case "denied":
     case "step_up":
     case "revoked":
-      return answerAgain(x, credential, standing, { recorded: refusal.code !== "stale", refusal, ...(resent === undefined && body.again ? { body } : {}) });
+      return answerAgain(x, credential, standing, { refusal, ...(resent === undefined && body.again && refusal.sent !== true ? { body } : {}) });
     default:
       return refuse(x, (refusal.code === "upstream_protocol" ? REQUEST_FAULTS[refusal.detail ?? ""] : undefined) ?? refusal.code);
   }
 }
 
 /** The lane knew better than this isolate: ask whoever knows best, read the request by that, and go once more or say why not. */
-async function answerAgain(x: Exchange, credential: Credential, before: Standing, lane: { recorded: boolean; refusal: Refusal; body?: BodyToSend }): Promise<Response> {
+async function answerAgain(x: Exchange, credential: Credential, before: Standing, lane: { refusal: Refusal; body?: BodyToSend }): Promise<Response> {
   const policy = (await newestPolicy(x.env, x.now)) ?? before.policy;
   const url = canonicalise(x.request.url, appOf(x, policy)?.insecurePaths ?? []);
   if (!url.ok) return refuse(x, url.error.code);
   const reread: Exchange = { ...x, policy, url: url.value };
-  const newest = await stand(reread, policy, credential, true, lane.refusal.lastActiveAt);
-  if (newest.decision.effect === "allow") return lane.body === undefined ? refuse(reread, "unavailable") : pass(reread, credential, newest, lane.body);
-  return newest.session === undefined ? notSignedIn(reread, credential) : denied(reread, newest, !lane.recorded);
+  const { lastActiveAt, sent, recorded } = lane.refusal;
+  const newest = await stand(reread, policy, credential, true, lastActiveAt);
+  // What was cut on its way may have been acted on: whoever asked is told so, and asks again himself (M16).
+  if (newest.decision.effect === "allow") return lane.body === undefined ? refuse(reread, sent === true ? "upstream_reset" : "unavailable") : pass(reread, credential, newest, lane.body);
+  return newest.session === undefined ? notSignedIn(reread, credential) : denied(reread, newest, recorded !== true);
 }
 
 /** `record`: a lane that denied has put it on record already. */

@@ -98,7 +98,7 @@ export class Admissions {
       if (decision.effect !== "allow") {
         if (open.sid !== undefined) await recordNow(env, open.sid, decisionEvent(open.request, open.ask, facts, decision, now));
         const active = lease === undefined ? {} : { lastActiveAt: lease.lastActiveAt };
-        return { code: decision.effect === "step_up" ? "step_up" : "denied", policyVersion: policy.version, ...active };
+        return { code: decision.effect === "step_up" ? "step_up" : "denied", policyVersion: policy.version, ...active, ...(open.sid === undefined ? {} : { recorded: true }) };
       }
       const { maxBytes } = decision.limits;
       if (maxBytes !== undefined && open.sid !== undefined && this.#parts.usage.total(open.sid, open.ask.app) >= maxBytes) {

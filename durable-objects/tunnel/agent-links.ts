@@ -15,7 +15,7 @@ import type { Admission, Admissions, LaneParts } from "./admission.ts";
 import { AGENT_ID_BYTES, type AgentLane, AgentLink, requestOf } from "./agent-link.ts";
 import { unpackStreams } from "./agent-streams.ts";
 import { type AgentAttachment, readAttachment } from "./attachments.ts";
-import { closeSocket } from "./connector-links.ts";
+import { closeSocket } from "./close-socket.ts";
 import type { Lane } from "./http-relay.ts";
 import type { LiveStream, StreamEnd, StreamTable } from "./live-stream.ts";
 import { refuse, type Reply } from "./open-stream.ts";

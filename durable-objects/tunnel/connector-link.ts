@@ -6,7 +6,7 @@ import { createHmac } from "node:crypto";
 import { fromBase64Url } from "../../core/bytes.ts";
 import type { ConnectorId, SessionId } from "../../core/ids.ts";
 import { type ConnectorMessage, type ControlRead, type EdgeMessage, encodeControl, readConnectorMessage } from "../../protocol/control.ts";
-import { CUT_ACK_MS } from "../../protocol/deadlines.ts";
+import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import type { FrameHeader } from "../../protocol/frames.ts";
 import { frameOpenHead, type OpenHead, openHeadJson } from "../../protocol/head.ts";
 import { MARK_BYTES, MAX_AGENT_BYTES, MAX_CREDIT_BYTES, MAX_CUT_IDS_COUNT, MAX_LINK_OPENS_BURST_COUNT, MAX_LINK_OPENS_PER_SECOND_COUNT, MAX_MESSAGE_BYTES, MAX_SPLICED_STREAMS_COUNT, MAX_UNKNOWN_CONTROL_COUNT, STREAM_ID_BLOCK_COUNT } from "../../protocol/limits.ts";
@@ -17,24 +17,11 @@ import { type FrameRouter, FrameRuns, type FrameSink } from "../../protocol/spli
 import { type Hmac, signStreamOpen } from "../../protocol/stream-mac.ts";
 import { TokenBucket } from "../../protocol/token-bucket.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
-import { within } from "../within.ts";
 import type { ConnectorAttachment } from "./attachments.ts";
+import { closeSocket } from "./close-socket.ts";
 import { mostStalled } from "./most-stalled.ts";
-
-/** Who a stream's frames go to: one of the relays. */
-export interface StreamSink {
-  data(bytes: Uint8Array): void;
-  end(): void;
-  /** `forced`: to make room, whatever of it is here already. */
-  reset(forced?: boolean): void;
-  writable(): void;
-}
-
-/** A stream whose frames are not the mux's: they go on to an agent's socket (spliced-stream.ts). */
-export interface SplicedSink extends StreamSink {
-  /** Where the frame goes, once it is rewritten; undefined when it goes nowhere now. */
-  fromConnector(header: FrameHeader, message: Uint8Array, at: number): FrameSink | undefined;
-}
+import { PendingCuts } from "./pending-cuts.ts";
+import type { SplicedSink, StreamSink } from "./stream-sink.ts";
 
 /** From here on admissions that ran out are forgotten. */
 const MAX_ADMISSIONS_COUNT = 1_024;
@@ -46,7 +33,7 @@ export class ConnectorLink implements FrameRouter, FrameSink {
   readonly mux: Mux;
   readonly runs = new FrameRuns();
   draining = false;
-  /** The policy version whose site configuration it was sent last; 0 after a wake: it is sent again. */
+  /** The policy version whose site configuration it was sent last; 0 after a wake: the next one goes to all. */
   configuredVersion = 0;
   #gathering = false;
   #flushing = false;
@@ -62,11 +49,10 @@ export class ConnectorLink implements FrameRouter, FrameSink {
   readonly #begun = new TokenBucket(MAX_LINK_OPENS_BURST_COUNT, MAX_LINK_OPENS_PER_SECOND_COUNT);
   #left = 0;
   #asking = false;
-  readonly #cuts = new Map<string, (acknowledged: boolean) => void>();
+  readonly #cuts = new PendingCuts();
   /** Digests that were sent on this socket, and when: an admission is named only while it is valid. */
   readonly #admissions = new Map<string, number>();
   #unknown = 0;
-  #cutNumber = 0;
 
   constructor(socket: WebSocket, attachment: ConnectorAttachment, clock: () => number) {
     this.socket = socket;
@@ -179,16 +165,30 @@ export class ConnectorLink implements FrameRouter, FrameSink {
     this.#spliced.delete(id);
     this.#sinks.delete(id);
     // Many at once are named by the cut that ends them all (cut-streams.ts).
-    if (tell === "cut" && !this.#gathering) void this.cut([id], []);
+    if (tell === "cut" && !this.#gathering) void this.#mustCut([id]);
     this.flush();
   }
 
   /** What ended spliced streams left on their way: a cut of nothing is answered once it all came. */
   async #askWhatCame(): Promise<void> {
     this.#asking = true;
-    const left = this.#left;
-    if (await this.cut([], [])) this.#left -= left;
+    while (this.#left > MARK_BYTES) {
+      const left = this.#left;
+      if (!(await this.#mustCut([]))) return;
+      this.#left -= left;
+    }
     this.#asking = false;
+  }
+
+  /** A cut that no receipt waits for: unanswered, what it was to destroy goes with the socket (M2). */
+  async #mustCut(streams: readonly number[]): Promise<boolean> {
+    const done = await this.cut(streams, []);
+    if (!done) {
+      this.draining = true;
+      closeSocket(this.socket, CLOSE_CODES.internal.code, "a cut was not acknowledged");
+      this.lost();
+    }
+    return done;
   }
 
   /** No room for a spliced stream: too many, or too much is on its way for streams that ended. */
@@ -316,7 +316,7 @@ export class ConnectorLink implements FrameRouter, FrameSink {
   #take(message: ConnectorMessage): void {
     switch (message.t) {
       case "cut_ack":
-        return this.#cuts.get(message.id)?.(true);
+        return this.#cuts.acknowledged(message.id);
       case "draining":
         return this.#leave();
       case "bulk":
@@ -336,21 +336,11 @@ export class ConnectorLink implements FrameRouter, FrameSink {
    * sessions' admissions; true once it acknowledged (M2).
    */
   async cut(streams: readonly number[], sessions: readonly SessionId[]): Promise<boolean> {
-    const waits: Promise<boolean>[] = [];
-    for (let from = 0; from === 0 || from < Math.max(streams.length, sessions.length); from += MAX_CUT_IDS_COUNT) {
-      const id = `${this.#attachment.link}${this.#cutNumber++}`;
-      const answered = new Promise<boolean>((resolve) => {
-        this.#cuts.set(id, (acknowledged) => {
-          this.#cuts.delete(id);
-          resolve(acknowledged);
-        });
-      });
-      waits.push(answered);
-      const part = <T>(all: readonly T[]): T[] => all.slice(from, from + MAX_CUT_IDS_COUNT);
-      this.tell({ t: "cut", id, streams: part(streams), sessions: part(sessions) });
-    }
+    const parts = Math.max(1, Math.ceil(Math.max(streams.length, sessions.length) / MAX_CUT_IDS_COUNT));
+    const of = <T>(all: readonly T[], part: number): T[] => all.slice(part * MAX_CUT_IDS_COUNT, (part + 1) * MAX_CUT_IDS_COUNT);
+    const confirmed = this.#cuts.ask(parts, (id, part) => this.tell({ t: "cut", id, streams: of(streams, part), sessions: of(sessions, part) }));
     if (sessions.length > 0) this.#admissions.clear();
-    return (await within(CUT_ACK_MS, Promise.all(waits)))?.every((acknowledged) => acknowledged) ?? false;
+    return confirmed;
   }
 
   configure(config: string, version: number): void {
@@ -374,7 +364,7 @@ export class ConnectorLink implements FrameRouter, FrameSink {
     const sinks = [...this.#sinks.values()];
     this.#sinks.clear();
     this.#spliced.clear();
-    for (const answered of this.#cuts.values()) answered(false);
+    this.#cuts.lost();
     for (const sink of sinks) sink.reset();
   }
 

@@ -4,12 +4,13 @@
  */
 import type { ConnectorId } from "../../core/ids.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
-import { CLOSE_CODES, closeReason, sendableCloseCode } from "../../protocol/close-codes.ts";
+import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeControl } from "../../protocol/control.ts";
 import { HANDSHAKE_MS, KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
 import { SUBPROTOCOL } from "../../protocol/hello.ts";
 import { CONTROL_NAME, laneName, type ObjectEnv, signerName } from "../bindings.ts";
 import { readAttachment } from "./attachments.ts";
+import { closeSocket } from "./close-socket.ts";
 import { ConnectorLink } from "./connector-link.ts";
 import { beginHandshake, type Handshake, refuseText, verifyHandshake } from "./handshake.ts";
 import type { ConnectContext } from "./rpc.ts";
@@ -135,6 +136,9 @@ export class ConnectorLinks {
     this.#links.set(socket, link);
     socket.send(encodeControl({ t: "keys", jws: handshake.context.keySet }));
     socket.send(encodeControl({ t: "welcome", v: verified.version, signature, config }));
+    // What was applied while it said hello went to those that had been welcomed.
+    const newest = await this.#policy();
+    if (newest !== undefined && newest.version > policy.version) await this.configure(newest, handshake.context);
   }
 
   /** No hello is awaited any more; a timer left running would keep the lane awake (M14). */
@@ -198,13 +202,4 @@ export class ConnectorLinks {
 
 function addUp(sum: Record<string, number>, more: Readonly<Record<string, number>>): void {
   for (const name in more) sum[name] = (sum[name] ?? 0) + (more[name] ?? 0);
-}
-
-/** Closes with a code that may be sent; a socket that is closed already stays so. */
-export function closeSocket(socket: WebSocket, code: number, reason: string): void {
-  try {
-    socket.close(sendableCloseCode(code), closeReason(reason));
-  } catch {
-    // Already closed.
-  }
 }

@@ -13,6 +13,8 @@ import type { CutReason, LiveStream, StreamTable } from "./live-stream.ts";
 /** A piped body's leases are renewed this long before they run out, and again this often until they are. */
 const RENEW_AHEAD_MS = 8_000;
 const RENEW_RETRY_MS = 1_000;
+/** What changes while it is asked about is asked about so often, and then it ends. */
+const MAX_RENEW_COUNT = 3;
 
 export class Freshness {
   readonly #parts: LaneParts;
@@ -95,18 +97,23 @@ export class Freshness {
   }
 
   async #renew(stream: LiveStream): Promise<boolean> {
-    if (this.#isUsedUp(stream)) return cut(stream, "limit");
-    const policy = await this.#parts.policy.fresh(Date.now);
-    if (policy === undefined) return cut(stream, "policy");
-    if (stream.sid !== undefined && this.#parts.leases.lease(stream.sid, Date.now()) === undefined) {
-      const link = this.#parts.links.byId(stream.link);
-      if (link === undefined) return cut(stream, "link");
-      const holds = stream.ask.protocol === "http" ? "body" : "sockets";
-      const outcome = await this.#admissions.lease(stream.sid, stream, link, policy.version, holds);
-      if (!outcome.ok) return cut(stream, outcome.code === "unavailable" ? "policy" : "revoked");
+    for (let attempt = 0; attempt < MAX_RENEW_COUNT; attempt++) {
+      if (this.#isUsedUp(stream)) return cut(stream, "limit");
+      const policy = await this.#parts.policy.fresh(Date.now);
+      if (policy === undefined) return cut(stream, "policy");
+      if (stream.sid !== undefined && this.#parts.leases.lease(stream.sid, Date.now()) === undefined) {
+        const link = this.#parts.links.byId(stream.link);
+        if (link === undefined) return cut(stream, "link");
+        const holds = stream.ask.protocol === "http" ? "body" : "sockets";
+        const outcome = await this.#admissions.lease(stream.sid, stream, link, policy.version, holds);
+        if (!outcome.ok) return cut(stream, outcome.code === "unavailable" ? "policy" : "revoked");
+      }
+      if (this.#streams.get(stream.id) === undefined) return false;
+      if (!this.redecide(stream, policy)) return cut(stream, "policy");
+      // Not so when the wait let a newer policy or a revocation in: then everything is asked anew.
+      if (this.passes(stream, Date.now())) return true;
     }
-    if (this.#streams.get(stream.id) === undefined) return false;
-    return this.redecide(stream, policy) || cut(stream, "policy");
+    return cut(stream, "policy");
   }
 
   /**

@@ -9,10 +9,11 @@ import { HeadReader, type AnswerHead, parseAnswerHead } from "../../protocol/hea
 import { MIN_BULK_BYTES } from "../../protocol/limits.ts";
 import type { BulkTickets } from "./bulk.ts";
 import { BulkAnswer } from "./bulk-answer.ts";
-import type { ConnectorLink, StreamSink } from "./connector-link.ts";
+import type { ConnectorLink } from "./connector-link.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { HttpUpload } from "./http-upload.ts";
 import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
+import type { StreamSink } from "./stream-sink.ts";
 
 /** What a relay asks of its lane. */
 export interface Lane {

@@ -78,6 +78,10 @@ export interface Refusal {
   readonly detail?: string;
   /** With a denial: when the lane last saw a byte of this user, finer than what the session was told (P19). */
   readonly lastActiveAt?: number;
+  /** The request had gone to its connector when it was cut or lost: the app may have acted on it, and it is not sent again (M16). */
+  readonly sent?: true;
+  /** With a denial: it is on record already. */
+  readonly recorded?: true;
 }
 
 export interface StreamReport {

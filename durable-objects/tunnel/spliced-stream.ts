@@ -8,9 +8,10 @@ import { HELD_FRAME_BYTES } from "../../protocol/limits.ts";
 import { type FrameSink, isSpliceDone, type Splice, spliceFrame, spliceWeight } from "../../protocol/splice.ts";
 import type { AgentLink } from "./agent-link.ts";
 import type { KeptStream } from "./agent-streams.ts";
-import type { ConnectorLink, SplicedSink } from "./connector-link.ts";
+import type { ConnectorLink } from "./connector-link.ts";
 import type { Lane } from "./http-relay.ts";
 import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
+import type { SplicedSink } from "./stream-sink.ts";
 
 /** Ends that are nobody's decision. */
 const RESUMABLE: ReadonlySet<StreamEnd> = new Set(["broken", "flow", "memory"]);

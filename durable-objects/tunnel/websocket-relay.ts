@@ -8,9 +8,10 @@ import { MAX_WEBSOCKET_MESSAGE_BYTES, MESSAGE_WEIGHT_BYTES, WINDOW_BYTES } from 
 import { encodeWebSocketMessage, WebSocketMessageReader } from "../../protocol/websocket-messages.ts";
 import { within } from "../within.ts";
 import type { ClientAttachment } from "./attachments.ts";
-import type { ConnectorLink, StreamSink } from "./connector-link.ts";
+import type { ConnectorLink } from "./connector-link.ts";
 import type { Lane } from "./http-relay.ts";
 import type { CutReason, LiveStream } from "./live-stream.ts";
+import type { StreamSink } from "./stream-sink.ts";
 
 /** What may wait for a stalled app: one whole message and a window; then 1013 (M12). */
 const MAX_WAITING_BYTES = MAX_WEBSOCKET_MESSAGE_BYTES + WINDOW_BYTES;

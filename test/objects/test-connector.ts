@@ -2,6 +2,7 @@
  * A connector's end of the wire inside a test: it says hello to a lane with a real key, answers
  * each stream as the test wants, and acknowledges cuts. Each way to be a wrong connector is a setting.
  */
+import { fromBase64Url } from "../../core/bytes.ts";
 import type { ConnectorId } from "../../core/ids.ts";
 import { CONNECT_HEADER, type ConnectContext } from "../../durable-objects/tunnel/rpc.ts";
 import { type ConnectorKey, generateAgreementKey, generateConnectorKey, signHello } from "../../identity/connector-proof.ts";
@@ -66,6 +67,8 @@ export class TestConnector {
   readonly streams = new Map<number, OpenHead>();
   hello = "";
   acknowledges = true;
+  /** What it was told to serve: the version of the newest configuration. */
+  configured = 0;
   /** Leaves stream-opens without an answer. */
   mute = false;
   /** Stream-opens that came, in all. */
@@ -178,7 +181,10 @@ export class TestConnector {
       await wrong.before?.();
       this.hello = wrong.replay ?? encodeControl(await this.#signed(message, who, wrong));
       this.#socket.send(this.hello);
-    } else if (message.t === "welcome") this.#welcome.resolve("welcome");
+    } else if (message.t === "welcome") {
+      this.configured = versionOf(message.config);
+      this.#welcome.resolve("welcome");
+    } else if (message.t === "config") this.configured = versionOf(message.jws);
     else if (message.t === "refuse") this.#welcome.resolve(message.code);
     else if (message.t === "cut") {
       this.cuts++;
@@ -266,6 +272,12 @@ export class TestConnector {
   #flush(): void {
     for (const bytes of this.#mux.takeOutput()) this.#socket.send(bytes.slice());
   }
+}
+
+/** The policy version in a signed site configuration; unverified. */
+function versionOf(jws: string): number {
+  const payload = fromBase64Url(jws.split(".")[1] ?? "") ?? new Uint8Array();
+  return (JSON.parse(new TextDecoder().decode(payload)) as { version: number }).version;
 }
 
 /** A lane with a welcomed connector. */

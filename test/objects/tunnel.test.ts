@@ -4,7 +4,7 @@ import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
 import { Tunnel } from "../../durable-objects/tunnel/tunnel.ts";
 import { generateConnectorKey } from "../../identity/connector-proof.ts";
-import { laneOf, laneStub, objects, openRequest, sessionOf, setUp, signedIn, stubs, wipe } from "./deployment.ts";
+import { documentFor, laneOf, laneStub, objects, openRequest, sessionOf, setUp, signedIn, stubs, wipe } from "./deployment.ts";
 import { eventually } from "./eventually.ts";
 import { connected, type Enrolled, enrolled, TestConnector, type Wrong } from "./test-connector.ts";
 
@@ -49,6 +49,23 @@ describe("a connector's hello (class L)", () => {
     });
     expect(await connector.welcome).not.toBe("welcome");
     expect((await laneOf().status())?.connectors).toEqual([]);
+  });
+
+  it("while a policy is applied ends with that policy's configuration, whichever of them is first", async () => {
+    const control = objects.CONTROL.getByName("control");
+    const others: TestConnector[] = [];
+    for (let round = 0; round < 8; round++) {
+      const gate = Promise.withResolvers<void>();
+      const connector = await TestConnector.dial(await enrolled(), { before: () => gate.promise });
+      others.push(connector);
+      const version = (await control.policyText())?.version ?? 0;
+      gate.resolve();
+      for (let turn = 0; turn < round; turn++) await Promise.resolve();
+      const applied = await control.apply({ ...documentFor(round % 2 === 0 ? ["wiki"] : ["wiki", "crm"]), by: "internal", namesOperator: true });
+      expect(applied).toMatchObject({ ok: true });
+      expect(await connector.welcome).toBe("welcome");
+      await eventually(() => others.every((one) => one.configured === version + 1));
+    }
   });
 
   it("the newest socket of a connector wins; another connector's stays", async () => {
