@@ -15,12 +15,7 @@ export class MessageMemory {
 
   /** All these messages are with the system: nobody reads them any more. */
   giveBack(messages: readonly Uint8Array[]): void {
-    let last: ArrayBufferLike | undefined;
-    for (const { buffer } of messages) {
-      // Messages that share memory come one after the other.
-      if (buffer === last || buffer.byteLength !== MAX_MESSAGE_BYTES) continue;
-      last = buffer;
-      if (this.#kept.length < KEPT_COUNT) this.#kept.push(Buffer.from(buffer));
-    }
+    // Small ones share theirs with what is still being written.
+    for (const { buffer } of messages) if (buffer.byteLength === MAX_MESSAGE_BYTES && this.#kept.length < KEPT_COUNT) this.#kept.push(Buffer.from(buffer));
   }
 }

@@ -10,6 +10,9 @@ import type { TunnelStream } from "./tunnel-stream.ts";
 /** Bytes waiting in the socket above which streams are paused, and at half of which they go on (promise 6). */
 const CONGESTED_BYTES = 4 * 1024 * 1024;
 
+/** So much came in since something left: what is due to the other end, who may wait for its credit, leaves at once. The system hands over many messages in one turn. */
+const EAGER_BYTES = 128 * 1024;
+
 /** What of a WebSocket is needed. */
 interface Socket {
   readonly bufferedAmount: number;
@@ -23,6 +26,8 @@ export class MuxOutlet {
   readonly #passing = new PassingBytes();
   readonly #congested = new Set<TunnelStream>();
   #flushing = false;
+  #hurrying = false;
+  #came = 0;
 
   /** `memory`: the mux's own. */
   constructor(socket: Socket, mux: Mux, memory: MessageMemory) {
@@ -31,8 +36,16 @@ export class MuxOutlet {
     this.#memory = memory;
   }
 
-  /** The mux has output; it leaves when this turn of the event loop is over. */
+  /** The mux has output: what fills a message leaves now, so that the other end works on it meanwhile, the rest when this turn of the event loop is over. */
   touched(): void {
+    this.#send(this.#mux.takeOutput("full"));
+    if (this.#came >= EAGER_BYTES && !this.#hurrying) {
+      this.#hurrying = true;
+      process.nextTick(() => {
+        this.#hurrying = false;
+        this.flush();
+      });
+    }
     if (this.#flushing) return;
     this.#flushing = true;
     setImmediate(() => {
@@ -42,8 +55,12 @@ export class MuxOutlet {
   }
 
   flush(): void {
-    const messages = this.#mux.takeOutput();
+    this.#send(this.#mux.takeOutput());
+  }
+
+  #send(messages: readonly Uint8Array[]): void {
     const last = messages.length - 1;
+    if (last >= 0) this.#came = 0;
     for (const [index, message] of messages.entries()) {
       this.#passing.add(message.length);
       this.#socket.send(message, { binary: true, compress: false }, index === last ? (error) => this.#onSent(messages, error) : undefined);
@@ -52,6 +69,7 @@ export class MuxOutlet {
 
   /** A message came in on the socket, whose bytes go on. */
   came(bytes: number): void {
+    this.#came += bytes;
     this.#passing.add(bytes);
   }
 

@@ -6,9 +6,10 @@
 import { Flag, FrameType, HEADER_BYTES, readU32, writeHeader, writeU32 } from "./frames.ts";
 import { MAX_MESSAGE_BYTES, MIN_SPLIT_BYTES } from "./limits.ts";
 
-/** Memory that an idle mux may keep; larger slabs are given up once their messages are taken. */
+/** Memory that an idle mux may keep; larger slabs are given up with their message. */
 const SMALL_SLAB_BYTES = 4 * 1024;
 const EMPTY = new Uint8Array(0);
+const NONE: readonly Uint8Array[] = [];
 
 export class MuxOutput {
   readonly #allocate: (bytes: number) => Uint8Array;
@@ -78,17 +79,13 @@ export class MuxOutput {
     this.queuedControl += 1;
   }
 
-  /** The messages written so far, in order, each a view of at most 64 KiB; the caller sends them at once. */
-  take(): Uint8Array[] {
-    this.#seal();
+  /** The messages written so far, in order, each a view of at most 64 KiB; the caller sends them at once. "full": without the last, if it has room. */
+  take(which: "all" | "full"): readonly Uint8Array[] {
+    if (which === "all") this.queuedControl = 0;
+    if (which === "all" || this.#at - this.#start > MAX_MESSAGE_BYTES - HEADER_BYTES - MIN_SPLIT_BYTES) this.#seal();
+    if (this.#ready.length === 0) return NONE;
     const ready = this.#ready;
     this.#ready = [];
-    this.queuedControl = 0;
-    if (this.#slab.length > SMALL_SLAB_BYTES) {
-      this.#slab = EMPTY;
-      this.#start = 0;
-      this.#at = 0;
-    }
     return ready;
   }
 
@@ -107,8 +104,13 @@ export class MuxOutput {
 
   #seal(): void {
     if (this.#at > this.#start) this.#ready.push(this.#slab.subarray(this.#start, this.#at));
-    this.#start = this.#at;
     this.#dataAt = -1;
+    if (this.#slab.length > SMALL_SLAB_BYTES) {
+      // One message each: who sends it may use its memory again.
+      this.#slab = EMPTY;
+      this.#at = 0;
+    }
+    this.#start = this.#at;
   }
 
   /** Makes room behind the open message, moving it to a fresh slab if the rest of this one is too short. */

@@ -156,9 +156,9 @@ export class Mux {
     this.#output.control(FrameType.goAway, 0, 0, code);
   }
 
-  /** Messages to send, in order, at most 64 KiB each: views to be sent or copied before the next write. */
-  takeOutput(): Uint8Array[] {
-    if (this.#ackDue.size >= limits.ACK_BATCH_COUNT || (this.#ackDue.size > 0 && !this.#output.isEmpty)) {
+  /** Messages to send, in order, at most 64 KiB each: views to be sent or copied before the next write. "full": those that nothing more fits into, if any. */
+  takeOutput(which: "all" | "full" = "all"): readonly Uint8Array[] {
+    if (which === "all" && this.#ackDue.size > 0 && (this.#ackDue.size >= limits.ACK_BATCH_COUNT || !this.#output.isEmpty)) {
       for (const id of this.#ackDue) {
         const stream = this.#streams.get(id);
         if (stream !== undefined) stream.ackDue = false;
@@ -166,7 +166,7 @@ export class Mux {
       }
       this.#ackDue.clear();
     }
-    return this.#output.take();
+    return this.#output.take(which);
   }
 
   /**
