@@ -109,6 +109,9 @@ export function parseCidr(text: string): { readonly cidr: Cidr; readonly exact: 
 /** Whether the block holds the address. Families never match each other. */
 export function contains(block: Cidr, address: Address): boolean {
   if (block.family !== address.family) return false;
+  if (block.prefix === 0) return true;
+  // Without making big numbers, which are objects of their own.
+  if (block.family === 4) return (Number(block.value) ^ Number(address.value)) >>> (32 - block.prefix) === 0;
   const free = BigInt(bitsOf(block.family) - block.prefix);
   return block.value >> free === address.value >> free;
 }

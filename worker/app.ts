@@ -119,6 +119,7 @@ export async function handle(request: Request, env: Env, later: (work: Promise<u
   const base = {
     id: newRequestId(),
     request,
+    fields: [...request.headers],
     method: request.method,
     env,
     now,
@@ -149,7 +150,7 @@ export async function handle(request: Request, env: Env, later: (work: Promise<u
   if (!url.ok) return refuse(exchange, url.error.code, { detail: `What cannot be read one way only: ${url.error.what}.` });
   if (!framing.ok) return refuse(exchange, framing.error.code, { detail: `What cannot be read one way only: ${framing.error.what}.` });
   if (REFUSED_METHODS.has(request.method)) return refuse(exchange, "method_not_allowed", { headers: { allow: APP_METHODS } });
-  if (headersTooLarge(request)) return refuse(exchange, "headers_too_large");
+  if (headersTooLarge(exchange)) return refuse(exchange, "headers_too_large");
   if (place === "app" && !exchange.url.path.startsWith(OURS)) return toGate(exchange);
   return pageFile(exchange) ?? routes.fetch(request, { exchange, place });
 }

@@ -50,8 +50,21 @@ export function canonicalise(url: string, relaxed: readonly InsecurePath[] = [])
   return ok({ scheme: scheme.toLowerCase() === "https" ? "https" : "http", ...host, path: path.value, query: query.replaceAll("\\", "%5C") });
 }
 
+/** Hosts read lately: all requests name the same few, each of them twice. Bounds what is kept; emptied when full. */
+const MAX_HOSTS_COUNT = 256;
+const hosts = new Map<string, { readonly host: string; readonly port: string }>();
+
 /** Lower-case, no trailing dot, no user part; undefined for anything that is not a DNS name. */
 export function canonicalHost(authority: string): { readonly host: string; readonly port: string } | undefined {
+  const known = hosts.get(authority);
+  if (known !== undefined) return known;
+  const read = readHost(authority);
+  if (hosts.size >= MAX_HOSTS_COUNT) hosts.clear();
+  if (read !== undefined) hosts.set(authority, read);
+  return read;
+}
+
+function readHost(authority: string): { readonly host: string; readonly port: string } | undefined {
   const match = AUTHORITY.exec(authority.toLowerCase());
   const host = match?.[1];
   return host === undefined || host.length > MAX_HOST_CHARS ? undefined : { host, port: match?.[2] ?? "" };
@@ -122,8 +135,8 @@ export function readFraming(method: string, headers: Headers): Result<Framing, C
  * What all headers of a request take as lines: names, values, and 4 for ": " and the line's end.
  * Never less than what MAX_HEADERS_BYTES of protocol/limits.ts counts, which is its bound here too.
  */
-export function headerBytes(headers: Headers): number {
+export function headerBytes(fields: readonly (readonly [string, string])[]): number {
   let bytes = 0;
-  for (const [name, value] of headers) bytes += name.length + value.length + 4;
+  for (const [name, value] of fields) bytes += name.length + value.length + 4;
   return bytes;
 }

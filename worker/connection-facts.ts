@@ -17,9 +17,10 @@ export function connectionFacts(request: Request, env: Env, now: number): Connec
   };
   // Read once: the runtime makes it anew for every look.
   const cf = (request.cf ?? {}) as { readonly [name: string]: unknown };
-  add("ip", env.POSTERN_EDGE_KIND === "cloudflare" ? (request.headers.get("cf-connecting-ip") ?? undefined) : addressIn(cf["clientIp"]));
-  add("country", typeof cf["country"] === "string" ? cf["country"] : undefined);
+  // In the order in which the record writes them.
   add("asn", typeof cf["asn"] === "number" ? cf["asn"] : undefined);
+  add("country", typeof cf["country"] === "string" ? cf["country"] : undefined);
+  add("ip", env.POSTERN_EDGE_KIND === "cloudflare" ? (request.headers.get("cf-connecting-ip") ?? undefined) : addressIn(cf["clientIp"]));
   add("user_agent", request.headers.get("user-agent")?.slice(0, MAX_USER_AGENT_CHARS));
   return facts;
 }

@@ -12,6 +12,8 @@ import type { Env } from "./env.ts";
 export interface Exchange {
   readonly id: RequestId;
   readonly request: Request;
+  /** Its headers, read once: walking them costs the runtime a call for each. */
+  readonly fields: readonly (readonly [string, string])[];
   readonly method: string;
   readonly env: Env;
   readonly now: number;

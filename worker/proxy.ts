@@ -56,7 +56,7 @@ export async function proxy(x: Exchange, app: App, standing: Standing, stripAuth
     method: x.method,
     target: x.url.path + x.url.query,
     // An agent's socket: nothing of its request reaches an app.
-    headers: ask.protocol === "tcp" ? [] : forwardedHeaders(x.request.headers, {
+    headers: ask.protocol === "tcp" ? [] : forwardedHeaders(x.fields, {
       host: typeof app.host === "string" ? host : app.host.literal,
       scheme: x.url.scheme,
       clientIp: addressOf(x.connection),
@@ -104,4 +104,4 @@ function speakerOf(session: SessionSnapshot): Speaker {
   };
 }
 
-export const headersTooLarge = (request: Request): boolean => headerBytes(request.headers) > MAX_HEADERS_BYTES || tooManyCookies(request);
+export const headersTooLarge = ({ request, fields }: Exchange): boolean => headerBytes(fields) > MAX_HEADERS_BYTES || tooManyCookies(request);

@@ -70,13 +70,14 @@ export interface ForwardedAs {
   readonly rules: HeaderRules;
 }
 
-/** The headers of the stream-open, in a stable order. */
-export function forwardedHeaders(headers: Headers, as: ForwardedAs): HeaderField[] {
-  const named = new Set((headers.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase()));
+/** The headers of the stream-open, in a stable order. `fields`: as the runtime lists them, names in lower case and each once but Set-Cookie. */
+export function forwardedHeaders(fields: readonly (readonly [string, string])[], as: ForwardedAs): HeaderField[] {
+  const connection = fields.find(([name]) => name === "connection")?.[1] ?? "";
+  const named = new Set(connection.split(",").map((name) => name.trim().toLowerCase()));
   // What an operator sets or removes is theirs in every spelling, like our own names.
   const ruled = new Set([...as.rules.remove, ...Object.keys(as.rules.set)].map(folded));
   const out: HeaderField[] = [["Host", as.host]];
-  for (const [name, value] of headers) {
+  for (const [name, value] of fields) {
     if (isReserved(name) || named.has(name) || (ruled.size > 0 && ruled.has(folded(name)))) continue;
     if (name === "authorization" && as.stripAuthorization) continue;
     if (as.websocket && name === "sec-websocket-extensions") continue;

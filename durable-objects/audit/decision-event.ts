@@ -5,13 +5,15 @@ import type { Decision } from "../../policy/decision.ts";
 import type { Ask, Facts } from "../../policy/facts.ts";
 import type { AuditEvent } from "./rpc.ts";
 
-/** The data of a decision without its facts. */
-export function decisionData(ask: Ask, facts: Facts, decision: Decision): Record<string, Json> {
+/** The data of a decision. `known`: facts that stand in it; `reference`: the record that holds the rest. */
+export function decisionData(ask: Ask, facts: Facts, decision: Decision, known: Facts["known"], reference?: string): Record<string, Json> {
   // In the order in which the record writes the names.
   return {
     app: ask.app,
     decided_by: [...decision.decidedBy],
     effect: decision.effect,
+    facts: known as unknown as Json,
+    ...(reference === undefined ? {} : { facts_ref: reference }),
     method: ask.method,
     path: ask.path,
     policy_version: decision.policyVersion,
@@ -24,5 +26,5 @@ export function decisionData(ask: Ask, facts: Facts, decision: Decision): Record
 
 /** A decision with everything it was made from. */
 export function decisionEvent(id: RequestId, ask: Ask, facts: Facts, decision: Decision, now: number): AuditEvent {
-  return { id, at: now, kind: "decision", data: { ...decisionData(ask, facts, decision), facts: facts.known as unknown as Json } };
+  return { id, at: now, kind: "decision", data: decisionData(ask, facts, decision, facts.known) };
 }

@@ -40,10 +40,9 @@ export class DecisionLog {
     decision: Decision,
     now: number,
   ): void {
-    const data = decisionData(ask, facts, decision);
     const shared = lease?.snapshot.facts;
-    const reference = shared === undefined ? {} : { facts_ref: this.#refer(shared, now) };
-    this.#writer.add({ id, at: now, kind: "decision", data: { ...data, facts: connection as unknown as Json, ...reference } });
+    const reference = shared === undefined ? undefined : this.#refer(shared, now);
+    this.#writer.add({ id, at: now, kind: "decision", data: decisionData(ask, facts, decision, connection, reference) });
   }
 
   /** Its connector was lost before the first byte of the answer: it is decided on and sent once more, to another. */

@@ -133,5 +133,5 @@ describe("readFraming", () => {
 });
 
 it("headerBytes counts names, values and what stands between", () => {
-  expect(headerBytes(new Headers({ a: "bc", "x-y": "" }))).toBe(1 + 2 + 4 + 3 + 0 + 4);
+  expect(headerBytes([...new Headers({ a: "bc", "x-y": "" })])).toBe(1 + 2 + 4 + 3 + 0 + 4);
 });

@@ -13,7 +13,7 @@ const AS: ForwardedAs = {
   rules: { set: {}, remove: [] },
 };
 const OURS = [["Host", "wiki.example.com"], ["X-Forwarded-For", "192.0.2.1"], ["X-Forwarded-Proto", "https"], ["X-Forwarded-Host", "wiki.example.com"], ["X-Postern-User", "alice@example.com"]];
-const forward = (headers: [string, string][], as: Partial<ForwardedAs> = {}): (readonly [string, string])[] => forwardedHeaders(new Headers(headers), { ...AS, ...as });
+const forward = (headers: [string, string][], as: Partial<ForwardedAs> = {}): (readonly [string, string])[] => forwardedHeaders([...new Headers(headers)], { ...AS, ...as });
 /** Only what came from the client. */
 const kept = (headers: [string, string][], as: Partial<ForwardedAs> = {}): (readonly [string, string])[] =>
   forward(headers, as).filter((one) => !OURS.some(([name, value]) => name === one[0] && value === one[1]));
