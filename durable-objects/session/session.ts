@@ -101,8 +101,9 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     const over = machine.endedBecause(state, Date.now());
     if (over !== undefined) return { ok: false, epoch: state.epoch, code: over };
     const firstGrant = !question.recorded && !state.granted.includes(question.app);
-    // Stored before anything is awaited: a revocation from here on finds this lane (M1).
-    this.#store(machine.lease(state, question, Date.now()));
+    // Stored before anything is awaited: a revocation from here on finds this lane (M1). Its bytes count with
+    // the answer: a lane that gets none tells them again.
+    this.#store(machine.lease(state, { ...question, usedBytes: 0 }, Date.now()));
     const { facts, display } = state;
     const groups = facts["groups"]?.value;
     const amr = (facts["mfa"]?.value as { methods?: string[] } | undefined)?.methods;
@@ -129,8 +130,9 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
       return { ok: false, epoch: current?.epoch ?? 0, code: current === undefined ? "unknown" : (machine.endedBecause(current, now) ?? "revoked") };
     }
     // The wait is counted from the answer (M9): the awaited calls above took time.
-    this.#store(machine.lease(current, { ...question, usedBytes: 0 }, now));
-    return { ok: true, snapshot: machine.snapshot(current), admitted, firstGrant, usedBytes: current.used[question.app] ?? 0 };
+    const leased = machine.lease(current, question, now);
+    this.#store(leased);
+    return { ok: true, snapshot: machine.snapshot(leased), admitted, firstGrant, usedBytes: leased.used[question.app] ?? 0 };
   }
 
   async end(reason: EndReason, revocation: ReceiptId | "self"): Promise<CutReport> {
@@ -155,7 +157,7 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     const now = Date.now();
     const lanes = new Map(state.leases.map((one) => [laneName(one.site, one.lane), one]));
     const answers = await Promise.all(
-      [...lanes.keys()].map((name) => this.env.TUNNEL.getByName(name).streams(state.sid).catch(() => undefined)),
+      [...lanes.keys()].map((name) => within(PUSH_ATTEMPT_MS, this.env.TUNNEL.getByName(name).streams(state.sid))),
     );
     const ended = machine.endedBecause(state, now);
     return {
@@ -191,7 +193,7 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
   /** Before a session ends for idleness, its lanes say when the user last sent a byte (P19). */
   async #askForActivity(before: machine.SessionState): Promise<machine.SessionState> {
     const answers = await Promise.all(
-      before.leases.map((one) => this.env.TUNNEL.getByName(laneName(one.site, one.lane)).streams(before.sid).catch(() => undefined)),
+      before.leases.map((one) => within(PUSH_ATTEMPT_MS, this.env.TUNNEL.getByName(laneName(one.site, one.lane)).streams(before.sid))),
     );
     const latest = Math.max(0, ...answers.map((one) => one?.lastActiveAt ?? 0));
     const state = this.#state() ?? before;

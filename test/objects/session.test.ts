@@ -1,11 +1,12 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { ReceiptId, SessionId } from "../../core/ids.ts";
+import type { AppId, ReceiptId, SessionId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { NOTHING_CUT } from "../../durable-objects/cut-report.ts";
+import { Signer } from "../../durable-objects/signer/signer.ts";
 import { Tunnel } from "../../durable-objects/tunnel/tunnel.ts";
 import type { CodeRecord } from "../../identity/one-time-code.ts";
-import { cookieOf, HASH, laneOf, laneStub, objects, openRequest, outcome, randomText, sessionOf, sessionStub, setUp, signedIn, signInOf, userId, wipe } from "./deployment.ts";
+import { BERLIN, cookieOf, HASH, ISSUER, laneOf, laneStub, objects, openRequest, outcome, randomText, sessionOf, sessionStub, setUp, signedIn, signInOf, userId, wipe } from "./deployment.ts";
 import { connected } from "./test-connector.ts";
 
 const RECEIPT = `rcpt_${"R".repeat(22)}` as ReceiptId;
@@ -55,6 +56,16 @@ describe("a session", () => {
     const tries = await Promise.all(Array.from({ length: 20 }, () => sessionOf(sid).redeemCode(shown, cookieOf("wiki", "w".repeat(43)))));
     expect(tries.filter(Boolean)).toHaveLength(1);
     expect(await sessionOf(sid).verify(WIKI, "w".repeat(43))).toBeDefined();
+  });
+
+  it("counts the bytes that a lane tells once, also when its question failed and is asked again (P7)", async () => {
+    const sid = await signedIn();
+    const signer = vi.spyOn(Signer.prototype, "admit").mockRejectedValueOnce(new Error("down"));
+    const ask = (usedBytes: number) => sessionOf(sid).lease({ v: 1, site: BERLIN, lane: 0, nonce: "n", holds: "body", app: "wiki" as AppId, connector: "t".repeat(43), policyVersion: 1, issuer: ISSUER, connection: {}, lastActiveAt: 0, usedBytes, recorded: false });
+    expect(await outcome(() => ask(1_000))).toBe("failed");
+    expect(await ask(1_000)).toMatchObject({ ok: true, usedBytes: 1_000 });
+    expect(await ask(0)).toMatchObject({ ok: true, usedBytes: 1_000 });
+    expect(signer).toHaveBeenCalledTimes(3);
   });
 
   it("ends by its alarm at its end, and lets nobody in between the end and the alarm (row 64)", async () => {
