@@ -5,7 +5,7 @@
  */
 import { Hono } from "hono/tiny";
 import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, TOKEN_PATH } from "../protocol/paths.ts";
-import { canonicalise, readFraming } from "./canonical.ts";
+import { canonicalise, MAX_SOCKET_PATH_CHARS, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
 import type { Env } from "./env.ts";
 import { type Exchange, newRequestId } from "./exchange.ts";
@@ -150,6 +150,7 @@ export async function handle(request: Request, env: Env, later: (work: Promise<u
   if (!url.ok) return refuse(exchange, url.error.code, { detail: `What cannot be read one way only: ${url.error.what}.` });
   if (!framing.ok) return refuse(exchange, framing.error.code, { detail: `What cannot be read one way only: ${framing.error.what}.` });
   if (REFUSED_METHODS.has(request.method)) return refuse(exchange, "method_not_allowed", { headers: { allow: APP_METHODS } });
+  if (exchange.framing.websocket && exchange.url.path.length > MAX_SOCKET_PATH_CHARS) return refuse(exchange, "uri_too_long");
   if (headersTooLarge(exchange)) return refuse(exchange, "headers_too_large");
   if (place === "app" && !exchange.url.path.startsWith(OURS)) return toGate(exchange);
   return pageFile(exchange) ?? routes.fetch(request, { exchange, place });

@@ -23,6 +23,9 @@ export type CanonicalRefusal = { readonly code: "bad_request" | "uri_too_long"; 
 /** A whole URL. Bounds parsing and what an origin must hold. */
 export const MAX_URL_BYTES = 16 * 1024;
 
+/** The path of a WebSocket. Its lane keeps it on the socket, where there is room for 16 KiB in all. */
+export const MAX_SOCKET_PATH_CHARS = 8 * 1024;
+
 const AUTHORITY = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*)\.?(:[0-9]{1,5})?$/;
 const UNRESERVED = /[A-Za-z0-9\-._~]/;
 const HEX = /^[0-9A-Fa-f]{2}$/;

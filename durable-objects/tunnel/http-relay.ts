@@ -139,6 +139,11 @@ export class HttpRelay implements StreamSink {
     return this.#queue.splice(0);
   }
 
+  /** The connector's direction has ended. */
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
   /** No body will follow: the exchange is complete. */
   finishWithoutBody(): void {
     this.#finish();

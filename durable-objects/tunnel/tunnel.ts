@@ -157,6 +157,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       cutNow = (why) => messages.cut(why);
       messages.save();
       for (const bytes of early) messages.data(bytes);
+      if (relay.hasEnded) messages.end();
       return pair[0];
     });
   }
@@ -229,7 +230,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     if (how !== "done" || socket !== undefined || now - stream.openedAt > LONG_LIVED_MS) this.#parts.log.streamEnded(stream, how, now);
     if (now < this.#sweptAt + SWEEP_MS) return;
     this.#sweptAt = now;
-    this.#parts.leases.sweep(now, (sid) => this.#streams.holdsSession(sid));
+    this.#parts.leases.sweep(now, this.#streams.sessions());
   }
 
   // Changes of trust

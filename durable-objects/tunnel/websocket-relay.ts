@@ -77,6 +77,7 @@ export class WebSocketRelay implements StreamSink {
     // The runtime does not answer a close of a hibernatable socket; without this the browser waits 10 s.
     this.#closeSocket(sendableCloseCode(code), reason);
     this.#closing = true;
+    this.#hurry();
     this.#queueUp(encodeWebSocketMessage({ type: "close", code, reason }));
   }
 
@@ -100,6 +101,7 @@ export class WebSocketRelay implements StreamSink {
   }
 
   writable(): void {
+    this.#hurry();
     this.#wakeUp?.();
     if (!this.#sending && this.#up.length > 0) void this.#send();
   }
@@ -110,6 +112,11 @@ export class WebSocketRelay implements StreamSink {
     this.#closeSocket(code.code, code.meaning);
     this.#end(why);
     return waiting;
+  }
+
+  /** What a browser left behind does not wait for an app that takes nothing. */
+  #hurry(): void {
+    if (this.#closing && !this.#over) this.#lane.deadlines.set(this, UNHEARD_MS, () => this.#end("broken"));
   }
 
   #queueUp(bytes: Uint8Array): void {
@@ -207,6 +214,7 @@ export class WebSocketRelay implements StreamSink {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#pin);
+    this.#lane.deadlines.clear(this);
     this.#up.length = 0;
     this.#down.length = 0;
     if (how === "done") {

@@ -129,6 +129,15 @@ export class TestConnector {
     this.#flush();
   }
 
+  /** Answers the WebSockets that were left without an answer, and ends its direction with it. */
+  switchAndEnd(): void {
+    for (const id of this.streams.keys()) {
+      this.#answer(id, true);
+      this.#mux.end(id);
+    }
+    this.#flush();
+  }
+
   /** Answers every stream that was left without an answer, with a whole body of its own: its path and `filler`. */
   answerWhole(filler = "", which: (head: OpenHead) => boolean = () => true): void {
     for (const [id, head] of this.streams) {

@@ -1,9 +1,10 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
-import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
+import { OPEN_HEADER, type OpenContext, REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
 import { Tunnel } from "../../durable-objects/tunnel/tunnel.ts";
 import { generateConnectorKey } from "../../identity/connector-proof.ts";
+import { MAX_SOCKET_PATH_CHARS } from "../../worker/canonical.ts";
 import { documentFor, laneOf, laneStub, objects, openRequest, sessionOf, setUp, signedIn, stubs, wipe } from "./deployment.ts";
 import { eventually } from "./eventually.ts";
 import { connected, type Enrolled, enrolled, TestConnector, type Wrong } from "./test-connector.ts";
@@ -127,6 +128,33 @@ describe("a relayed WebSocket", () => {
     await evictDurableObject(laneStub(), { webSockets: "close" });
     expect(await closed).toBe(1006);
     expect(await laneOf().status()).toMatchObject({ streams: 0, connectors: [] });
+  });
+
+  it("that the app ends with its 101 ends", async () => {
+    const connector = await connected();
+    connector.mute = true;
+    const asked = laneStub().fetch(openRequest(await signedIn(), "wiki", "websocket"));
+    await eventually(() => connector.streams.size === 1);
+    connector.switchAndEnd();
+    const { webSocket } = await asked;
+    if (webSocket === null) throw new Error("no socket");
+    const closed = new Promise<number>((resolve) => webSocket.addEventListener("close", ({ code }) => resolve(code)));
+    webSocket.accept();
+    expect(await closed).toBe(CLOSE_CODES.upstream_lost.code);
+    expect((await laneOf().status())?.streams).toBe(0);
+  });
+
+  it("of the longest path survives its lane's sleep (M3)", async () => {
+    await connected();
+    const { headers } = openRequest(await signedIn(), "wiki", "websocket");
+    const open = JSON.parse(headers.get(OPEN_HEADER) ?? "") as OpenContext;
+    const path = `/${"a".repeat(MAX_SOCKET_PATH_CHARS - 1)}`;
+    const long = { ...open, ask: { ...open.ask, path } };
+    const answer = await laneStub().fetch("https://lane.internal/", { headers: { upgrade: "websocket", [OPEN_HEADER]: JSON.stringify(long) } });
+    expect(answer.status).toBe(101);
+    answer.webSocket?.accept();
+    await evictDurableObject(laneStub(), { webSockets: "hibernate" });
+    expect((await laneOf().status())?.streams).toBe(1);
   });
 
   it("goes with its connector", async () => {

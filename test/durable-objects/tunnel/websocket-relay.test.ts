@@ -1,6 +1,6 @@
 /** A browser that says nothing: how much it is sent, how long it is waited for, and what resets the count (M12). */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Deadlines } from "../../../durable-objects/tunnel/deadlines.ts";
+import { DEADLINE_TICK_MS, Deadlines } from "../../../durable-objects/tunnel/deadlines.ts";
 import { BulkTickets } from "../../../durable-objects/tunnel/bulk.ts";
 import type { ConnectorLink } from "../../../durable-objects/tunnel/connector-link.ts";
 import type { Lane } from "../../../durable-objects/tunnel/http-relay.ts";
@@ -19,22 +19,59 @@ afterEach(() => void vi.useRealTimers());
 
 /** A relay between an app that has credit for `mib` MiB and a browser that is only counted. */
 function relayed() {
-  const seen = { sent: 0, consumed: 0, closed: undefined as number | undefined, stored: undefined as { unheard?: number } | undefined };
+  const seen = { reset: false, how: undefined as string | undefined, sent: 0, consumed: 0, closed: undefined as number | undefined, stored: undefined as { unheard?: number } | undefined };
   const socket = {
     send: (message: string | Uint8Array) => void (seen.sent += message.length),
     close: (code: number) => void (seen.closed ??= code),
     serializeAttachment: (stored: { unheard?: number }) => void (seen.stored = stored),
   };
   const mux = { consumed: (_id: number, bytes: number) => void (seen.consumed += bytes), snapshot: () => ({ credit: 0, window: 0, held: 0, flags: 0 }), end: () => undefined };
-  const link = { mux, flush: () => undefined, write: (_id: number, bytes: Uint8Array) => bytes.length, release: () => undefined, resetStream: () => undefined };
-  const lane: Lane = { deadlines: new Deadlines(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets: new BulkTickets(""), noteUserByte: () => undefined, finished: () => undefined };
+  const app = { credit: Number.POSITIVE_INFINITY };
+  const write = (_id: number, bytes: Uint8Array): number => {
+    const taken = Math.min(app.credit, bytes.length);
+    app.credit -= taken;
+    return taken;
+  };
+  const link = { mux, flush: () => undefined, write, release: () => undefined, resetStream: () => void (seen.reset = true) };
+  const lane: Lane = { deadlines: new Deadlines(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets: new BulkTickets(""), noteUserByte: () => undefined, finished: (_stream, how) => void (seen.how = how) };
   const relay = new WebSocketRelay(lane, link as unknown as ConnectorLink, 2, { bytesIn: 0, bytesOut: 0 } as LiveStream, socket as unknown as WebSocket);
   const push = async (bytes: number): Promise<void> => {
     relay.data(encodeWebSocketMessage({ type: "binary", bytes: new Uint8Array(bytes) }));
     await vi.advanceTimersByTimeAsync(0);
   };
-  return { relay, seen, push };
+  return { relay, seen, push, app };
 }
+
+describe("a browser that went", () => {
+  const tick = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
+
+  it("is waited for as long as the app takes what it left, and then no longer than a stalled app may: the stream ends at both ends", async () => {
+    const { relay, seen, app } = relayed();
+    app.credit = 10;
+    relay.fromClient("x".repeat(1000));
+    relay.clientClosed(1000, "");
+    await tick(UNHEARD_MS - 1_000);
+    app.credit = 10;
+    relay.writable();
+    await tick(UNHEARD_MS - 1_000);
+    expect(seen.how).toBeUndefined();
+    await tick(1_000 + DEADLINE_TICK_MS);
+    expect([seen.how, seen.reset]).toEqual(["broken", true]);
+  });
+
+  it("is told to an app that takes all that it left", async () => {
+    const { relay, seen, app } = relayed();
+    app.credit = 10;
+    relay.fromClient("x".repeat(1000));
+    relay.clientClosed(1000, "");
+    app.credit = 10_000;
+    relay.writable();
+    await tick(0);
+    expect([seen.how, seen.reset]).toEqual(["done", false]);
+    await tick(2 * UNHEARD_MS);
+    expect([seen.how, seen.reset]).toEqual(["done", false]);
+  });
+});
 
 describe("a browser that says nothing", () => {
   it("is sent a bounded weight; then the app gets no credit, and the socket closes with 1013", async () => {
