@@ -7,7 +7,7 @@
 export const LEASE_HOLD_MS = 25_000;
 /** What the grantor waits for when a holder does not confirm, counted from its answer. */
 export const LEASE_WAIT_MS = 30_000;
-/** One attempt to reach a holder before it is tried again within the lease; longer than a holder waits for its connectors. */
+/** One attempt to reach a holder before it is tried again within the lease; longer than a holder waits for its connectors. A holder waits as long for an answer. */
 export const PUSH_ATTEMPT_MS = 12_000;
 /** Pause between attempts to reach a holder. */
 export const PUSH_RETRY_MS = 500;

@@ -4,12 +4,15 @@
  */
 import { CONTROL_AUDIT_NAME, edgeAuditName, type ObjectEnv } from "../bindings.ts";
 import { canonicalJson } from "../../core/json.ts";
+import { PUSH_ATTEMPT_MS } from "../lease-terms.ts";
+import { within } from "../within.ts";
 import type { AuditEvent, AuditRpc, WrittenEvent } from "./rpc.ts";
 
-/** Stores one event before it returns. Throws when the shard cannot store it: the caller refuses then. */
+/** Stores one event before it returns. Throws when the shard cannot store it or does not answer: the caller refuses then. */
 export async function recordNow(env: Pick<ObjectEnv, "AUDIT">, key: string, event: AuditEvent): Promise<void> {
   const shard = key === CONTROL_AUDIT_NAME ? CONTROL_AUDIT_NAME : edgeAuditName(key);
-  await env.AUDIT.getByName(shard).append("direct", 0, [event]);
+  const stored = env.AUDIT.getByName(shard).append("direct", 0, [event]);
+  if ((await within(PUSH_ATTEMPT_MS, stored)) === undefined) await Promise.race([stored, Promise.reject(new Error("the record does not answer"))]);
 }
 
 /** A batch leaves after this long (DESIGN §3 promise 8: at most 2 s). */
@@ -75,13 +78,8 @@ export class AuditWriter {
 
   async #flush(): Promise<void> {
     const batch = this.#waiting.slice(0, AUDIT_BATCH_COUNT);
-    let stored = false;
-    try {
-      await this.#shard().append(this.name, this.#next, batch);
-      stored = true;
-    } catch {
-      // The batch stays and is sent again under the same numbers; the shard stores it once.
-    }
+    // Without an answer the batch stays and is sent again under the same numbers; the shard stores it once.
+    const stored = (await within(PUSH_ATTEMPT_MS, this.#shard().append(this.name, this.#next, batch))) !== undefined;
     this.#failing = !stored;
     if (stored) {
       this.#waiting = this.#waiting.slice(batch.length);
@@ -89,7 +87,7 @@ export class AuditWriter {
     }
     if (stored && this.#waiting.length === 0) {
       this.#registered = false;
-      await this.#shard().close(this.name, this.#next - 1).catch(() => undefined);
+      await within(PUSH_ATTEMPT_MS, this.#shard().close(this.name, this.#next - 1));
     }
     this.#busy = false;
     if (this.#waiting.length === 0) return;

@@ -3,9 +3,10 @@
  * question it is handed as a function. Not the streams: live-stream.ts holds those.
  */
 import type { AppId, SessionId } from "../../core/ids.ts";
-import { LEASE_HOLD_MS } from "../lease-terms.ts";
+import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS } from "../lease-terms.ts";
 import type { EndReason, LeaseAnswer, SessionSnapshot } from "../session/rpc.ts";
 import type { Admitted } from "../signer/rpc.ts";
+import { within } from "../within.ts";
 
 export interface HeldLease {
   readonly snapshot: SessionSnapshot;
@@ -117,7 +118,7 @@ export class LeaseTable {
     try {
       for (let attempt = 0; attempt < MAX_ASK_COUNT; attempt++) {
         const sentAt = clock();
-        const answer = await ask().catch(() => undefined);
+        const answer = await within(PUSH_ATTEMPT_MS, ask());
         if (answer === undefined) return { ok: false, code: "unavailable" };
         if (!answer.ok) {
           this.drop(key.sid);
@@ -161,9 +162,13 @@ export class LeaseTable {
     if (lease !== undefined) lease.lastActiveAt = now;
   }
 
-  /** Forgets what ran out and is not in use. */
-  sweep(now: number, inUse: (sid: SessionId) => boolean): void {
-    for (const [sid, lease] of this.#leases) if (now >= lease.until && !inUse(sid)) this.drop(sid);
+  /** Forgets what ran out and is not in use. No admission outlives the lease that it came with. */
+  sweep(now: number, inUse: ReadonlySet<SessionId | undefined>): void {
+    for (const [sid, lease] of this.#leases) {
+      if (now < lease.until || inUse.has(sid)) continue;
+      this.#leases.delete(sid);
+      this.#kept?.delete(keptName(sid));
+    }
     for (const [name, admission] of this.#admissions) if (now >= admission.until) this.#admissions.delete(name);
   }
 }

@@ -66,9 +66,9 @@ export class StreamTable {
     return this.where((one) => one.sid === sid);
   }
 
-  holdsSession(sid: SessionId): boolean {
-    for (const one of this.#streams.values()) if (one.sid === sid) return true;
-    return false;
+  /** Whose streams live. */
+  sessions(): ReadonlySet<SessionId | undefined> {
+    return new Set(Array.from(this.#streams.values(), ({ sid }) => sid));
   }
 }
 

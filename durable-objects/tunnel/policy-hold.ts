@@ -4,7 +4,8 @@
  */
 import { compile, type CompiledPolicy } from "../../policy/compile.ts";
 import type { PolicySnapshot } from "../control/rpc.ts";
-import { LEASE_HOLD_MS } from "../lease-terms.ts";
+import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS } from "../lease-terms.ts";
+import { within } from "../within.ts";
 
 const STORED = "policy";
 
@@ -74,14 +75,10 @@ export class PolicyHold {
 
   async #renew(clock: () => number): Promise<CompiledPolicy | undefined> {
     const sentAt = clock();
-    let answer: PolicySnapshot | undefined;
-    try {
-      answer = await this.#ask(this.version);
-    } catch {
-      return undefined;
-    }
-    if (answer !== undefined) {
-      this.take(answer);
+    const answer = await within(PUSH_ATTEMPT_MS, this.#ask(this.version).then((newer) => ({ newer })));
+    if (answer === undefined) return undefined;
+    if (answer.newer !== undefined) {
+      this.take(answer.newer);
       this.#learned();
     }
     if (this.version > 0) this.#until = Math.max(this.#until, sentAt + LEASE_HOLD_MS);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { AUDIT_BACKLOG_COUNT, AUDIT_BATCH_COUNT, AUDIT_FLUSH_MS, AuditWriter, recordNow } from "../../../durable-objects/audit/record.ts";
+import { PUSH_ATTEMPT_MS } from "../../../durable-objects/lease-terms.ts";
 import type { AuditEvent, AuditRpc } from "../../../durable-objects/audit/rpc.ts";
 import { T0 } from "../samples.ts";
 
@@ -19,6 +20,7 @@ class Shard {
   failures = 0;
   lostAnswers = 0;
   hold: Promise<void> | undefined;
+  holdClose: Promise<void> | undefined;
 
   readonly rpc: AuditRpc = {
     append: async (_writer, first, events) => {
@@ -35,6 +37,7 @@ class Shard {
     },
     close: async (_writer, last) => {
       this.calls.push(`close ${last}`);
+      await this.holdClose;
     },
     find: async () => [],
     since: async () => [],
@@ -100,6 +103,20 @@ describe("a batch (promise 8, M20)", () => {
     expect(shard.calls.at(-1)).toBe("close 2");
   });
 
+  it("that is never answered is sent again, and so is what comes after it when the writer's close is never answered", async () => {
+    const { shard, writer } = writing();
+    shard.hold = new Promise(() => undefined);
+    writer.add(event(1));
+    await vi.advanceTimersByTimeAsync(AUDIT_FLUSH_MS);
+    shard.hold = undefined;
+    shard.holdClose = new Promise(() => undefined);
+    await vi.advanceTimersByTimeAsync(PUSH_ATTEMPT_MS + AUDIT_FLUSH_MS);
+    expect(shard.ids).toEqual(["r_1"]);
+    writer.add(event(2));
+    await vi.advanceTimersByTimeAsync(PUSH_ATTEMPT_MS + AUDIT_FLUSH_MS);
+    expect(shard.ids).toEqual(["r_1", "r_2"]);
+  });
+
   it("an event that comes while a batch is on its way waits for the next", async () => {
     const { shard, writer } = writing();
     const gate = Promise.withResolvers<void>();
@@ -137,6 +154,9 @@ describe("what is acknowledged is stored first", () => {
   it("a shard that cannot store throws to whoever would have acknowledged", async () => {
     const down = async (): Promise<never> => Promise.reject(new Error("down"));
     await expect(recordNow(env(down, []), "key", event(1))).rejects.toThrow("down");
+    const silent = expect(recordNow(env(() => new Promise(() => undefined), []), "key", event(1))).rejects.toThrow("does not answer");
+    await vi.advanceTimersByTimeAsync(PUSH_ATTEMPT_MS);
+    await silent;
   });
 
   it("control's records have a shard of their own; the edge's spread, one key always to the same", async () => {

@@ -1,5 +1,6 @@
-import { describe, expect, it } from "vitest";
-import { LEASE_HOLD_MS } from "../../../durable-objects/lease-terms.ts";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { SessionId } from "../../../core/ids.ts";
+import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS } from "../../../durable-objects/lease-terms.ts";
 import { create, end, lease as grant, type SessionState, snapshot } from "../../../durable-objects/session/machine.ts";
 import type { LeaseAnswer } from "../../../durable-objects/session/rpc.ts";
 import { type AdmissionKey, LeaseTable } from "../../../durable-objects/tunnel/lease-table.ts";
@@ -91,6 +92,26 @@ describe("a reply that a push overtook (M1)", () => {
     await session.answer(yes(3), 1);
     await session.answer(yes(2), 0);
     expect(table.lease(SID, T0)?.snapshot.epoch).toBe(3);
+  });
+});
+
+describe("a session that never answers", () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it("is asked no longer than a while: the open is refused, the next one asks anew, and its late word counts for nothing", async () => {
+    vi.useFakeTimers({ now: T0 });
+    const table = new LeaseTable();
+    const session = asked();
+    const outcome = table.ensure(KEY, session.ask, Date.now);
+    await vi.advanceTimersByTimeAsync(PUSH_ATTEMPT_MS);
+    expect(await outcome).toEqual({ ok: false, code: "unavailable" });
+    vi.useRealTimers();
+    await session.answer(yes(1));
+    expect(table.lease(SID, T0)).toBeUndefined();
+    const again = table.ensure(KEY, session.ask, Date.now);
+    expect(session.count()).toBe(2);
+    await session.answer(yes(1));
+    expect((await again).ok).toBe(true);
   });
 });
 
@@ -206,11 +227,23 @@ describe("forgetting", () => {
     void table.ensure(KEY, session.ask, () => T0);
     await session.answer(yes(1));
     table.noteActivity(SID, T0 + 9);
-    table.sweep(T0 + LEASE_HOLD_MS, () => true);
+    table.sweep(T0 + LEASE_HOLD_MS, new Set([SID]));
     expect(table.last(SID)?.lastActiveAt).toBe(T0 + 9);
-    table.sweep(T0 + LEASE_HOLD_MS, () => false);
+    table.sweep(T0 + LEASE_HOLD_MS, new Set());
     expect(table.size).toBe(0);
     expect(table.last(SID)).toBeUndefined();
+  });
+
+  it("sweeps a crowd in one pass over it: 20,000 sessions whose lease ran out cost no second", async () => {
+    const table = new LeaseTable();
+    const crowd = Array.from({ length: 20_000 }, (_, at) => at.toString(16).padStart(64, "0") as SessionId);
+    await Promise.all(crowd.map((sid) => table.ensure({ ...KEY, sid }, () => Promise.resolve(yes(1)), () => T0)));
+    expect(table.size).toBe(20_000);
+    const began = performance.now();
+    table.sweep(T0 + LEASE_HOLD_MS, new Set(crowd.slice(0, 1)));
+    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(table.size).toBe(1);
+    expect(table.admission({ ...KEY, sid: crowd[1] as SessionId }, T0 + LEASE_HOLD_MS)).toBeUndefined();
   });
 
   it("a renewed lease keeps the finer of both words on the user's last byte (P19)", async () => {

@@ -33,8 +33,7 @@ describe("the table of live streams", () => {
 
   it("finds a session's streams and nobody else's", () => {
     expect(table.ofSession(SID)).toEqual([mine, second]);
-    expect(table.holdsSession(SID)).toBe(true);
-    expect(table.holdsSession(sidOf(9))).toBe(false);
+    expect(table.sessions()).toEqual(new Set([SID, sidOf(2), undefined]));
   });
 
   it("a stream that is removed is in no count any more", () => {

@@ -1,6 +1,6 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { PolicySnapshot } from "../../../durable-objects/control/rpc.ts";
-import { LEASE_HOLD_MS } from "../../../durable-objects/lease-terms.ts";
+import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS } from "../../../durable-objects/lease-terms.ts";
 import { PolicyHold } from "../../../durable-objects/tunnel/policy-hold.ts";
 import { documentOf, textOf } from "../../policy/fixtures.ts";
 import { ObjectStorage } from "../object-storage.ts";
@@ -25,6 +25,20 @@ describe("the policy of a lane", () => {
     expect(woken.version).toBe(3);
     expect(woken.isFresh(T0)).toBe(false);
     expect(await woken.fresh(() => T0)).toBeUndefined();
+  });
+
+  it("is nothing while control does not answer, which is waited for a while only: then it is asked anew (M8)", async () => {
+    vi.useFakeTimers({ now: T0 });
+    try {
+      let asked = 0;
+      const hold = new PolicyHold(new ObjectStorage().kv, () => (asked++ === 0 ? new Promise(() => undefined) : Promise.resolve(version(1))), nothing);
+      const first = hold.fresh(Date.now);
+      await vi.advanceTimersByTimeAsync(PUSH_ATTEMPT_MS);
+      expect(await first).toBeUndefined();
+      expect((await hold.fresh(Date.now))?.version).toBe(1);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("survives a wake, but is trusted only after control said that it is still the newest (M3, M8)", async () => {
