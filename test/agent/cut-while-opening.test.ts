@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { Duplex, duplexPair } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { secureClient, secureContext } from "../../channel/secure-stream.ts";
 import type { TunnelStream } from "../../channel/tunnel-stream.ts";
 import { createMetrics } from "../../connector/metrics.ts";
@@ -13,6 +13,7 @@ import type { SessionId } from "../../core/ids.ts";
 import { generateConnectorKey } from "../../identity/connector-proof.ts";
 import { LENGTH_BYTES } from "../../protocol/head.ts";
 import { dataHeader, encodeResumeFrame } from "../../protocol/resume-frames.ts";
+import { soon } from "../soon.ts";
 
 const SESSION = "a".repeat(64) as SessionId;
 const STREAM = 2;
@@ -69,7 +70,7 @@ async function stage() {
     wire.isHeld = true;
     const open = encodeResumeFrame({ type: "open", open: { app: "pg" as never, attach: false, generation: 1, received: 0, secret: randomBytes(32) } });
     socket.write(Buffer.concat([open, dataHeader(5), Buffer.from("bytes")]));
-    await vi.waitFor(() => expect(late.length).toBeGreaterThan(0));
+    await soon(() => expect(late.length).toBeGreaterThan(0));
   };
   return { app, handler, streams, tunnel, wire, say, arrive: () => handler.data(Buffer.concat(late)) };
 }
@@ -79,7 +80,7 @@ describe("a tcp stream", () => {
     const { app, say, arrive } = await stage();
     await say();
     arrive();
-    await vi.waitFor(() => expect(app).toEqual({ dialled: 1, got: "bytes" }));
+    await soon(() => expect(app).toEqual({ dialled: 1, got: "bytes" }));
   });
 
   it("RS12: that is cut in the turn in which its first frame came dials nothing and hands nothing over afterwards (M2)", async () => {

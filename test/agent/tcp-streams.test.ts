@@ -18,6 +18,7 @@ import { MAX_DETACHED_COUNT } from "../../protocol/limits.ts";
 import { dataHeader, encodeResumeFrame, ResumeReader } from "../../protocol/resume-frames.ts";
 import type { ResumeFrame } from "../../protocol/resume-frames.ts";
 import { selfSigned } from "../connector/test-certificate.ts";
+import { soon } from "../soon.ts";
 
 const ALICE: StreamOwnership = { session: "a".repeat(64) as never, app: "pg" as never, agentKey: "alice" };
 
@@ -46,7 +47,7 @@ class Peer {
   }
   /** What was heard last, once anything was. */
   async last(): Promise<ResumeFrame | undefined> {
-    await vi.waitFor(() => expect(this.heard.length).toBeGreaterThan(0));
+    await soon(() => expect(this.heard.length).toBeGreaterThan(0));
     return this.heard.at(-1);
   }
   get text(): string {
@@ -91,7 +92,7 @@ function bench(heldCap?: number) {
 }
 
 const secret = (): Uint8Array => randomBytes(32);
-const isClosed = (app: App | undefined): Promise<unknown> => vi.waitFor(() => expect(app?.socket.destroyed || app?.socket.readableEnded).toBe(true));
+const isClosed = (app: App | undefined): Promise<unknown> => soon(() => expect(app?.socket.destroyed || app?.socket.readableEnded).toBe(true));
 
 /** A stream that carried "hi" to its app, whose connection is then lost. */
 async function detached(made: ReturnType<typeof bench>, owner = ALICE) {
@@ -100,10 +101,10 @@ async function detached(made: ReturnType<typeof bench>, owner = ALICE) {
   expect(await peer.last()).toEqual({ type: "opened", received: 0 });
   const app = made.apps.at(-1);
   peer.data("hi");
-  await vi.waitFor(() => expect(app?.got).toBe("hi"));
+  await soon(() => expect(app?.got).toBe("hi"));
   const before = made.streams.detachedCount;
   peer.drop();
-  await vi.waitFor(() => expect(made.streams.detachedCount).toBe(before + 1));
+  await soon(() => expect(made.streams.detachedCount).toBe(before + 1));
   return { key, app, peer };
 }
 
@@ -117,7 +118,7 @@ describe("an attach", () => {
     const next = await made.arrive({ attach: true, generation: 4, secret: key });
     expect(await next.last()).toEqual({ type: "opened", received: 0 });
     made.apps[0]?.socket.write("to the newest");
-    await vi.waitFor(() => expect(next.text).toBe("to the newest"));
+    await soon(() => expect(next.text).toBe("to the newest"));
     expect([first.text, made.apps.length]).toEqual(["", 1]);
   });
 
@@ -149,13 +150,13 @@ describe("an attach", () => {
     const peer = await made.arrive({ attach: false, generation: 1, secret: key });
     await peer.last();
     peer.say({ type: "fin", total: 0 });
-    await vi.waitFor(() => expect(peer.heard.at(-1)).toEqual({ type: "ack", offset: 1 }));
+    await soon(() => expect(peer.heard.at(-1)).toEqual({ type: "ack", offset: 1 }));
     made.apps[0]?.socket.end();
-    await vi.waitFor(() => expect(peer.heard.at(-1)).toEqual({ type: "fin", total: 0 }));
+    await soon(() => expect(peer.heard.at(-1)).toEqual({ type: "fin", total: 0 }));
     peer.say({ type: "ack", offset: 1 });
-    await vi.waitFor(() => expect(made.streams.detachedCount).toBe(0));
+    await soon(() => expect(made.streams.detachedCount).toBe(0));
     const again = await made.arrive({ attach: true, generation: 2, secret: key, received: 1 });
-    await vi.waitFor(() => expect(again.heard).toEqual([{ type: "opened", received: 1 }, { type: "ack", offset: 1 }]));
+    await soon(() => expect(again.heard).toEqual([{ type: "opened", received: 1 }, { type: "ack", offset: 1 }]));
     made.clock.now += RESUME_MS;
     made.streams.sweep();
     expect(await (await made.arrive({ attach: true, generation: 3, secret: key, received: 1 })).last()).toEqual({ type: "abort", code: "unknown_stream" });
@@ -175,7 +176,7 @@ describe("a stream without a connection", () => {
     const { key, app } = await detached(made);
     app?.socket.write("while away");
     const next = await made.arrive({ attach: true, generation: 2, secret: key });
-    await vi.waitFor(() => expect(next.text).toBe("while away"));
+    await soon(() => expect(next.text).toBe("while away"));
     expect(app?.got).toBe("hi");
   });
 
@@ -219,7 +220,7 @@ describe("a stream without a connection", () => {
   it("RS12: also one that a connection carries ends when a cut names its session", async () => {
     const made = bench();
     await made.arrive({ attach: false, generation: 1, secret: randomBytes(32) });
-    await vi.waitFor(() => expect(made.apps).toHaveLength(1));
+    await soon(() => expect(made.apps).toHaveLength(1));
     made.streams.cut({}, [], [ALICE.session]);
     await isClosed(made.apps[0]);
   });
@@ -234,7 +235,7 @@ describe("a stream without a connection", () => {
   it("RS14: beyond 1,024 of them, one more ends", async () => {
     const made = bench();
     for (let i = 0; i <= MAX_DETACHED_COUNT; i += 1) (await made.arrive({ attach: false, generation: 1, secret: secret() })).drop();
-    await vi.waitFor(() => expect(made.streams.detachedCount).toBe(MAX_DETACHED_COUNT));
+    await soon(() => expect(made.streams.detachedCount).toBe(MAX_DETACHED_COUNT));
     expect(made.apps.filter((app) => app.socket.destroyed || app.socket.readableEnded).length).toBeLessThanOrEqual(1);
   });
 });
@@ -260,12 +261,12 @@ describe("what all streams hold together", () => {
     for (const { app } of [alice, ...many]) app.socket.pause();
     for (let i = 0; i < 4; i += 1) alice.peer.data(PIECE);
     for (let i = 0; i < 3; i += 1) for (const { peer } of many) peer.data(PIECE);
-    await vi.waitFor(() => expect(codes(many).length).toBeGreaterThanOrEqual(5));
+    await soon(() => expect(codes(many).length).toBeGreaterThanOrEqual(5));
     expect(new Set(codes([alice, ...many]))).toEqual(new Set(["overloaded"]));
     expect(codes([alice])).toEqual([]);
     expect(made.held.sum).toBeLessThanOrEqual(CAP);
     alice.app.socket.resume();
-    await vi.waitFor(() => expect(alice.app.got.length).toBe(4 * PIECE.length));
+    await soon(() => expect(alice.app.got.length).toBe(4 * PIECE.length));
   });
 
   it("RS14: does not grow with what nobody acknowledges, and who acknowledges goes on", async () => {
@@ -280,18 +281,18 @@ describe("what all streams hold together", () => {
       socket.once("drain", () => write(socket));
     };
     for (const { app } of many) write(app.socket);
-    await vi.waitFor(() => expect(made.held.isTight).toBe(true));
-    await vi.waitFor(() => expect(many.every(({ peer }) => peer.heard.at(-1)?.type === "waiting")).toBe(true));
+    await soon(() => expect(made.held.isTight).toBe(true));
+    await soon(() => expect(many.every(({ peer }) => peer.heard.at(-1)?.type === "waiting")).toBe(true));
     alice.app.socket.write("one");
-    await vi.waitFor(() => expect(alice.peer.text).toBe("one"));
-    await vi.waitFor(() => expect(alice.peer.heard.at(-1)).toEqual({ type: "waiting" }));
+    await soon(() => expect(alice.peer.text).toBe("one"));
+    await soon(() => expect(alice.peer.heard.at(-1)).toEqual({ type: "waiting" }));
     alice.app.socket.write("two");
     alice.peer.ack(3);
-    await vi.waitFor(() => expect(alice.peer.text).toBe("onetwo"));
+    await soon(() => expect(alice.peer.text).toBe("onetwo"));
     expect(made.held.sum).toBeLessThanOrEqual(CAP);
     // When they acknowledge, all are read again.
     for (const { peer } of many) peer.ack(peer.text.length);
-    await vi.waitFor(() => expect(made.held.sum).toBeLessThan((CAP * 3) / 4 + 1));
+    await soon(() => expect(made.held.sum).toBeLessThan((CAP * 3) / 4 + 1));
     made.streams.destroyAll();
     expect(made.held.sum).toBe(0);
   });

@@ -9,6 +9,7 @@ import { HANDSHAKE_MS } from "../../protocol/deadlines.ts";
 import { encodeFrame, Flag, FrameType, HEADER_BYTES } from "../../protocol/frames.ts";
 import { MAX_MESSAGE_BYTES, MAX_UNKNOWN_CONTROL_COUNT } from "../../protocol/limits.ts";
 import { laneOf, laneStub, openRequest, setUp, signedIn, wipe } from "./deployment.ts";
+import { eventually } from "./eventually.ts";
 import { connected, enrolled, TestConnector } from "./test-connector.ts";
 
 beforeEach(() => setUp());
@@ -91,7 +92,7 @@ describe("a connector that", () => {
     const good = await connected();
     good.mute = true;
     const answer = Promise.resolve(laneStub().fetch(openRequest(sid)));
-    await vi.waitFor(() => expect(good.streams.size).toBe(1));
+    await eventually(() => good.streams.size === 1);
     const bad = await connected();
     const [theirs = 2] = good.streams.keys();
     const stolen = new TextEncoder().encode("\0\0\0\x2a{\"v\":1,\"status\":200,\"headers\":[],\"body\":\"none\"}");

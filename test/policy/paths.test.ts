@@ -104,9 +104,11 @@ describe("path patterns (P9)", () => {
   it("class g: stars do not multiply: 40 stars over a path of 32 KB", () => {
     const hard = pattern(`/${"a*".repeat(40)}b`);
     const many = pattern(`/${"**/a/".repeat(20)}b`);
-    const started = performance.now();
+    const started = process.cpuUsage();
     expect(matches(hard, { path: `/${"a".repeat(32_000)}` }, false)).toBe(false);
     expect(matches(many, { path: `/${"a/".repeat(16_000)}c` }, false)).toBe(false);
-    expect(performance.now() - started).toBeLessThan(2_000);
+    // The processor's time, which a busy machine does not lengthen.
+    const { user, system } = process.cpuUsage(started);
+    expect((user + system) / 1000).toBeLessThan(2_000);
   });
 });

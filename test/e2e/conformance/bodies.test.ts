@@ -3,17 +3,17 @@
  * whose events arrive one by one. POSTERN_TEST_BODY_MIB sets the size; 256 by default.
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Writable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type EdgeUnderTest, edgeUnderTest } from "../corpus/edge-under-test.ts";
+import { peakResidentMB, residentMB } from "../process-use.ts";
 
 const MIB = 1024 * 1024;
 const BODY_BYTES = Number(process.env["POSTERN_TEST_BODY_MIB"] ?? "256") * MIB;
 /** What a process may grow by while one body passes, whatever its size. */
-const MAX_GROWTH_BYTES = 150 * MIB;
+const MAX_GROWTH_MB = 150;
 const EVENTS_COUNT = 300;
 const EVENT_EVERY_MS = 20;
 const TIMEOUT_MS = 170_000;
@@ -57,8 +57,6 @@ async function readBody(from: IncomingMessage): Promise<{ readonly bytes: number
   }
   return { bytes, digest: hash.digest("hex") };
 }
-
-const memory = (pid: number, field: "VmHWM" | "VmRSS"): number => Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
 
 let origin: Server;
 let edge: EdgeUnderTest;
@@ -110,12 +108,12 @@ afterAll(async () => {
 /** What the edge and the connector grew by, at most, while `work` ran. */
 async function growth(work: () => Promise<void>): Promise<{ readonly edge: number; readonly connector: number }> {
   const pids = { edge: edge.stack.edge().pid, connector: edge.stack.connectors[0]?.child.pid ?? 0 };
-  const before = { edge: memory(pids.edge, "VmRSS"), connector: memory(pids.connector, "VmRSS") };
+  const before = { edge: residentMB(pids.edge), connector: residentMB(pids.connector) };
   const started = performance.now();
   await work();
   const seconds = (performance.now() - started) / 1000;
-  const grown = { edge: memory(pids.edge, "VmHWM") - before.edge, connector: memory(pids.connector, "VmHWM") - before.connector };
-  console.log(`${Math.round(BODY_BYTES / MIB / seconds)} MiB/s; edge +${Math.round(grown.edge / MIB)} MiB, connector +${Math.round(grown.connector / MIB)} MiB`);
+  const grown = { edge: peakResidentMB(pids.edge) - before.edge, connector: peakResidentMB(pids.connector) - before.connector };
+  console.log(`${Math.round(BODY_BYTES / MIB / seconds)} MiB/s; edge +${Math.round(grown.edge)} MiB, connector +${Math.round(grown.connector)} MiB`);
   return grown;
 }
 
@@ -138,7 +136,7 @@ describe(`a body of ${BODY_BYTES / MIB} MiB`, () => {
       const read = await readBody(answer);
       expect(read).toEqual({ bytes: BODY_BYTES, digest: await sent });
     });
-    expect(Math.max(grown.edge, grown.connector)).toBeLessThan(MAX_GROWTH_BYTES);
+    expect(Math.max(grown.edge, grown.connector)).toBeLessThan(MAX_GROWTH_MB);
   });
 
   it.each([["up with a length", { "content-length": String(BODY_BYTES) }], ["up in chunks", { "transfer-encoding": "chunked" }]])("%s arrives whole, in bounded memory", { timeout: TIMEOUT_MS }, async (_title, headers) => {
@@ -151,7 +149,7 @@ describe(`a body of ${BODY_BYTES / MIB} MiB`, () => {
       for await (const part of answer as AsyncIterable<Buffer>) parts.push(part);
       expect(JSON.parse(Buffer.concat(parts).toString())).toEqual({ bytes: BODY_BYTES, digest });
     });
-    expect(Math.max(grown.edge, grown.connector)).toBeLessThan(MAX_GROWTH_BYTES);
+    expect(Math.max(grown.edge, grown.connector)).toBeLessThan(MAX_GROWTH_MB);
   });
 });
 

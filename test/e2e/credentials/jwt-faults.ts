@@ -10,6 +10,7 @@ import { flipBit } from "./checks.ts";
 import { exchange } from "./kinds.ts";
 import type { Ground } from "./matrix-ground.ts";
 import { type Answered, ask } from "./plain-request.ts";
+import { workedMs } from "../process-use.ts";
 
 /** A good token's makings. */
 export interface Good {
@@ -129,15 +130,15 @@ export const ENROL_PROOF_FAULTS: Readonly<Record<string, Fault>> = {
   "for another key": claim("thumbprint", () => "A".repeat(43)),
 };
 
-/** An answer and how long the edge took for it; making the token is not counted. */
+/** An answer and what the edge worked for it; making the token is not counted. */
 export interface Tried extends Answered {
-  readonly tookMs: number;
+  readonly workedMs: number;
 }
 
-async function timed(answer: () => Promise<Answered>): Promise<Tried> {
-  const begun = performance.now();
+async function worked({ stack }: Ground, answer: () => Promise<Answered>): Promise<Tried> {
+  const begun = workedMs(stack.edge().pid);
   const answered = await answer();
-  return { ...answered, tookMs: performance.now() - begun };
+  return { ...answered, workedMs: workedMs(stack.edge().pid) - begun };
 }
 
 /** Presents an ID token with a fault to the token endpoint, for an app that its person may open. */
@@ -146,7 +147,7 @@ export async function tryIdToken(ground: Ground, fault: Fault): Promise<Tried> {
   const header = { alg: "ES256", kid: String(issuer.publicJwk.kid) };
   const claims = issuer.claimsOf(ground.freshPerson(), "robots");
   const token = await fault({ claims, header, publicJwk: issuer.publicJwk, privateJwk: issuer.privateJwk, sign: (changed, more = {}) => issuer.sign({ ...changed }, { ...more }) });
-  return timed(() => exchange(ground, token));
+  return worked(ground, () => exchange(ground, token));
 }
 
 /** Presents a key proof with a fault, with a good token and the key that signs. */
@@ -159,5 +160,5 @@ export async function tryEnrolProof(ground: Ground, token: string, fault: Fault)
   const sign: Good["sign"] = async (changed, more = {}) => new CompactSign(bytes(changed)).setProtectedHeader({ ...header, ...more }).sign(await importJWK(privateJwk, "EdDSA"));
   const proof = await fault({ claims, header, publicJwk: { kty, crv, x, alg: "EdDSA" }, privateJwk, sign });
   const body = JSON.stringify({ token, public_key: key.publicJwk, name: "faulty", proof });
-  return timed(() => ask({ url: `${ground.launcher}/.postern/connectors/enroll`, method: "POST", headers: [["Content-Type", "application/json"]], body }));
+  return worked(ground, () => ask({ url: `${ground.launcher}/.postern/connectors/enroll`, method: "POST", headers: [["Content-Type", "application/json"]], body }));
 }

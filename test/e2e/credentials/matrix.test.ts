@@ -17,8 +17,8 @@ const kinds = Object.keys(KINDS) as KindName[];
 const checks = Object.keys(CHECKS) as CheckName[];
 const isEmpty = (cell: string): boolean => cell.startsWith("–");
 const WHOLE_RUN_MS = 90_000;
-/** A refusal of something huge or hostile must not cost a second. */
-const FAST_MS = 1_000;
+/** A refusal of something huge or hostile must not cost the edge a second of work. */
+const CHEAP_MS = 1_000;
 
 let ground: Ground;
 let checker: Checker;
@@ -54,7 +54,7 @@ describe("an ID token at the token endpoint (RFC 8693)", () => {
     const answer = await tryIdToken(ground, fault);
     expect(`${answer.status} ${answer.code}`).toMatch(/^400 invalid_request(?:\/token_invalid|\/clock_wrong)?$/);
     expect(answer.text).not.toContain("access_token");
-    expect(answer.tookMs).toBeLessThan(FAST_MS);
+    expect(answer.workedMs).toBeLessThan(CHEAP_MS);
   });
 
   it("without a fault → a bearer, so that the faults are what is refused", async () => {
@@ -99,7 +99,7 @@ describe("a proof of key at the enrolment", () => {
     const token = await ground.enrollToken();
     const answer = await tryEnrolProof(ground, token, fault);
     expect(`${answer.status} ${answer.code}`).toBe("400 bad_argument");
-    expect(answer.tookMs).toBeLessThan(FAST_MS);
+    expect(answer.workedMs).toBeLessThan(CHEAP_MS);
     expect((await ground.enroll(token)).status).toBe(200);
   });
 

@@ -2,7 +2,6 @@
  * A WebSocket speaks no credit (M12): who sends more than the other side takes is held back or
  * closed with a code, and the edge's memory stays where it was. Real processes, a raw client and app.
  */
-import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -10,6 +9,7 @@ import { WebSocket, WebSocketServer } from "ws";
 import { CLOSE_CODES } from "../../../protocol/close-codes.ts";
 import { until } from "../../start/running-stack.ts";
 import { type EdgeUnderTest, edgeUnderTest } from "../corpus/edge-under-test.ts";
+import { peakResidentMB, residentMB, resetPeak } from "../process-use.ts";
 
 const MIB = 1024 * 1024;
 /**
@@ -46,8 +46,9 @@ beforeAll(async () => {
     policies: "  - { id: all, effect: allow, apps: [chat], when: { service: [probe] } }",
   });
   (await pair()).client.terminate();
-  before = memory("VmRSS");
-  writeFileSync(`/proc/${edge.stack.edge().pid}/clear_refs`, "5");
+  const { pid } = edge.stack.edge();
+  before = residentMB(pid);
+  resetPeak(pid);
 });
 afterAll(async () => {
   await edge?.stop();
@@ -64,10 +65,8 @@ async function pair(): Promise<{ readonly client: WebSocket; readonly appSide: W
   return { client, appSide: socket, appSocket: request.socket };
 }
 
-const memory = (field: "VmHWM" | "VmRSS"): number => Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${edge.stack.edge().pid}/status`, "utf8"))?.[1]) / 1024;
-
 /** What the edge grew by, at most, since before the first flood. */
-const grown = (): number => memory("VmHWM") - before;
+const grown = (): number => peakResidentMB(edge.stack.edge().pid) - before;
 
 /** Sends messages of `size` bytes as fast as the socket takes them; resolves when it is closed, held back for so long or all is sent. */
 async function flood(from: WebSocket, size: number, heldBackMs: number): Promise<{ readonly sent: number; readonly code: number | undefined }> {
