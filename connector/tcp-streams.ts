@@ -118,14 +118,14 @@ export class TcpStreams {
     }
   }
 
-  /** Ends what these streams of a tunnel carried, and all that is of these sessions, whoever carries it; origin sockets are destroyed on return (M2). */
-  cut(tunnel: object, streams: readonly number[], sessions: readonly SessionId[]): void {
+  /** Ends what these streams of a tunnel carried, and all that is of these sessions or to these apps, whoever carries it; origin sockets are destroyed on return (M2). */
+  cut(tunnel: object, streams: readonly number[], sessions: readonly SessionId[], apps: readonly AppId[] = []): void {
     const named = new Set(streams);
-    const cut = new Set(sessions);
+    const cut = new Set<SessionId | AppId>([...sessions, ...apps]);
     for (const entry of this.#entries.values()) {
       const { carrier } = entry.attachment;
       const isNamed = carrier.tunnel === tunnel && named.has(carrier.stream);
-      if (isNamed || cut.has(entry.owner.session)) this.#end(entry, "cut");
+      if (isNamed || cut.has(entry.owner.session) || cut.has(entry.owner.app)) this.#end(entry, "cut");
     }
   }
 

@@ -288,11 +288,11 @@ export class Tunnel implements StreamOwner, InboxReader {
       this.forget(stream);
     }
     // Also what a reset before this message left without a connection.
-    this.#parts.tcp.streams.cut(this, message.streams, message.sessions);
+    this.#parts.tcp.streams.cut(this, message.streams, message.sessions, message.apps);
     this.#outlet.flush();
     this.#send(encodeControl({ t: "cut_ack", id: message.id }));
     // Of nothing: the edge asks only whether all that it sent has come (AG8).
-    if (message.streams.length + message.sessions.length === 0) return;
+    if (message.streams.length + message.sessions.length + (message.apps?.length ?? 0) === 0) return;
     this.#parts.metrics.count("postern_connector_cuts_total");
     this.#parts.log.info("cut", { lane: this.#parts.lane, cut: message.id, streams: message.streams.length, sessions: message.sessions.length });
   }

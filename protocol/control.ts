@@ -43,12 +43,13 @@ const EDGE_SHAPES = {
   config: object({ t: oneOf("config"), jws }),
   /** The newer set of edge keys. */
   keys: object({ t: oneOf("keys"), jws }),
-  /** Destroy these streams, and forget the admissions of these sessions; answer when it is done (M2). */
+  /** Destroy these streams, forget the admissions of these sessions, and end what is kept of them and of these apps for agents that are away; answer when it is done (M2). */
   cut: object({
     t: oneOf("cut"),
     id: cutId,
     streams: list(whole(1, 2 ** 32 - 1), MAX_CUT_IDS_COUNT),
     sessions: list(named(parseSessionId), MAX_CUT_IDS_COUNT),
+    apps: maybe(list(named(parseAppId), MAX_CUT_IDS_COUNT)),
   }),
   /**
    * The connector may carry what is left of this stream's body by a request of its own to `at`,

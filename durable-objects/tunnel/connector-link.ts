@@ -4,7 +4,7 @@
  */
 import { createHmac } from "node:crypto";
 import { fromBase64Url } from "../../core/bytes.ts";
-import type { ConnectorId, SessionId } from "../../core/ids.ts";
+import type { AppId, ConnectorId, SessionId } from "../../core/ids.ts";
 import { type ConnectorMessage, type ControlRead, type EdgeMessage, encodeControl, readConnectorMessage } from "../../protocol/control.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import type { FrameHeader } from "../../protocol/frames.ts";
@@ -334,12 +334,12 @@ export class ConnectorLink implements FrameRouter, FrameSink {
 
   /**
    * Tells the connector to destroy the origin sockets of these streams and to forget these
-   * sessions' admissions; true once it acknowledged (M2).
+   * sessions' admissions and what it keeps for these apps; true once it acknowledged (M2).
    */
-  async cut(streams: readonly number[], sessions: readonly SessionId[]): Promise<boolean> {
+  async cut(streams: readonly number[], sessions: readonly SessionId[], apps: readonly AppId[] = []): Promise<boolean> {
     const parts = Math.max(1, Math.ceil(Math.max(streams.length, sessions.length) / MAX_CUT_IDS_COUNT));
     const of = <T>(all: readonly T[], part: number): T[] => all.slice(part * MAX_CUT_IDS_COUNT, (part + 1) * MAX_CUT_IDS_COUNT);
-    const confirmed = this.#cuts.ask(parts, (id, part) => this.tell({ t: "cut", id, streams: of(streams, part), sessions: of(sessions, part) }));
+    const confirmed = this.#cuts.ask(parts, (id, part) => this.tell({ t: "cut", id, streams: of(streams, part), sessions: of(sessions, part), ...(apps.length === 0 ? {} : { apps }) }));
     if (sessions.length > 0) this.#admissions.clear();
     return confirmed;
   }

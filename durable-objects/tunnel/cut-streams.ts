@@ -2,7 +2,7 @@
  * Cutting many streams at once and waiting until the connectors destroyed their side of each
  * (M2). A connector that does not say so loses its socket, and the report says who was silent.
  */
-import type { SessionId } from "../../core/ids.ts";
+import type { AppId, SessionId } from "../../core/ids.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import type { CutReport } from "../cut-report.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
@@ -15,10 +15,12 @@ export interface Cut {
   readonly why: CutReason;
   /** Sessions whose admissions the connectors must forget. */
   readonly sessions: readonly SessionId[];
+  /** Apps of which the connectors must end what they keep for agents that are away (M18). */
+  readonly apps?: readonly AppId[];
   readonly forbids: (stream: LiveStream) => boolean;
 }
 
-export async function cutStreams({ links, lane }: LaneParts, { streams, why, sessions, forbids }: Cut): Promise<CutReport> {
+export async function cutStreams({ links, lane }: LaneParts, { streams, why, sessions, apps = [], forbids }: Cut): Promise<CutReport> {
   const startedAt = Date.now();
   const byLink = new Map<string, number[]>();
   let closed = 0;
@@ -35,10 +37,10 @@ export async function cutStreams({ links, lane }: LaneParts, { streams, why, ses
   };
   // A thousand resets are one message to each connector, and one turn of its loop.
   links.all().reduce<() => void>((work, link) => () => link.gather(work), cutAll)();
-  const told = links.all().filter((link) => sessions.length > 0 || byLink.has(link.id));
+  const told = links.all().filter((link) => sessions.length + apps.length > 0 || byLink.has(link.id));
   const confirmed = await Promise.all(
     told.map(async (link) => {
-      const done = await link.cut(byLink.get(link.id) ?? [], sessions);
+      const done = await link.cut(byLink.get(link.id) ?? [], sessions, apps);
       if (!done) links.drop(link.socket, CLOSE_CODES.internal.code, "a cut was not acknowledged");
       return done;
     }),

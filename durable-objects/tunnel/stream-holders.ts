@@ -10,12 +10,14 @@ interface SyncStore {
   get(key: string): unknown;
   put(key: string, value: unknown): void;
   delete(key: string): unknown;
+  list(options: { prefix: string }): Iterable<[string, unknown]>;
 }
 
 /** By connector: until when it may hold streams that nobody is attached to; 0 while all have their agent. */
 type Holders = { [connector: ConnectorId]: number };
 
-const nameOf = (sid: SessionId): string => `holders/${sid}`;
+const PREFIX = "holders/";
+const nameOf = (sid: SessionId): string => PREFIX + sid;
 
 export class StreamHolders {
   readonly #kv: SyncStore;
@@ -39,6 +41,11 @@ export class StreamHolders {
   /** Connectors that may hold a stream of this session which nobody is attached to. */
   of(sid: SessionId, now: number): ConnectorId[] {
     return Object.entries(this.#of(sid)).flatMap(([connector, until]) => (now < until ? [connector as ConnectorId] : []));
+  }
+
+  /** Connectors that may hold such a stream of anybody's. */
+  all(now: number): ConnectorId[] {
+    return [...this.#kv.list({ prefix: PREFIX })].flatMap(([name]) => this.of(name.slice(PREFIX.length) as SessionId, now));
   }
 
   forget(sid: SessionId): void {

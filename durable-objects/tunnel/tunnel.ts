@@ -270,10 +270,15 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     const holders = this.#agents.holders.of(sid, Date.now());
     const cut = this.#cut({ streams: this.#streams.ofSession(sid), why, sessions: [sid], forbids: () => true });
     this.#agents.endSession(sid);
-    // Told with the session's name, they let go what they held for an agent that was away; one that is away itself is not (M18).
+    const report = await this.#unlessAway(holders, cut);
+    this.#agents.holders.forget(sid);
+    return report;
+  }
+
+  /** Told with the name, connectors let go what they held for an agent that was away; one that is away itself does not, and the receipt says so (M18). */
+  async #unlessAway(holders: readonly ConnectorId[], cut: Promise<CutReport>): Promise<CutReport> {
     const away = holders.some((connector) => this.#parts.links.ofConnector(connector).length === 0);
     const report = await cut;
-    this.#agents.holders.forget(sid);
     if (!away || this.#lane === undefined || report.unconfirmed.length > 0) return report;
     return { ...report, unconfirmed: [{ ...this.#lane, leaseEndsAt: Date.now() + LEASE_WAIT_MS }] };
   }
@@ -292,7 +297,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
 
   async endApp(app: AppId): Promise<CutReport> {
     const streams = this.#streams.where((one) => one.ask.app === app);
-    return this.#cut({ streams, why: "revoked", sessions: [], forbids: () => true });
+    return this.#unlessAway(this.#agents.holders.all(Date.now()), this.#cut({ streams, why: "revoked", sessions: [], apps: [app], forbids: () => true }));
   }
 
   async endConnector(connector: ConnectorId): Promise<CutReport> {

@@ -206,11 +206,12 @@ describe("a stream without a connection", () => {
 
   it.each<[string, (made: ReturnType<typeof bench>, stream: number) => void]>([
     ["its session", ({ streams, tunnel }) => streams.cut(tunnel, [], [ALICE.session])],
+    ["its app", ({ streams, tunnel }) => streams.cut(tunnel, [], [], [ALICE.app])],
     ["the stream that carried it last", ({ streams, tunnel }, stream) => streams.cut(tunnel, [stream], [])],
   ])("RS12: ends when a cut names %s", async (_what, cut) => {
     const made = bench();
     const { app, peer } = await detached(made);
-    const other = await detached(made, { ...ALICE, session: "c".repeat(64) as never });
+    const other = await detached(made, { ...ALICE, session: "c".repeat(64) as never, app: "another" as never });
     cut(made, peer.stream);
     expect(made.streams.detachedCount).toBe(1);
     await isClosed(app);

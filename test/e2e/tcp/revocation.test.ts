@@ -98,13 +98,13 @@ describe("a receipt of live TCP connections", () => {
     await expectOver(live, "revoked");
   });
 
-  it("of a service whose agent is away ends what the connector keeps for it", async () => {
+  it.each([["service", "other"], ["app", "echo"]] as const)("of the %s %s, whose agent is away, ends what the connector keeps for it", async (kind, id) => {
     const token = await stage.operator.createService("other");
     const live = await crowd(token);
     for (const agent of live.agents) agent.socket.terminate();
     await until(async () => streams(await stage.operator.call("GET", "/edge-status")) === 0, "the lanes have seen it");
     await appHolds(COUNT);
-    expect(await stage.operator.revoke("service", "other")).toMatchObject({ unconfirmed: [], complete: true });
+    expect(await stage.operator.revoke(kind, id)).toMatchObject({ unconfirmed: [], complete: true });
     await appHolds(0);
   });
 });
