@@ -1,7 +1,7 @@
 /** One spliced stream while its lane decides again: what it keeps, what that weighs, and in which order it lets go. */
 import { describe, expect, it } from "vitest";
 import { SplicedStream } from "../../../durable-objects/tunnel/spliced-stream.ts";
-import { decodeFrames, encodeFrame, Flag, type Frame, FrameType } from "../../../protocol/frames.ts";
+import { decodeFrames, encodeFrame, Flag, type Frame, FrameType, HEADER_BYTES } from "../../../protocol/frames.ts";
 import { HELD_FRAME_BYTES, MAX_CREDIT_BYTES } from "../../../protocol/limits.ts";
 import { FrameRuns, newSplice } from "../../../protocol/splice.ts";
 
@@ -75,7 +75,7 @@ describe("a spliced stream that waits for a decision", () => {
   it("AG8 AG10: its bytes keep their weight, whatever credit comes for them meanwhile", async () => {
     const stage = new Stage();
     stage.comes("down", data(1_000, 2));
-    const weight = 1_000 + HELD_FRAME_BYTES;
+    const weight = HEADER_BYTES + 1_000 + HELD_FRAME_BYTES;
     stage.comes("up", credit(1_000), credit(1_000, Flag.fin));
     expect(stage.weight).toBe(weight);
     await stage.decide();
