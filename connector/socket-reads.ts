@@ -11,7 +11,7 @@ import { MAX_MESSAGE_BYTES } from "../protocol/limits.ts";
 /** One read at most. Framed and encrypted (RS1, TLS, FR1) it still fits into one message of the tunnel: of a rest beyond that each read would make a second message, which costs the edge as much as a full one. */
 const SHARED_BYTES = MAX_MESSAGE_BYTES - 256;
 /** One read of a bulk body, and how many are held at once: as the kernel gives it, and as TLS does, record by record. */
-const PLAIN = { bytes: 128 * 1024, count: 2 };
+const PLAIN = { bytes: 256 * 1024, count: 2 };
 const SECURE = { bytes: 16 * 1024, count: 24 };
 
 /** Filled and emptied within one callback, so that one is enough. */
