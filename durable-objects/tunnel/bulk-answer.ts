@@ -160,7 +160,12 @@ export class BulkAnswer {
     this.#handedOver = Math.min(length, PIPED_AT_ONCE_BYTES);
     this.#exchange.moved(true);
     this.#writer.releaseLock();
-    await this.#piped.run(body, this.#writable, { preventClose: true }, () => this.#exchange.broken(false));
+    const broken = (): void => this.#exchange.broken(false);
+    await this.#piped.run(body, this.#writable, { preventClose: true }, broken).catch((cause: unknown) => {
+      // Whoever broke it, half a body is no answer that is done.
+      broken();
+      throw cause;
+    });
     this.#writer = this.#writable.getWriter();
     this.#stream.bytesOut += length;
     this.#received += length;
