@@ -124,6 +124,9 @@ export class TcpAgent {
   }
 }
 
+/** Ends that the local client or this program itself wanted: nothing to tell anybody. */
+const OURS: ReadonlySet<string> = new Set(["client_reset", "agent_stopped"]);
+
 class Carried {
   readonly #agent: TcpAgent;
   readonly #parts: TcpAgentParts;
@@ -160,7 +163,7 @@ class Carried {
     try {
       await Promise.race([this.#keepAttached(), this.#over.promise]);
       const end = await this.#over.promise;
-      if (!end.whole && end.code !== "client_reset") throw refusedBecause(end.code, this.#stream?.request);
+      if (!end.whole && !OURS.has(end.code)) throw refusedBecause(end.code, this.#stream?.request);
     } catch (error) {
       this.#socket.abort(error instanceof AgentFailure ? error.code : "agent_failed");
       throw error;
@@ -206,6 +209,8 @@ class Carried {
       throw new AgentFailure("connector_changed", "another connector answers for this connection", "only the one that holds it can go on with it", ["connect anew"], { requestId: stream.request });
     }
     note(reports, trusted, site);
+    // The local client went meanwhile: its app is not even dialled.
+    if (this.#socket.isOver && !this.#isOpened) return void secure.destroy();
     this.#generation += 1;
     this.#connector = stream.connector;
     this.#peerKey = peerKey;

@@ -47,8 +47,8 @@ export class ResumableSocket {
   #localEnded = false;
   #secure: Duplex | undefined;
   #over = false;
-  bytesIn = 0;
-  bytesOut = 0;
+  /** The code of its end, if it broke. */
+  #brokenBy = "bad_offset";
 
   /** `resetCode`: what the other end is told when the local socket breaks. */
   constructor(local: Duplex, reports: ResumableReports, resetCode: string) {
@@ -189,7 +189,6 @@ export class ResumableSocket {
   }
 
   #read(bytes: Uint8Array): void {
-    this.bytesOut += bytes.length;
     const hasRoom = this.#state.write(bytes);
     this.#weigh();
     this.flush();
@@ -217,7 +216,6 @@ export class ResumableSocket {
       for (const event of this.#state.receive(frame)) {
         switch (event.type) {
           case "data":
-            this.bytesIn += event.bytes.length;
             this.#inbound.push(event.bytes);
             break;
           case "end":
@@ -275,12 +273,12 @@ export class ResumableSocket {
     this.flush();
   }
 
-  /** All is done here, and an end that did not hear it asks: it hears it again. */
+  /** It is over here, and an end that did not hear it asks: it hears it again. */
   #repeat(secure: Duplex, peerReceived: number): void {
     if (this.#state.isDone && this.#state.attach(peerReceived)) {
       for (const bytes of this.#state.takeOutput()) secure.write(bytes);
       this.#state.detach();
-    }
+    } else secure.write(encodeResumeFrame({ type: "abort", code: this.#brokenBy }));
     closeSoon(secure);
   }
 
@@ -294,6 +292,7 @@ export class ResumableSocket {
   #finish(end: ResumableEnd): void {
     if (this.#over) return;
     this.#over = true;
+    if (!end.whole) this.#brokenBy = end.code;
     const secure = this.#secure;
     this.#secure = undefined;
     this.#state.detach();

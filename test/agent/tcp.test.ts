@@ -209,14 +209,26 @@ describe("a stream outlives", () => {
     expect((await broken)[0]).toMatchObject({ code: "ECONNRESET" });
   });
 
-  it("no agent that leaves: the app hears at once that its client is gone", async () => {
+  it("no client that went before it was opened: its app is not dialled", async () => {
     const { agent, sockets } = await setUp(echo);
-    const { socket } = await agent.dial();
+    const { socket, carried } = await agent.dial();
+    socket.resetAndDestroy();
+    await carried;
+    const after = await agent.dial();
+    await hello(after.socket);
+    expect(sockets).toHaveLength(1);
+    after.socket.destroy();
+  });
+
+  it("no agent that leaves: the app hears at once that its client is gone, and nobody is told of a failure", async () => {
+    const { agent, sockets } = await setUp(echo);
+    const { socket, carried } = await agent.dial();
     await hello(socket);
     const gone = once(sockets[0] as Socket, "error");
     await agent.close();
     expect((await gone)[0]).toMatchObject({ code: "ECONNRESET" });
     await closed(socket);
+    await carried;
   });
 
   it("RS12: not a revocation: a cut of its session ends it at the app before it is acknowledged", async () => {
