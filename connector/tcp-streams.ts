@@ -100,7 +100,7 @@ export class TcpStreams {
     }
     // One answer for every stream that is not this agent's: a guessed secret learns nothing.
     if (entry.owner.session !== owner.session || entry.owner.app !== owner.app || entry.owner.agentKey !== owner.agentKey) return turnAway(attachment, "unknown_stream");
-    if (open.generation <= entry.generation) return turnAway(attachment, "stale");
+    if (open.generation <= entry.generation) return turnAway(attachment, "old_generation");
     entry.generation = open.generation;
     this.#metrics.count("postern_connector_reattached_total", { app: owner.app });
     const before = entry.attachment;

@@ -15,8 +15,8 @@ interface Options extends AgentOptions {
   readonly stdio?: boolean;
 }
 
-/** Ends that only this program being started again can mend: nothing that is left to try by itself. */
-const FATAL = new Set(["connector_key_unknown", "known_connectors_damaged", "key_exposed", "state_unusable"]);
+/** Ends that no next connection can be without: a person has something to mend first. */
+export const FATAL: ReadonlySet<string> = new Set(["connector_key_unknown", "known_connectors_damaged", "app_moved", "state_unsafe", "state_unusable"]);
 
 export function addTcp(program: Command, runner: Runner): void {
   const command = declare(program, "tcp <app>", "open a TCP app at a local port, or on standard input and output")

@@ -109,12 +109,12 @@ async function detached(made: ReturnType<typeof bench>, owner = ALICE) {
 }
 
 describe("an attach", () => {
-  it("RS9: with a higher generation takes the stream over, also from a connection that still stands; an equal or lower one is stale", async () => {
+  it("RS9: with a higher generation takes the stream over, also from a connection that still stands; an equal or lower one is turned away", async () => {
     const made = bench();
     const key = secret();
     const first = await made.arrive({ attach: false, generation: 3, secret: key });
     await first.last();
-    for (const generation of [3, 2]) expect(await (await made.arrive({ attach: true, generation, secret: key })).last()).toEqual({ type: "abort", code: "stale" });
+    for (const generation of [3, 2]) expect(await (await made.arrive({ attach: true, generation, secret: key })).last()).toEqual({ type: "abort", code: "old_generation" });
     const next = await made.arrive({ attach: true, generation: 4, secret: key });
     expect(await next.last()).toEqual({ type: "opened", received: 0 });
     made.apps[0]?.socket.write("to the newest");

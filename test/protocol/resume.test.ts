@@ -31,7 +31,7 @@ function read(bytes: Uint8Array, cuts: readonly number[]): (ResumeFrame | undefi
 
 describe("frames", () => {
   it("RS1: are read however they are cut", () => {
-    const frames: Exclude<ResumeFrame, { type: "data" | "waiting" }>[] = [{ type: "open", open: OPEN }, { type: "opened", received: 9 }, { type: "ack", offset: 2 ** 40 }, { type: "fin", total: 0 }, { type: "abort", code: "stale" }];
+    const frames: Exclude<ResumeFrame, { type: "data" | "waiting" }>[] = [{ type: "open", open: OPEN }, { type: "opened", received: 9 }, { type: "ack", offset: 2 ** 40 }, { type: "fin", total: 0 }, { type: "abort", code: "old_generation" }];
     const bytes = join([encodeResumeFrame(frames[0] ?? { type: "ack", offset: 0 }), dataHeader(32, true), SECRET, ...frames.slice(1).map(encodeResumeFrame)]);
     fc.assert(
       fc.property(fc.array(fc.nat({ max: bytes.length }), { maxLength: 30 }), (cuts) => {
