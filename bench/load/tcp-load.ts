@@ -4,6 +4,7 @@
  */
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
+import { bulkSocket, sendBlocks } from "./bulk-socket.ts";
 import { Histogram } from "./histogram.ts";
 
 export interface TcpLoad {
@@ -25,8 +26,6 @@ export interface TcpResult {
   readonly p99us: number;
 }
 
-const RECEIVE_BYTES = 512 * 1024;
-const BLOCK = Buffer.alloc(1024 * 1024, "postern ");
 const PING = Buffer.alloc(64, "p");
 
 const load = JSON.parse(await text(process.stdin)) as TcpLoad;
@@ -42,33 +41,14 @@ const order = (letter: string): Buffer => {
 function transfer(): Promise<boolean> {
   return new Promise((done) => {
     let received = 0;
-    const buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
     const expected = load.kind === "down" ? load.bytes : 1;
-    const socket = connect({
-      port: load.port,
-      host: load.address,
-      onread: {
-        buffer,
-        callback: (bytes) => {
-          received += bytes;
-          if (received === expected) socket.destroy();
-          return true;
-        },
-      },
+    const socket = bulkSocket(load, (bytes) => {
+      received += bytes.length;
+      if (received === expected) socket.destroy();
     });
-    const over = new Promise<void>((closed) => socket.once("close", () => closed()));
-    socket.on("error", () => undefined);
-    socket.on("end", () => socket.destroy());
-    void over.then(() => done(received === expected));
+    socket.once("close", () => done(received === expected));
     socket.write(order(load.kind === "down" ? "d" : "u"));
-    if (load.kind === "up") void send();
-    async function send(): Promise<void> {
-      for (let left = load.bytes; left > 0 && !socket.destroyed; ) {
-        const part = left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left);
-        left -= part.length;
-        if (!socket.write(part)) await Promise.race([new Promise<void>((more) => socket.once("drain", more)), over]);
-      }
-    }
+    if (load.kind === "up") void sendBlocks(socket, load.bytes);
   });
 }
 

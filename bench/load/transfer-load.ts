@@ -2,8 +2,9 @@
  * A process that moves large bodies: N at once, each on a connection of its own, whole and counted.
  * A body that is short or refused is an error, never a fast transfer. Answers with one line of JSON.
  */
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { text } from "node:stream/consumers";
+import { bulkSocket, sendBlocks } from "./bulk-socket.ts";
 
 export interface TransferLoad {
   readonly port: number;
@@ -23,8 +24,6 @@ export interface TransferResult {
   readonly seconds: number;
 }
 
-const RECEIVE_BYTES = 512 * 1024;
-const BLOCK = Buffer.alloc(1024 * 1024, "postern ");
 const END_OF_HEAD = "\r\n\r\n";
 /** A paced reader looks again after this long. */
 const PACE_MS = 2;
@@ -110,40 +109,19 @@ function pace(socket: Socket, counter: BodyCounter, bytesPerSecond: number): voi
 function one(): Promise<number> {
   return new Promise((done) => {
     const counter = new BodyCounter();
-    const buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
     const keep = load.direction === "up";
-    const socket = connect({
-      port: load.port,
-      host: load.address,
-      onread: {
-        buffer,
-        callback: (bytes) => {
-          counter.take(buffer.subarray(0, bytes), keep);
-          if (counter.complete) socket.destroy();
-          return true;
-        },
-      },
+    const socket = bulkSocket(load, (bytes) => {
+      counter.take(bytes, keep);
+      if (counter.complete) socket.destroy();
     });
-    socket.on("error", () => undefined);
-    socket.on("end", () => socket.destroy());
     socket.once("close", () => {
       const moved = keep ? Number(/"received": *([0-9]+)/.exec(counter.shown)?.[1] ?? 0) : counter.received;
       done(counter.status === 200 && counter.complete ? moved : -1);
     });
     socket.write(load.request, "latin1");
     if (load.bytesPerSecond !== undefined) pace(socket, counter, load.bytesPerSecond);
-    if (keep) void upload(socket);
+    if (keep) void sendBlocks(socket, load.bytes);
   });
-}
-
-async function upload(socket: Socket): Promise<void> {
-  const over = new Promise<void>((closed) => socket.once("close", () => closed()));
-  for (let left = load.bytes; left > 0 && !socket.destroyed; ) {
-    const part = left >= BLOCK.length ? BLOCK : BLOCK.subarray(0, left);
-    left -= part.length;
-    if (socket.write(part)) continue;
-    await Promise.race([new Promise<void>((more) => socket.once("drain", more)), over]);
-  }
 }
 
 const begun = performance.now();

@@ -14,8 +14,8 @@ import { peakResidentMB, residentMB, resetPeak } from "../process-use.ts";
 const MIB = 1024 * 1024;
 /**
  * What the edge may grow by while connections flood, all of them together: half of one flood. Of
- * each it holds a few MiB; V8's young generation, which grows at some message that nobody chose,
- * reaches three semi-spaces of 16 MiB, and after that two dozen floods more take nothing.
+ * each it holds a few MiB; the rest is garbage that V8 leaves for later, at a moment of its own:
+ * some 60 MiB after a few floods, and not more after two dozen.
  */
 const MAX_GROWTH_MIB = 96;
 /** A flood ends after so much, if nothing ends it before. */
