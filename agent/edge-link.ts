@@ -14,12 +14,11 @@ import { CLOSE_CODES, closeReason } from "../protocol/close-codes.ts";
 import { KEEP_ALIVE_PING } from "../protocol/control.ts";
 import { KEEP_ALIVE_DEAD_MS, KEEP_ALIVE_MS } from "../protocol/deadlines.ts";
 import { encodeFrame, Flag, FrameType } from "../protocol/frames.ts";
+import { MAX_AGENT_STREAMS_COUNT } from "../protocol/limits.ts";
 import { Mux } from "../protocol/mux.ts";
 import { AgentFailure } from "./agent-failure.ts";
 import { refusedBecause } from "./refusals.ts";
 
-/** An agent's socket carries no more (M13); further streams go on another. */
-const MAX_STREAMS_COUNT = 256;
 /** An open to the edge's word. The keep-alive says nothing of that: it is answered without whoever decides. */
 const OPEN_MS = 15_000;
 
@@ -82,7 +81,7 @@ export class EdgeLink implements StreamOwner {
 
   /** Whether a stream can be opened here. */
   get isOpen(): boolean {
-    return !this.#over && !this.#leaving && !this.#suspect && this.streamCount < MAX_STREAMS_COUNT;
+    return !this.#over && !this.#leaving && !this.#suspect && this.streamCount < MAX_AGENT_STREAMS_COUNT;
   }
   get isOver(): boolean {
     return this.#over;

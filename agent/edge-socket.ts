@@ -7,6 +7,7 @@ import { Agent as TlsAgent } from "node:https";
 import { WebSocket } from "ws";
 import type { AppId } from "../core/ids.ts";
 import { isLocalhostName } from "../core/localhost.ts";
+import { terminalText } from "../core/terminal-text.ts";
 import { AGENT_SUBPROTOCOL } from "../protocol/agent-link.ts";
 import { MAX_CONTROL_BYTES } from "../protocol/limits.ts";
 import { AGENT_PATH, READY_PATH } from "../protocol/paths.ts";
@@ -112,7 +113,7 @@ function errorOf(text: string): Readonly<Record<string, unknown>> | undefined {
 
 /** Text of the outside, safe for a terminal. */
 function words(value: unknown): string {
-  return typeof value === "string" ? value.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?").slice(0, 400) : "";
+  return typeof value === "string" ? terminalText(value, 400) : "";
 }
 
 function unreachable(error: Error, { origin }: URL): AgentFailure {

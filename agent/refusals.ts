@@ -1,4 +1,5 @@
 /** What the codes of the edge and of the connector mean to whoever uses an app, and whether waiting helps. */
+import { terminalText } from "../core/terminal-text.ts";
 import { AgentFailure } from "./agent-failure.ts";
 
 interface Meaning {
@@ -61,6 +62,6 @@ function meaningOf(code: string): Meaning | undefined {
 /** A refusal or an end by one of these codes, in words. */
 export function refusedBecause(code: string, requestId?: string, detail?: string): AgentFailure {
   const { what, why, fix, passes } = meaningOf(code) ?? { what: "the stream was refused", why: `the code is ${code}`, fix: [EXPLAIN] };
-  const said = detail === undefined ? why : `${why} (${detail.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?").slice(0, 200)})`;
+  const said = detail === undefined ? why : `${why} (${terminalText(detail, 200)})`;
   return new AgentFailure(code, what, said, fix, { requestId, isPassing: passes === true });
 }

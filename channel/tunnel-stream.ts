@@ -9,9 +9,9 @@ import type { Mux } from "../protocol/mux.ts";
 export interface StreamHandler {
   /** Bytes from the peer; each must be given back by `consumed` once handed over or dropped. */
   data(bytes: Uint8Array): void;
-  /** The edge sends no more. */
+  /** The other end sends no more. */
   end(): void;
-  /** The stream was reset or cut: destroy the origin's socket before returning. */
+  /** The stream was reset or cut: whatever it was carried on to is destroyed before this returns (M2). */
   gone(): void;
   /** All that was written has been taken; more may be written. */
   drained(): void;

@@ -1,14 +1,12 @@
 /** Text of the outside, made safe for a terminal and free of secrets. Not for --json, which is escaped by JSON. */
+import { terminalText } from "../core/terminal-text.ts";
 
 /** Longest foreign text in one cell or line. */
 const MAX_CHARS = 400;
 /** Our tokens' grammar, wherever one stands (identity/session-token.ts). */
 const TOKENS = /\b(pst|pso|pab|pen)_[A-Za-z0-9_.-]{8,}/g;
 
-/** No control, format or bidirectional characters: a name may not move the cursor or hide another. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "?").slice(0, MAX_CHARS);
-}
+export const printable = (text: string): string => terminalText(text, MAX_CHARS);
 
 /** Secrets that this run has read; none of them is ever printed with a failure or a warning. */
 export class Secrets {

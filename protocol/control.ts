@@ -34,7 +34,7 @@ const EDGE_SHAPES = {
   /** First on the socket: what the connector must sign, and the edge's key for the socket's MAC. `time` in milliseconds. */
   challenge: object({ t: oneOf("challenge"), versions, nonce, dh: key, site: named(parseSiteId), lane: whole(0, 255), time: whole(0) }),
   /** The hello was good. `signature` is the edge's over the transcript, `config` the site's signed configuration. */
-  welcome: object({ t: oneOf("welcome"), v: whole(1, 1000), signature: text(8192, JWS), mac: maybe(key), config: jws }),
+  welcome: object({ t: oneOf("welcome"), v: whole(1, 1000), signature: text(8192, JWS), config: jws }),
   /** The hello was not good; the socket closes. `message` is for the operator of the connector. */
   refuse: object({ t: oneOf("refuse"), code: text(64, CODE), message: note }),
   /** An admission that stream-opens may name by digest (M17). */

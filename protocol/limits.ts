@@ -51,7 +51,7 @@ export const MAX_RESETS_PER_SECOND_COUNT = 1_000;
 /** Frames for ids nobody knows, and frames that say nothing. Bounds garbage. Mux.ts. */
 export const MAX_IGNORED_BURST_COUNT = 8_192;
 export const MAX_IGNORED_PER_SECOND_COUNT = 1_000;
-/** Pings answered. Bounds ping floods; we send none (M13). Mux.ts. */
+/** Pings answered. Bounds ping floods; a tunnel is sent none (M13), an agent those of AG8. Mux.ts. */
 export const MAX_PINGS_BURST_COUNT = 32;
 export const MAX_PINGS_PER_SECOND_COUNT = 1;
 /** Closed streams whose late frames are expected. Bounds their memory; the oldest is forgotten first. Mux.ts. */

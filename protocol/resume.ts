@@ -71,10 +71,6 @@ export class Resumable {
     return this.#replay.length;
   }
 
-  get isAttached(): boolean {
-    return this.#attached;
-  }
-
   /** Both directions ended, and both ends know: nothing is ever sent again. */
   get isDone(): boolean {
     return this.isOver && this.#acked === this.#written + 1;

@@ -5,13 +5,13 @@
  */
 import { loopbackFetch } from "../../start/loopback-http.ts";
 import { seeded } from "../../test/seeded.ts";
+import { freePort } from "../../test/start/free-port.ts";
 import type { Load, LoadGround, StartLoad } from "./load.ts";
 import { httpLoad } from "./loads/http.ts";
 import * as pgbench from "./loads/pgbench.ts";
 import { socketsLoad } from "./loads/sockets.ts";
 import * as ssh from "./loads/ssh.ts";
 import { tcpLoad } from "./loads/tcp.ts";
-import { freePort } from "./programs.ts";
 import { startSite } from "./site.ts";
 import { Failures, type Outcome, pause, type Soak, type SoakOptions, within } from "./soak.ts";
 

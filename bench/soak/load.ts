@@ -8,7 +8,7 @@ export interface LoadReport {
 }
 
 export interface Load {
-  /** Resolves when the load has something to do still, or is done: what ends the soak. */
+  /** Whether the load has done all that it had to do. */
   readonly finished: () => boolean;
   readonly stop: () => Promise<LoadReport>;
 }

@@ -1,7 +1,6 @@
-/** Programs of this machine that a load needs: where they are, running one to its end, a free port. Absence is said, never hidden. */
+/** Programs of this machine that a load needs: where they are, running one to its end. Absence is said, never hidden. */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -23,13 +22,4 @@ export async function finish(argv: readonly [string, ...string[]], timeoutMs: nu
     throw new Error(`${command}: ${said.trim().split("\n").slice(-5).join(" / ")}`);
   });
   return stdout + stderr;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await new Promise((up) => server.once("listening", up));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((down) => server.close(down));
-  return port;
 }

@@ -6,8 +6,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { plainEnvironment } from "../../start/processes.ts";
+import { freePort } from "../../test/start/free-port.ts";
 import { waitFor } from "../program.ts";
-import { freePort, programPath, untilServing, withProcesses } from "./peer.ts";
+import { programPath, untilServing, withProcesses } from "./peer.ts";
 import type { Ground, System } from "./system.ts";
 
 export async function startCaddy(ground: Ground): Promise<System> {

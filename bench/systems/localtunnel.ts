@@ -8,7 +8,8 @@ import { cp, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { plainEnvironment } from "../../start/processes.ts";
-import { freePort, untilServing, withProcesses } from "./peer.ts";
+import { freePort } from "../../test/start/free-port.ts";
+import { untilServing, withProcesses } from "./peer.ts";
 import { AbsentError, type Ground, type System } from "./system.ts";
 
 const run = promisify(execFile);

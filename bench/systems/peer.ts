@@ -1,6 +1,5 @@
-/** What starting a peer needs: is it here, a port for it, processes that end with the run, and when it answers. */
+/** What starting a peer needs: is it here, processes that end with the run, and when it answers. */
 import { accessSync, constants } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { delimiter, join } from "node:path";
 import { loopbackFetch } from "../../start/loopback-http.ts";
 import { createProcesses, type Processes } from "../../start/processes.ts";
@@ -24,18 +23,6 @@ export function programPath(name: string): string {
     }
   }
   throw new AbsentError(`${name} is not installed`);
-}
-
-/** A port of 127.0.0.1 that was free a moment ago; for programs that cannot be asked which one they took. */
-export function freePort(): Promise<number> {
-  return new Promise((found, failed) => {
-    const server = createServer();
-    server.once("error", failed);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => found(port));
-    });
-  });
 }
 
 /** A folder and processes for a peer; on failure what was started is ended. */

@@ -9,7 +9,8 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { plainEnvironment } from "../../start/processes.ts";
-import { freePort, programPath, untilServing, withProcesses } from "./peer.ts";
+import { freePort } from "../../test/start/free-port.ts";
+import { programPath, untilServing, withProcesses } from "./peer.ts";
 import { AbsentError, type Ground, type System } from "./system.ts";
 
 const run = promisify(execFile);

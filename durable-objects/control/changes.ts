@@ -34,7 +34,7 @@ interface ObjectContext {
 }
 
 /** An unfinished change is taken up again this long after it began, should this object be replaced. */
-const RESUME_MS = 5_000;
+const RETAKE_MS = 5_000;
 /** What a change did, until it is on record too. */
 const doneKey = (id: ReceiptId): string => `done:${id}`;
 
@@ -55,7 +55,7 @@ export class Changes {
     const id = `rcpt_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}` as ReceiptId;
     const now = Date.now();
     this.#db.run("INSERT INTO receipts (id, kind, target, version, at, by, report) VALUES (?, ?, ?, ?, ?, ?, NULL)", id, change.kind, change.target, change.version, now, change.by);
-    await this.#ctx.storage.setAlarm(now + RESUME_MS);
+    await this.#ctx.storage.setAlarm(now + RETAKE_MS);
     return this.#run({ id, ...change, at: now, report: null });
   }
 
@@ -71,7 +71,7 @@ export class Changes {
   async resume(): Promise<void> {
     const open = this.#db.all<ReceiptRow>("SELECT * FROM receipts WHERE report IS NULL");
     const failed = await Promise.all(open.map((row) => this.#run(row).then(() => false, () => true)));
-    if (failed.includes(true)) await this.#ctx.storage.setAlarm(Date.now() + RESUME_MS);
+    if (failed.includes(true)) await this.#ctx.storage.setAlarm(Date.now() + RETAKE_MS);
   }
 
   #run(row: ReceiptRow): Promise<Receipt> {

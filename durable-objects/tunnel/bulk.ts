@@ -1,7 +1,7 @@
 /**
  * Tickets of this lane: each lets a connector carry one piece of a body by a request of its own,
  * which is then piped without JavaScript per chunk (M15). Who redeems one is proved by the key of
- * the socket on which it was issued, and by nothing else. Not the piping (http-relay.ts).
+ * the socket on which it was issued, and by nothing else. Not the piping (piped.ts).
  */
 import { toBase64Url } from "../../core/bytes.ts";
 import { type BulkDirection, readSegment, type Segment } from "../../protocol/bulk.ts";

@@ -39,9 +39,6 @@ export class ConnectorLinks {
     this.#pingedAt = pingedAt;
   }
 
-  get size(): number {
-    return this.#links.size;
-  }
   get greeting(): number {
     return this.#handshakes.size;
   }
@@ -61,9 +58,6 @@ export class ConnectorLinks {
   }
   holds(link: ConnectorLink): boolean {
     return this.#links.get(link.socket) === link;
-  }
-  isGreeting(socket: WebSocket): boolean {
-    return this.#handshakes.has(socket);
   }
 
   /** The connector with the least to do; one that drains, is dead or is not welcomed gets nothing new. `wanted`: that one, to attach to what it holds. */

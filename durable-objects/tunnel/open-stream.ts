@@ -1,7 +1,7 @@
 /**
  * From an admitted stream to the reply the worker gets: writes the stream-open, waits for the
  * app's head under a deadline, and turns it into a Response where one is asked for. Not the
- * decision (tunnel.ts), not the bytes (the relays), not replies that go in batches (carried.ts).
+ * decision (admission.ts), not the bytes (the relays), not replies that go in batches (carried.ts).
  */
 import type { App } from "../../policy/document.ts";
 import type { AnswerError, AnswerOk, HeaderField, OpenHead } from "../../protocol/head.ts";

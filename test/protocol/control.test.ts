@@ -13,7 +13,7 @@ const SESSION = "ab".repeat(32);
 const FROM_EDGE: readonly { readonly [field: string]: unknown }[] = [
   { t: "challenge", versions: [2, 1], nonce: "n".repeat(43), dh: "k".repeat(43), site: "berlin", lane: 3, time: 1_795_000_000_000 },
   { t: "welcome", v: 1, signature: JWS, config: JWS },
-  { t: "welcome", v: 1, signature: JWS, mac: "m".repeat(43), config: JWS },
+  { t: "welcome", v: 1, signature: JWS, config: JWS },
   { t: "refuse", code: "unknown_connector", message: "enrol this connector again" },
   { t: "admission", jws: JWS },
   { t: "config", jws: JWS },

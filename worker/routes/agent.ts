@@ -5,7 +5,7 @@
 import { AGENT_SUBPROTOCOL } from "../../protocol/agent-link.ts";
 import type { Exchange } from "../exchange.ts";
 import { gate } from "../gate.ts";
-import { socketFault } from "./connectors.ts";
+import { socketFault } from "../program-socket.ts";
 
 export async function agent(x: Exchange): Promise<Response> {
   return socketFault(x, AGENT_SUBPROTOCOL) ?? gate({ ...x, agentFor: new URLSearchParams(x.url.query).get("app") ?? "" });

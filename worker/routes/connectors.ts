@@ -1,6 +1,6 @@
 /**
- * The connector's two doors: enrolment with a one-time token, and the socket of a lane. Neither
- * takes a user's credential; who a connector is, is proved by its key.
+ * The connector's three doors: enrolment with a one-time token, the socket of a lane, and pieces of
+ * bodies beside it. None takes a user's credential; who a connector is, is proved by its key.
  */
 import { toBase64Url } from "../../core/bytes.ts";
 import { parseConnectorId } from "../../core/ids.ts";
@@ -14,6 +14,7 @@ import { BULK_HEADER } from "../../protocol/bulk.ts";
 import { SUBPROTOCOL } from "../../protocol/hello.ts";
 import { readBoundedJson } from "../bounded-body.ts";
 import type { Exchange } from "../exchange.ts";
+import { socketFault } from "../program-socket.ts";
 import { blank, json, refuse } from "../respond.ts";
 
 const MAX_ENROLL_BYTES = 8 * 1024;
@@ -37,15 +38,6 @@ export async function enroll(x: Exchange): Promise<Response> {
   });
   if (!enrolled.ok) return refuse(x, "enroll_token_invalid");
   return json(x, { connector: enrolled.connector.id, site: enrolled.connector.site, lanes: enrolled.lanes, keys: enrolled.keySet, edge: x.launcher });
-}
-
-/** Why a request for one of our programs' sockets is none. */
-export function socketFault(x: Exchange, subprotocol: string): Response | undefined {
-  if (!x.framing.websocket) return refuse(x, "bad_argument", { detail: "This address speaks WebSocket only." });
-  // A browser always says where it comes from; a program has no page.
-  if (x.request.headers.get("origin") !== null) return refuse(x, "origin_not_allowed");
-  const offered = (x.request.headers.get("sec-websocket-protocol") ?? "").split(",").map((one) => one.trim());
-  return offered.includes(subprotocol) ? undefined : refuse(x, "bad_argument", { detail: `Offer the subprotocol ${subprotocol}.` });
 }
 
 /** GET /.postern/connect?connector&lane, a WebSocket */

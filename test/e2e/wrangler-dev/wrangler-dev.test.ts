@@ -6,7 +6,6 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { type AddressInfo, createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
@@ -17,6 +16,7 @@ import { startConnector } from "../../../start/local-connector.ts";
 import { loopbackFetch } from "../../../start/loopback-http.ts";
 import { createProcesses, plainEnvironment, type Processes } from "../../../start/processes.ts";
 import { FormBrowser } from "../../start/form-browser.ts";
+import { freePort } from "../../start/free-port.ts";
 import { temporaryState } from "../../start/running-stack.ts";
 import { visit } from "../demo-visit.ts";
 import { signIn } from "../sign-in.ts";
@@ -30,14 +30,6 @@ let launcher = "";
 let port = 0;
 
 const appUrl = (id: string): string => `http://${id}.postern.localhost:${port}`;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((up) => server.once("listening", up));
-  const { port: free } = server.address() as AddressInfo;
-  await new Promise((down) => server.close(down));
-  return free;
-}
 
 beforeAll(async () => {
   mkdirSync(join(state.path, "logs"));
