@@ -48,10 +48,13 @@ export class AdmissionStore {
     return outcome;
   }
 
-  /** The admission of that digest, waiting for a verification that is under way; undefined if unknown, refused, expired or cut. */
-  async find(digest: string): Promise<VerifiedAdmission | undefined> {
+  /** The admission of that digest, a promise while its verification is under way; undefined if unknown, refused, expired or cut. */
+  find(digest: string): VerifiedAdmission | undefined | Promise<VerifiedAdmission | undefined> {
     const entry = this.#entries.get(digest);
-    if (entry?.kind === "checking") await entry.done;
+    return entry?.kind === "checking" ? entry.done.then(() => this.#settled(digest)) : this.#settled(digest);
+  }
+
+  #settled(digest: string): VerifiedAdmission | undefined {
     const settled = this.#entries.get(digest);
     if (settled?.kind !== "verified") return undefined;
     if (settled.admission.expiresAt > this.#clock.now()) return settled.admission;

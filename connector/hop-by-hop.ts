@@ -13,29 +13,41 @@ export type HeaderPairs = readonly (readonly [name: string, value: string])[];
  */
 const PROTECTED = /^(?:host|content-length|content-type|content-encoding|authorization|cookie|set-cookie|date|x-postern-.*|x-forwarded-.*|forwarded)$/;
 
-/** The list without hop-by-hop headers, including those that its Connection headers name. */
-export function endToEnd(headers: HeaderPairs): [string, string][] {
-  const named = new Set<string>();
+const NONE: ReadonlySet<string> = new Set();
+
+/** The list without hop-by-hop headers, including those that its Connection headers name, and without `unwanted` (lower-case names). */
+export function endToEnd(headers: HeaderPairs, unwanted: ReadonlySet<string> = NONE): [string, string][] {
+  const named = namedByConnection(headers);
+  const kept: [string, string][] = [];
   for (const [name, value] of headers) {
-    if (name.toLowerCase() !== "connection") continue;
+    const lower = name.toLowerCase();
+    if (HOP_BY_HOP.has(lower) || unwanted.has(lower) || (named.has(lower) && !PROTECTED.test(lower))) continue;
+    kept.push([name, value]);
+  }
+  return kept;
+}
+
+function namedByConnection(headers: HeaderPairs): ReadonlySet<string> {
+  let named: Set<string> | undefined;
+  for (const [name, value] of headers) {
+    if (!isNamed(name, "connection")) continue;
+    named ??= new Set();
     for (const token of value.split(",")) named.add(token.trim().toLowerCase());
   }
-  return headers
-    .filter(([name]) => {
-      const lower = name.toLowerCase();
-      return !HOP_BY_HOP.has(lower) && (!named.has(lower) || PROTECTED.test(lower));
-    })
-    .map(([name, value]) => [name, value]);
+  return named ?? NONE;
 }
+
+/** Whether this is the header of that lower-case name. Most are not even as long. */
+const isNamed = (name: string, wanted: string): boolean => name.length === wanted.length && name.toLowerCase() === wanted;
 
 /** All values of a header, in order. */
 export function valuesOf(headers: HeaderPairs, wanted: string): string[] {
-  return headers.filter(([name]) => name.toLowerCase() === wanted).map(([, value]) => value);
+  return headers.filter(([name]) => isNamed(name, wanted)).map(([, value]) => value);
 }
 
 /** The list without some headers (lower-case names). */
 export function without(headers: HeaderPairs, ...unwanted: readonly string[]): [string, string][] {
-  return headers.filter(([name]) => !unwanted.includes(name.toLowerCase())).map(([name, value]) => [name, value]);
+  return headers.filter(([name]) => !unwanted.some((one) => isNamed(name, one))).map(([name, value]) => [name, value]);
 }
 
 /** node's flat rawHeaders as pairs. */

@@ -8,7 +8,7 @@ import type { Agent, ClientRequest, ClientRequestArgs, IncomingMessage } from "n
 import type { Socket } from "node:net";
 import { DialError, breakOff } from "./dial.ts";
 import { errorCode } from "./failure.ts";
-import { endToEnd, toPairs, valuesOf, without } from "./hop-by-hop.ts";
+import { endToEnd, toPairs, valuesOf } from "./hop-by-hop.ts";
 import type { HeaderPairs } from "./hop-by-hop.ts";
 import { isReset, readOn, wroteInVain } from "./read-on.ts";
 import { SocketReads } from "./socket-reads.ts";
@@ -67,6 +67,7 @@ export class HttpExchange {
   #request: ClientRequest | undefined;
   #response: IncomingMessage | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #armed: "first_byte_timeout" | "idle_timeout" | undefined;
   #reads: SocketReads | undefined;
   #downloaded = 0;
   #diverted = false;
@@ -267,7 +268,9 @@ export class HttpExchange {
   }
 
   #arm(ms: number | undefined, kind: "first_byte_timeout" | "idle_timeout"): void {
+    if (ms !== undefined && kind === this.#armed && !this.#done) return void this.#timer?.refresh();
     clearTimeout(this.#timer);
+    this.#armed = kind;
     if (ms !== undefined && !this.#done) this.#timer = setTimeout(() => this.#fail({ kind }), ms);
   }
 }
@@ -278,9 +281,11 @@ function endsWithConnection(method: string, { statusCode, headers }: IncomingMes
   return !bodiless && headers["content-length"] === undefined && headers["transfer-encoding"] === undefined;
 }
 
+const REFRAMED: ReadonlySet<string> = new Set(["content-length", "expect"]);
+
 /** The request's headers as node:http takes them: end-to-end ones, and one framing of our own (class J). */
 function framed(asked: OriginRequest, expects: boolean): string[] {
-  const headers = without(endToEnd(asked.headers), "content-length", "expect");
+  const headers = endToEnd(asked.headers, REFRAMED);
   if (expects) headers.push(["Expect", "100-continue"]);
   if (asked.body.kind === "known") headers.push(["Content-Length", String(asked.body.bytes)]);
   else if (asked.body.kind === "unknown") headers.push(["Transfer-Encoding", "chunked"]);

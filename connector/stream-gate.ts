@@ -7,6 +7,7 @@ import { createHmac, createSecretKey } from "node:crypto";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
 import type { SessionId } from "../core/ids.ts";
+import type { VerifiedAdmission } from "../identity/admission.ts";
 import type { OpenHead, UpstreamErrorCode } from "../protocol/head.ts";
 import { parseOpenHead } from "../protocol/head.ts";
 import { StreamOpenVerifier } from "../protocol/stream-mac.ts";
@@ -51,9 +52,13 @@ export class StreamGate {
     return verdict === "ok" ? ok(head.value) : err({ code: "bad_open", reason: verdict });
   }
 
-  /** Whether an authenticated stream-open is admitted, and to which origin. */
-  async admit(head: OpenHead): Promise<Result<Permit, Refusal>> {
-    const admission = await this.#admissions.find(head.admission);
+  /** Whether an authenticated stream-open is admitted, and to which origin; at once unless its admission is still being verified. */
+  admit(head: OpenHead): Result<Permit, Refusal> | Promise<Result<Permit, Refusal>> {
+    const found = this.#admissions.find(head.admission);
+    return found instanceof Promise ? found.then((admission) => this.#permit(head, admission)) : this.#permit(head, found);
+  }
+
+  #permit(head: OpenHead, admission: VerifiedAdmission | undefined): Result<Permit, Refusal> {
     if (admission === undefined) return err({ code: "bad_admission", reason: "unknown_or_expired" });
     if (admission.app !== head.app) return err({ code: "bad_admission", reason: "other_app" });
     const entry = this.#apps.get(head.app);

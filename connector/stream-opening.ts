@@ -2,6 +2,7 @@
  * The first handler of every stream: gathers the stream-open, has it judged, and gives way to
  * the origin's handler. What comes meanwhile is held, at most the stream's window.
  */
+import type { Result } from "../core/result.ts";
 import type { UpstreamErrorCode } from "../protocol/head.ts";
 import { HeadReader } from "../protocol/head.ts";
 import type { Ticket } from "../protocol/bulk.ts";
@@ -35,7 +36,7 @@ export class StreamOpening implements StreamHandler {
   readonly #tcp: TcpService;
   readonly #segments: SegmentRequests | undefined;
   readonly #reader = new HeadReader("open");
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
   #judging = false;
   #held: Uint8Array[] = [];
   #ended = false;
@@ -48,7 +49,11 @@ export class StreamOpening implements StreamHandler {
     this.#stream = stream;
     this.#gate = gate;
     this.#reports = reports;
-    this.#timer = setTimeout(() => this.#refuse({ code: "bad_open", reason: "head_timeout" }), HEAD_MS);
+  }
+
+  /** The message that opened the stream is read: what is missing of the head must come soon. Nearly always nothing is. */
+  waits(): void {
+    if (!this.#judging && !this.#gone) this.#timer = setTimeout(() => this.#refuse({ code: "bad_open", reason: "head_timeout" }), HEAD_MS);
   }
 
   data(bytes: Uint8Array): void {
@@ -69,11 +74,20 @@ export class StreamOpening implements StreamHandler {
     this.#judging = true;
     if (read.rest.length > 0) this.#held.push(read.rest);
     if (!head.ok) return this.#refuse(head.error);
-    void this.#gate.admit(head.value).then((permit) => {
-      if (this.#gone) return;
-      if (permit.ok) this.#serve(permit.value);
-      else this.#refuse(permit.error);
-    }).catch(() => this.#refuse({ code: "bad_open", reason: "internal" }));
+    const failed = (): void => this.#refuse({ code: "bad_open", reason: "internal" });
+    try {
+      const permit = this.#gate.admit(head.value);
+      if (permit instanceof Promise) permit.then((settled) => this.#judged(settled)).catch(failed);
+      else this.#judged(permit);
+    } catch {
+      failed();
+    }
+  }
+
+  #judged(permit: Result<Permit, Refusal>): void {
+    if (this.#gone) return;
+    if (permit.ok) this.#serve(permit.value);
+    else this.#refuse(permit.error);
   }
 
   end(): void {

@@ -58,6 +58,8 @@ export class Tunnel implements StreamOwner, InboxReader {
   readonly #mux: Mux;
   readonly #outlet: MuxOutlet;
   readonly #streams = new Map<number, TunnelStream>();
+  /** Opened by the message that is being read. */
+  readonly #opened: StreamOpening[] = [];
   /** Of opened streams, by app and kind: as many as the site's configuration has apps. */
   readonly #labels = new Map<string, Readonly<Record<string, string>>>();
   /** Streams done on this side and not on the edge's, with the moment; swept now and then. */
@@ -197,6 +199,7 @@ export class Tunnel implements StreamOwner, InboxReader {
           event satisfies never;
       }
     }
+    for (const opening of this.#opened.splice(0)) opening.waits();
     this.touched();
   }
 
@@ -218,7 +221,9 @@ export class Tunnel implements StreamOwner, InboxReader {
   #open(id: number): void {
     const stream = new TunnelStream(id, this.#mux, this);
     this.#streams.set(id, stream);
-    stream.handler = new StreamOpening(stream, this.#parts.gate, this.#reports(stream), { parts: this.#parts.tcp, carrier: { tunnel: this, stream: id, contact: this.#parts.contact } }, this.#parts.segments);
+    const opening = new StreamOpening(stream, this.#parts.gate, this.#reports(stream), { parts: this.#parts.tcp, carrier: { tunnel: this, stream: id, contact: this.#parts.contact } }, this.#parts.segments);
+    stream.handler = opening;
+    this.#opened.push(opening);
   }
 
   #reports(stream: TunnelStream): OpeningReports {
