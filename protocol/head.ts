@@ -86,9 +86,22 @@ const VALUE = /^[\t\x20-\x7e\x80-\uffff]*$/;
 const PATH = /^\/[\x21\x22\x24-\x5b\x5d-\x7e]*$/;
 const DIGEST = /^[A-Za-z0-9_-]{16,86}$/;
 
+/** Names that were found to be tokens lately: the same few come with every head. Bounds what is kept; emptied when full. */
+const MAX_TOKENS_COUNT = 512;
+const MAX_TOKEN_CHARS = 64;
+const tokens = new Set<string>();
+
+function isToken(name: string): boolean {
+  if (tokens.has(name)) return true;
+  if (!TOKEN.test(name)) return false;
+  if (tokens.size >= MAX_TOKENS_COUNT) tokens.clear();
+  if (name.length <= MAX_TOKEN_CHARS) tokens.add(name);
+  return true;
+}
+
 /** True for a pair that can be written as a header line without saying anything else. */
 export function isHeaderField(name: string, value: string): boolean {
-  return TOKEN.test(name) && VALUE.test(value) && value.isWellFormed();
+  return isToken(name) && VALUE.test(value) && value.isWellFormed();
 }
 
 const headerField: Shape<HeaderField> = (value) => {

@@ -104,7 +104,8 @@ async function inBatch(x: Exchange, lane: string, crowd: Crowd, open: OpenContex
 async function place(x: Exchange, lane: string, crowd: Crowd, open: OpenContext): Promise<Came | undefined> {
   const { promise, resolve: came } = Promise.withResolvers<Came | undefined>();
   const waiters: Waiter[] = (crowd.next ??= []);
-  const timer = setTimeout(() => {
+  // Never cleared: it ends with its request, and then it tells nobody anything.
+  setTimeout(() => {
     // Whoever was to make the call never did.
     if (crowd.next === waiters) crowd.next = undefined;
     came(undefined);
@@ -118,7 +119,6 @@ async function place(x: Exchange, lane: string, crowd: Crowd, open: OpenContext)
     crowd.apart = true;
     throw new Error("woken in another request");
   }
-  clearTimeout(timer);
   return answer;
 }
 

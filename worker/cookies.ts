@@ -22,12 +22,21 @@ export const dropCookie = (name: string): string => setCookie(name, "", 0);
 
 /** One cookie of ours; undefined when absent, doubled or too large. */
 export function cookieOf(request: Request, name: string): string | undefined {
-  const reading = readCookie(request.headers.get("cookie"), name);
+  const header = request.headers.get("cookie");
+  const reading = name === SESSION_COOKIE ? sessionIn(header) : readCookie(header, name);
   return reading.kind === "found" ? reading.value : undefined;
+}
+
+/** The header that was read last for a session: each request asks twice. */
+let last: { readonly header: string | null; readonly reading: ReturnType<typeof readCookie> } = { header: null, reading: { kind: "absent" } };
+
+function sessionIn(header: string | null): ReturnType<typeof readCookie> {
+  if (header !== last.header) last = { header, reading: readCookie(header, SESSION_COOKIE) };
+  return last.reading;
 }
 
 /** More cookies than are looked through for ours: the person has to delete some. */
 export function tooManyCookies(request: Request): boolean {
-  const reading = readCookie(request.headers.get("cookie"), SESSION_COOKIE);
+  const reading = sessionIn(request.headers.get("cookie"));
   return reading.kind === "refused" && reading.reason === "too_large";
 }

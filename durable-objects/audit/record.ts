@@ -17,7 +17,9 @@ export async function recordNow(env: Pick<ObjectEnv, "AUDIT">, key: string, even
 
 /** A batch leaves after this long (DESIGN §3 promise 8: at most 2 s). */
 export const AUDIT_FLUSH_MS = 1_500;
-/** A batch leaves early at this many events. Bounds the loss by a crash and the size of one call. */
+/** A batch leaves early at this many events. Bounds the loss by a crash, and how long storing it holds up whoever shares the thread. */
+export const AUDIT_EARLY_COUNT = 64;
+/** Events of one call: what gathered while another was under way goes together. */
 export const AUDIT_BATCH_COUNT = 256;
 /** Above this many waiting events the lane refuses new streams: the record cannot keep up (fail closed). */
 export const AUDIT_BACKLOG_COUNT = 8_192;
@@ -54,7 +56,7 @@ export class AuditWriter {
   add(event: AuditEvent): void {
     this.#waiting.push({ ...event, data: canonicalJson(event.data) });
     if (!this.#busy) this.#register();
-    if (this.#waiting.length >= AUDIT_BATCH_COUNT) this.#start(0);
+    if (this.#waiting.length >= AUDIT_EARLY_COUNT && !this.#failing) this.#start(0);
     else this.#timer ??= setTimeout(() => this.#start(0), AUDIT_FLUSH_MS);
   }
 
@@ -67,7 +69,7 @@ export class AuditWriter {
   #start(delayMs: number): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#busy || this.#waiting.length === 0) return;
+    if (this.#busy || (this.#waiting.length === 0 && !this.#registered)) return;
     if (delayMs > 0) {
       this.#timer = setTimeout(() => this.#start(0), delayMs);
       return;
@@ -79,19 +81,23 @@ export class AuditWriter {
   async #flush(): Promise<void> {
     const batch = this.#waiting.slice(0, AUDIT_BATCH_COUNT);
     // Without an answer the batch stays and is sent again under the same numbers; the shard stores it once.
-    const stored = (await within(PUSH_ATTEMPT_MS, this.#shard().append(this.name, this.#next, batch))) !== undefined;
+    const stored = batch.length === 0 || (await within(PUSH_ATTEMPT_MS, this.#shard().append(this.name, this.#next, batch))) !== undefined;
     this.#failing = !stored;
     if (stored) {
       this.#waiting = this.#waiting.slice(batch.length);
       this.#next += batch.length;
     }
-    if (stored && this.#waiting.length === 0) {
+    // After a batch that was full more will come: closing and registering for each would cost as much as storing it.
+    if (stored && this.#waiting.length === 0 && batch.length < AUDIT_EARLY_COUNT) {
       this.#registered = false;
       await within(PUSH_ATTEMPT_MS, this.#shard().close(this.name, this.#next - 1));
     }
     this.#busy = false;
-    if (this.#waiting.length === 0) return;
+    const [oldest] = this.#waiting;
+    if (oldest === undefined) return this.#registered ? this.#start(AUDIT_FLUSH_MS) : undefined;
     this.#register();
-    this.#start(stored ? 0 : AUDIT_FLUSH_MS);
+    // The few that came meanwhile wait for company as the first did, each no longer than it may.
+    const isFew = this.#waiting.length < AUDIT_EARLY_COUNT;
+    this.#start(stored ? (isFew ? Math.max(0, oldest.at + AUDIT_FLUSH_MS - Date.now()) : 0) : AUDIT_FLUSH_MS);
   }
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { AUDIT_BACKLOG_COUNT, AUDIT_BATCH_COUNT, AUDIT_FLUSH_MS, AuditWriter, recordNow } from "../../../durable-objects/audit/record.ts";
+import { AUDIT_BACKLOG_COUNT, AUDIT_BATCH_COUNT, AUDIT_EARLY_COUNT, AUDIT_FLUSH_MS, AuditWriter, recordNow } from "../../../durable-objects/audit/record.ts";
 import { PUSH_ATTEMPT_MS } from "../../../durable-objects/lease-terms.ts";
 import type { AuditEvent, AuditRpc } from "../../../durable-objects/audit/rpc.ts";
 import { T0 } from "../samples.ts";
@@ -73,10 +73,40 @@ describe("a batch (promise 8, M20)", () => {
 
   it("leaves at once when it is full; what came meanwhile follows without a gap", async () => {
     const { shard, writer } = writing();
-    for (let n = 1; n <= AUDIT_BATCH_COUNT + 5; n++) writer.add(event(n));
+    for (let n = 1; n <= AUDIT_EARLY_COUNT + AUDIT_BATCH_COUNT + 5; n++) writer.add(event(n));
     await vi.advanceTimersByTimeAsync(0);
-    expect(shard.calls).toEqual(["register 1", `append 1+${AUDIT_BATCH_COUNT}`, `append ${AUDIT_BATCH_COUNT + 1}+5`, `close ${AUDIT_BATCH_COUNT + 5}`]);
-    expect(shard.ids).toHaveLength(AUDIT_BATCH_COUNT + 5);
+    expect(shard.calls).toEqual(["register 1", `append 1+${AUDIT_EARLY_COUNT}`, `append ${AUDIT_EARLY_COUNT + 1}+${AUDIT_BATCH_COUNT}`]);
+    await vi.advanceTimersByTimeAsync(AUDIT_FLUSH_MS);
+    expect(shard.calls.slice(3)).toEqual([`append ${AUDIT_EARLY_COUNT + AUDIT_BATCH_COUNT + 1}+5`, `close ${AUDIT_EARLY_COUNT + AUDIT_BATCH_COUNT + 5}`]);
+    expect(shard.ids).toHaveLength(AUDIT_EARLY_COUNT + AUDIT_BATCH_COUNT + 5);
+  });
+
+  it("is not followed by one for each of the few that came while it was stored, and none of them waits for more than 2 s", async () => {
+    const { shard, writer } = writing();
+    const gate = Promise.withResolvers<void>();
+    shard.hold = gate.promise;
+    for (let n = 1; n <= AUDIT_EARLY_COUNT; n++) writer.add(event(n));
+    await vi.advanceTimersByTimeAsync(500);
+    writer.add({ ...event(AUDIT_EARLY_COUNT + 1), at: T0 + 500 });
+    gate.resolve();
+    await vi.advanceTimersByTimeAsync(100);
+    writer.add({ ...event(AUDIT_EARLY_COUNT + 2), at: T0 + 600 });
+    await vi.advanceTimersByTimeAsync(AUDIT_FLUSH_MS - 101);
+    expect(shard.calls).toEqual(["register 1", `append 1+${AUDIT_EARLY_COUNT}`]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(shard.calls.slice(-2)).toEqual([`append ${AUDIT_EARLY_COUNT + 1}+2`, `close ${AUDIT_EARLY_COUNT + 2}`]);
+  });
+
+  it("that was full keeps its writer open for those that follow, and closes it once none did", async () => {
+    const { shard, writer } = writing();
+    for (let n = 1; n <= AUDIT_EARLY_COUNT; n++) writer.add(event(n));
+    await vi.advanceTimersByTimeAsync(AUDIT_FLUSH_MS - 1);
+    for (let n = 1; n <= AUDIT_EARLY_COUNT; n++) writer.add(event(AUDIT_EARLY_COUNT + n));
+    await vi.advanceTimersByTimeAsync(AUDIT_FLUSH_MS - 1);
+    const open = ["register 1", `append 1+${AUDIT_EARLY_COUNT}`, `append ${AUDIT_EARLY_COUNT + 1}+${AUDIT_EARLY_COUNT}`];
+    expect(shard.calls).toEqual(open);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(shard.calls).toEqual([...open, `close ${2 * AUDIT_EARLY_COUNT}`]);
   });
 
   it("keeps its object awake until it is stored", async () => {
