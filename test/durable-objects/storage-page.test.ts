@@ -54,8 +54,11 @@ function nameOf(argument: string, source: string): string[] | undefined {
     return value === undefined ? undefined : [value];
   }
   const call = /^(\w+)\(/.exec(argument)?.[1];
-  const prefix = call === undefined ? undefined : new RegExp(`const ${call} = [^\`]*\`([^$\`]+)\\$`).exec(source)?.[1];
-  return prefix === undefined ? undefined : [prefix];
+  if (call === undefined) return undefined;
+  // A prefix in the text that the function makes, or a constant that it puts in front.
+  const prefix = new RegExp(`const ${call} = .*\`([^$\`]+)\\$`).exec(source)?.[1];
+  const before = new RegExp(`const ${call} = .* => ([A-Z_]+) \\+ `).exec(source)?.[1];
+  return prefix !== undefined ? [prefix] : before === undefined ? undefined : nameOf(before, source);
 }
 
 const ROLES: Readonly<Record<Attachment["role"], string>> = { connector: "attachment: connector", client: "attachment: client", agent: "attachment: agent" };
