@@ -5,7 +5,7 @@ export interface SoakOptions {
   readonly minutes: number;
   /** Everything random in it follows from this. */
   readonly seed: number;
-  /** 1 is the whole of it; `npm test` runs less. */
+  /** 1 is the whole of it. */
   readonly scale: number;
   /** A folder of its own, gone afterwards. */
   readonly folder: string;

@@ -16,6 +16,9 @@ const SLACK_MS = 5_000;
 const LOOPS_COUNT = 4;
 const BACK_WITHIN_MS = 60_000;
 const SINCE_MS = 100;
+/** Once it is found: requests that must not meet it, and what one may take then, whatever else the machine does. */
+const AFTER_COUNT = 50;
+const AFTER_MS = 5_000;
 
 async function run({ minutes, folder, say }: SoakOptions): Promise<Outcome> {
   const failures = new Failures();
@@ -52,6 +55,10 @@ async function run({ minutes, folder, say }: SoakOptions): Promise<Outcome> {
       foundMs = Math.max(foundMs, ...all.map(({ ms }) => ms));
       if (foundMs > KEEP_ALIVE_DEAD_MS + SLACK_MS) failures.add(`a request on the stopped connector waited ${Math.round(foundMs)} ms`);
       if ((await connected()) !== 1) failures.add("the stopped connector is still there");
+      for (let number = 0; number < AFTER_COUNT; number++) {
+        const after = await ask(`/found/${n}/${number}`);
+        if (!after.ok || after.ms > AFTER_MS) failures.add(`a request met the stopped connector after it was found: ${Math.round(after.ms)} ms`);
+      }
       say(`stopped ${Math.round(performance.now() - stoppedAt)} ms: ${all.length} requests, the slowest ${Math.round(foundMs)} ms`);
       second.child.process.kill("SIGCONT");
       if (!(await within(BACK_WITHIN_MS, async () => (await connected()) === 2))) failures.add("it did not come back");
