@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { AgentFailure } from "../../agent/agent-failure.ts";
 import { at } from "../../core/time.ts";
 import { generateConnectorKey } from "../../identity/connector-proof.ts";
@@ -13,6 +13,7 @@ import { signEndorsement } from "../../identity/endorsement.ts";
 import { RESUME_WINDOW_BYTES } from "../../protocol/limits.ts";
 import { afterThisTest, connected, edge } from "../connector/connected-edge.ts";
 import { SESSION, SITE } from "../connector/test-edge.ts";
+import { soon } from "../soon.ts";
 import { AgentBridge, pgAt, startAgent } from "./agent-bridge.ts";
 import type { TestAgent } from "./agent-bridge.ts";
 
@@ -140,7 +141,7 @@ describe("a tcp app through the agent", () => {
       more();
     });
     const { socket, carried } = await agent.dial();
-    await vi.waitFor(() => expect(agent.agent.held.sum).toBeGreaterThanOrEqual(RESUME_WINDOW_BYTES / 2), { timeout: 10_000 });
+    await soon(() => expect(agent.agent.held.sum).toBeGreaterThanOrEqual(RESUME_WINDOW_BYTES / 2));
     expect(sent).toBeLessThan(16_000_000);
     expect(agent.agent.held.sum).toBeLessThanOrEqual(2 * RESUME_WINDOW_BYTES);
     let got = 0;

@@ -113,7 +113,7 @@ describe("an answer's body", () => {
     body.ticket(ticket("down"));
     for (let at = 0; at < LENGTH; at += 290_000) body.write(WHOLE.subarray(at, at + 290_000));
     end();
-    await expect.poll(() => state.done, { timeout: 8_000 }).toBe(true);
+    await expect.poll(() => state.done).toBe(true);
     expect(early).toBe(0);
     expect(Buffer.concat(onMux).equals(WHOLE)).toBe(true);
     await expect.poll(() => way.isOpen).toBe(false);

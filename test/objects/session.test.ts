@@ -7,6 +7,7 @@ import { Signer } from "../../durable-objects/signer/signer.ts";
 import { Tunnel } from "../../durable-objects/tunnel/tunnel.ts";
 import type { CodeRecord } from "../../identity/one-time-code.ts";
 import { BERLIN, cookieOf, HASH, ISSUER, laneOf, laneStub, objects, openRequest, outcome, randomText, sessionOf, sessionStub, setUp, signedIn, signInOf, userId, wipe } from "./deployment.ts";
+import { eventually } from "./eventually.ts";
 import { connected } from "./test-connector.ts";
 
 const RECEIPT = `rcpt_${"R".repeat(22)}` as ReceiptId;
@@ -70,9 +71,9 @@ describe("a session", () => {
 
   it("ends by its alarm at its end, and lets nobody in between the end and the alarm (row 64)", async () => {
     const sid = await signedIn(userId(), { endsAt: Date.now() + 40 });
-    await vi.waitFor(async () => expect(await sessionOf(sid).verify(WIKI, HASH)).toBeUndefined(), { timeout: 2_000, interval: 5 });
+    await eventually(async () => (await sessionOf(sid).verify(WIKI, HASH)) === undefined);
     expect((await sessionOf(sid).describe())?.ended).toBe("expired");
-    await vi.waitFor(async () => expect(await objects.USER.getByName(userId()).sessions()).toEqual([]), { timeout: 5_000, interval: 10 });
+    await eventually(async () => (await objects.USER.getByName(userId()).sessions()).length === 0);
   });
 
   it("asks its lanes before it ends for idleness: a busy socket keeps it (P19)", async () => {
@@ -109,7 +110,7 @@ describe("an ending that a crash interrupts (M6, F10)", () => {
     // The lane does not answer while the session lives; then everything dies.
     const endSession = vi.spyOn(Tunnel.prototype, "endSession").mockImplementation(() => new Promise(() => undefined));
     const interrupted = sessionOf(sid).end("revoked", RECEIPT).catch(() => "gone");
-    await vi.waitFor(() => expect(endSession).toHaveBeenCalled(), { timeout: 2_000, interval: 5 });
+    await eventually(() => endSession.mock.calls.length > 0);
     await abortAllDurableObjects();
     expect(await interrupted).toBe("gone");
     vi.restoreAllMocks();

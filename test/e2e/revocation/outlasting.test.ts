@@ -47,10 +47,10 @@ describe.concurrent("half a minute later", () => {
     expects([...alice, ...bob].filter((client) => client.endedAt !== undefined)).toEqual([]);
     const revoked = await stage.operator.revoke("user", "bob@partner.example.com");
     expects(revoked).toMatchObject({ found: 5, closed: 5, complete: true, kept: 0, frozen: 0, unconfirmed: [] });
-    await until(() => bob.every((client) => client.end === "4401"), "bob's sockets ended", 1_000);
+    await until(() => bob.every((client) => client.end === "4401"), "bob's sockets ended");
     const applied = await stage.operator.apply(stage.document(NOBODY_OF_STAFF));
     expects(applied.receipt).toMatchObject({ found: 5, closed: 5, complete: true, kept: 0, frozen: 0, unconfirmed: [] });
-    await until(() => alice.every((client) => client.end === "4403"), "alice's sockets ended", 1_000);
+    await until(() => alice.every((client) => client.end === "4403"), "alice's sockets ended");
   }), TEST_TIMEOUT_MS);
 
   it("the last connector told to end has refused what is new with 503 no_connector, broken off what lived on, and exited 0", ({ expect: expects }) => on({ lanes: 2 }, async (stage) => {
@@ -61,14 +61,14 @@ describe.concurrent("half a minute later", () => {
     const crowd = await gather(8, stack.port, [alice.headers(stage.stamps)], { websocket: 4, events: 1, download: 1 });
     const toldAt = performance.now();
     connector.child.process.kill("SIGTERM");
-    await until(async () => (await plain()).status === 503, "new requests are refused", 2_000);
+    await until(async () => (await plain()).status === 503, "new requests are refused");
     expects(JSON.parse((await plain()).text)).toMatchObject({ error: { code: "no_connector" } });
     expects(crowd.clients.filter((client) => client.endedAt !== undefined)).toEqual([]);
     const { code } = await connector.child.exited;
     expects(code).toBe(0);
     expects(performance.now() - toldAt).toBeGreaterThan(25_000);
     expects(performance.now() - toldAt).toBeLessThan(EXIT_WITHIN_MS);
-    await until(() => crowd.clients.every((client) => client.endedAt !== undefined), "what lived on was broken off", 2_000);
+    await until(() => crowd.clients.every((client) => client.endedAt !== undefined), "what lived on was broken off");
     const ends = crowd.clients.map((client) => (client.kind === "websocket" ? `socket ${client.end}` : `body ${client.end}`)).toSorted();
     expects(ends).toEqual(["body error", "body error", "socket 4502", "socket 4502", "socket 4502", "socket 4502"]);
   }), TEST_TIMEOUT_MS);
