@@ -46,7 +46,7 @@ export interface TcpStage {
   readonly echo: TcpApp;
   /** Takes connections and reads nothing. */
   readonly sink: TcpApp;
-  /** Once it was sent something, writes for as long as it is read. */
+  /** Once it was sent something, writes for as long as it is read; each time that it is sent a number, so many bytes. */
   readonly source: TcpApp;
   readonly document: (policies?: string) => string;
   readonly connect: (options: Partial<AgentOptions>) => Promise<TestAgent>;
@@ -59,7 +59,15 @@ export async function startTcpStage({ lanes = 1, more = {} }: { readonly lanes?:
   const state = temporaryState();
   const echo = await tcpApp((socket) => void socket.pipe(socket));
   const sink = await tcpApp((socket) => void socket.pause());
-  const source = await tcpApp((socket) => void socket.once("data", () => endless().pipe(socket)));
+  const source = await tcpApp((socket) => {
+    const serve = (asked: Buffer): void => {
+      const count = Number(asked.toString());
+      if (count > 0) return void socket.write(Buffer.alloc(count, 7));
+      socket.off("data", serve);
+      endless().pipe(socket);
+    };
+    socket.on("data", serve);
+  });
   const document = (policies = BATCH): string => `version: 1
 domain: postern.localhost
 identity:
