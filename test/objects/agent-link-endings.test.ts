@@ -1,6 +1,6 @@
 /** The agent's link when something ends: the lane's sleep, lost sockets, revocations. */
 import { evictDurableObject } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeFrame, FrameType } from "../../protocol/frames.ts";
 import { MAX_MESSAGE_BYTES } from "../../protocol/limits.ts";
@@ -14,10 +14,7 @@ let stage: AgentStage;
 beforeEach(async () => {
   stage = await AgentStage.begin();
 });
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 describe("a lane that sleeps (M3)", () => {
   it("AG11: wakes with every stream, its ids and its credit, again and again", async () => {

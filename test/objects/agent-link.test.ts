@@ -1,5 +1,5 @@
 /** The agent's link at a lane: streams opened and spliced, bad agents, caps. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { concat } from "../../core/bytes.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeFrame, Flag, FrameType, INITIAL_WINDOW_BYTES } from "../../protocol/frames.ts";
@@ -14,10 +14,7 @@ let stage: AgentStage;
 beforeEach(async () => {
   stage = await AgentStage.begin();
 });
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 describe("a stream on the agent's link", () => {
   it("AG1: is opened with a request id of its own, carries bytes both ways, half-closes, and is in the lists", async () => {

@@ -1,5 +1,5 @@
 /** Requests that reach a lane in one call (M16): each is decided, recorded and cut like any other. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RequestId, SessionId } from "../../core/ids.ts";
 import { type BatchItem, unpackReply } from "../../durable-objects/batch-reply.ts";
 import { laneAuditName } from "../../durable-objects/bindings.ts";
@@ -9,10 +9,7 @@ import { eventually } from "./eventually.ts";
 import { connected, type TestConnector } from "./test-connector.ts";
 
 beforeEach(() => setUp());
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 let paths = 0;
 /** A request with a path of its own. */

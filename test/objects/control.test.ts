@@ -10,10 +10,7 @@ import { eventually } from "./eventually.ts";
 const control = (): ReturnType<typeof objects.CONTROL.getByName> => objects.CONTROL.getByName("control");
 const stub = (): DurableObjectStub => stubs.CONTROL.getByName("control");
 
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 const parallel = <T>(count: number, act: () => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: count }, act));
 

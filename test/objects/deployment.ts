@@ -4,6 +4,7 @@
  */
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
+import { vi } from "vitest";
 import { toBase64Url } from "../../core/bytes.ts";
 import type { AppId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
@@ -48,8 +49,9 @@ export async function setUp(apps: readonly string[] = ["wiki", "crm", "pg", "my"
   if (!done.ok) throw new Error(done.code);
 }
 
-/** Empties every object; again while what was aborted just before is still there. */
+/** Puts back what was replaced and empties every object; again while what was aborted just before is still there. */
 export async function wipe(): Promise<void> {
+  vi.restoreAllMocks();
   for (let round = 0; round < 10; round++) {
     await reset();
     if (await objects.CONTROL.getByName("control").setupOpen()) return;

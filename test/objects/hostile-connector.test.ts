@@ -13,10 +13,7 @@ import { eventually } from "./eventually.ts";
 import { connected, enrolled, TestConnector } from "./test-connector.ts";
 
 beforeEach(() => setUp());
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 /** Header-only frames, as many to a message as fit. */
 function* messages(count: number, frame: (number: number) => Uint8Array): Generator<Uint8Array> {

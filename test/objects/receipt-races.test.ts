@@ -10,10 +10,7 @@ const RUNS = 50;
 const MAX_DELAY_MS = 20;
 
 beforeEach(() => setUp());
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 /** Every answer between session and lane comes up to 20 ms late, each by its own measure, so that they overtake each other. */
 function delayReplies(seed: number): void {

@@ -13,10 +13,7 @@ const RENEWALS_COUNT = 1_000;
 const RENEWALS_MS = 90_000;
 
 beforeEach(() => setUp());
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 const renew = (sid: SessionId, provider: string): Promise<boolean> =>
   sessionOf(sid).refresh(

@@ -11,10 +11,7 @@ import { eventually } from "./eventually.ts";
 import { connected, type TestConnector } from "./test-connector.ts";
 
 beforeEach(() => setUp());
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 const recordOfLane = async (): Promise<{ kind: string; data: { readonly [key: string]: unknown } }[]> =>
   (await objects.AUDIT.getByName(laneAuditName("berlin/0")).since(0, 100)).map(({ kind, data }) => ({ kind, data }));

@@ -15,10 +15,7 @@ const WIKI = "host:wiki.access.example.com";
 const bytes = (n: number): Uint8Array => new Uint8Array(32).fill(n);
 
 beforeEach(() => setUp());
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 const newSid = (): SessionId => objects.SESSION.newUniqueId().toString() as SessionId;
 

@@ -10,10 +10,7 @@ import { eventually } from "./eventually.ts";
 import { connected, type Enrolled, enrolled, TestConnector, type Wrong } from "./test-connector.ts";
 
 beforeEach(() => setUp());
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 describe("a connector's hello (class L)", () => {
   let who: Enrolled;

@@ -35,10 +35,7 @@ beforeEach(async () => {
   first = isolate();
   second = isolate();
 });
-afterEach(async () => {
-  vi.restoreAllMocks();
-  await wipe();
-});
+afterEach(wipe);
 
 const asAnn = (): RequestInit => ({ headers: { cookie: `${SESSION_COOKIE}=${formatSessionToken({ sid, secret })}`, accept: "application/json" } });
 const asOperator = (body: string, type: string): RequestInit => ({ method: "POST", body, headers: { authorization: `Bearer ${formatServiceToken(operator)}`, "content-type": type } });

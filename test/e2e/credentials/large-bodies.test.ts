@@ -10,6 +10,7 @@ import { MAX_DOCUMENT_BYTES } from "../../../policy/yaml-text.ts";
 import { routeTable } from "../../../worker/app.ts";
 import { edgeUnderTest, type EdgeUnderTest } from "../corpus/edge-under-test.ts";
 import { parseAnswers, type RawAnswer } from "../corpus/raw-client.ts";
+import { residentMB } from "../process-use.ts";
 
 const BODY_BYTES = 100_000_000;
 const AT_ONCE_COUNT = 64;
@@ -36,7 +37,8 @@ beforeAll(async () => {
 });
 afterAll(() => edge?.stop());
 
-const residentMB = (): number => Number(/^VmRSS:\s+([0-9]+) kB/m.exec(readFileSync(`/proc/${edge.stack.edge().pid}/status`, "utf8"))?.[1] ?? 0) / 1024;
+/** What the edge takes. */
+const edgeMB = (): number => residentMB(edge.stack.edge().pid);
 
 interface Flooded {
   /** Undefined: the connection was ended without one. */
@@ -94,23 +96,23 @@ describe("bodies of 100 MB, 64 at a time", () => {
 
   it.each(PATHS.flatMap((path) => [[path, "a length", false] as const, [path, "chunks", true] as const]))("POST %s with %s: refused unread, nothing kept (row 83)", async (path, _how, isChunked) => {
     const launcher = new URL(edge.stack.launcher).host;
-    const before = residentMB();
+    const before = edgeMB();
     expectRefused(await crowd(launcher, path, FORM, isChunked));
     expectRefused(await crowd(launcher, path, `${JSON_TYPE}Authorization: Bearer ${operator}\r\n`, isChunked));
-    expect(residentMB() - before).toBeLessThan(path === DOCUMENT_PATH ? MAX_DOCUMENTS_GROWTH_MB : MAX_GROWTH_MB);
+    expect(edgeMB() - before).toBeLessThan(path === DOCUMENT_PATH ? MAX_DOCUMENTS_GROWTH_MB : MAX_GROWTH_MB);
   });
 
   it.each([["a length", false], ["chunks", true]] as const)("to an app, by nobody and by who is denied, with %s: refused unread, nothing kept (row 83)", async (_how, isChunked) => {
-    const before = residentMB();
+    const before = edgeMB();
     expectRefused(await crowd(edge.hostOf("closed"), "/", "", isChunked));
     expectRefused(await crowd(edge.hostOf("closed"), "/", edge.bearer, isChunked));
-    expect(residentMB() - before).toBeLessThan(MAX_GROWTH_MB);
+    expect(edgeMB() - before).toBeLessThan(MAX_GROWTH_MB);
   });
 
   it("to the sign-out, which reads none: nothing kept (row 83)", async () => {
-    const before = residentMB();
+    const before = edgeMB();
     for (const isChunked of [false, true]) expectUnread(await crowd(new URL(edge.stack.launcher).host, UNREAD, FORM, isChunked));
-    expect(residentMB() - before).toBeLessThan(MAX_GROWTH_MB);
+    expect(edgeMB() - before).toBeLessThan(MAX_GROWTH_MB);
   });
 
   it("and the edge answers as before", async () => {
