@@ -63,9 +63,6 @@ export class AgentLinks implements AgentLane {
     this.holders = new StreamHolders(ctx.storage.kv, Date.now());
   }
 
-  get size(): number {
-    return this.#links.size;
-  }
   /** Sockets on which something moved a moment ago. */
   get moving(): number {
     return this.#unsettled.size;
