@@ -6,6 +6,7 @@
 import type { Audience } from "../core/audience.ts";
 import { toBase64Url } from "../core/bytes.ts";
 import type { SessionId } from "../core/ids.ts";
+import { spreadOf } from "../durable-objects/lease-terms.ts";
 import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
 import { hashSecret } from "../identity/session-token.ts";
 import type { Env } from "./env.ts";
@@ -27,7 +28,7 @@ export interface Presented {
 
 interface Cached {
   readonly snapshot: SessionSnapshot;
-  readonly at: number;
+  readonly until: number;
 }
 
 const caches = new WeakMap<object, Map<string, Cached>>();
@@ -45,12 +46,12 @@ async function lookUp(env: Env, presented: Presented, now: number, fresh: boolea
   const key = `${presented.sid}\n${hash}\n${presented.audience}`;
   const cached = cache.get(key);
   // Its end is exact, whatever an alarm does: from then on the session itself is asked.
-  if (!fresh && cached !== undefined && now - cached.at < SESSION_CACHE_MS && now < cached.snapshot.endsAt) return cached.snapshot;
+  if (!fresh && cached !== undefined && now < Math.min(cached.until, cached.snapshot.endsAt)) return cached.snapshot;
   const session = sessionStub(env, presented.sid);
   const snapshot = session === undefined ? undefined : await session.verify(presented.audience, hash, active);
   cache.delete(key);
   if (snapshot === undefined) return undefined;
-  cache.set(key, { snapshot, at: now });
+  cache.set(key, { snapshot, until: now + SESSION_CACHE_MS - spreadOf(presented.sid) });
   if (cache.size > MAX_CACHED_COUNT) {
     const oldest = cache.keys().next().value;
     if (oldest !== undefined) cache.delete(oldest);

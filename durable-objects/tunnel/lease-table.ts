@@ -3,7 +3,7 @@
  * question it is handed as a function. Not the streams: live-stream.ts holds those.
  */
 import type { AppId, SessionId } from "../../core/ids.ts";
-import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS } from "../lease-terms.ts";
+import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS, spreadOf } from "../lease-terms.ts";
 import type { EndReason, LeaseAnswer, SessionSnapshot } from "../session/rpc.ts";
 import type { Admitted } from "../signer/rpc.ts";
 import { within } from "../within.ts";
@@ -128,7 +128,7 @@ export class LeaseTable {
         if (answer.snapshot.epoch < flight.floor) continue;
         const before = this.#leases.get(key.sid);
         if (before !== undefined && before.snapshot.epoch > answer.snapshot.epoch) continue;
-        const until = sentAt + LEASE_HOLD_MS;
+        const until = sentAt + LEASE_HOLD_MS - spreadOf(key.sid);
         const lastActiveAt = Math.max(before?.lastActiveAt ?? 0, answer.snapshot.lastActiveAt);
         const lease: HeldLease = { snapshot: answer.snapshot, until: Math.max(until, before?.until ?? 0), lastActiveAt };
         const admission: HeldAdmission = { ...answer.admitted, until: sentAt + answer.admitted.usableMs };

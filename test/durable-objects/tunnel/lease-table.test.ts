@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { SessionId } from "../../../core/ids.ts";
-import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS } from "../../../durable-objects/lease-terms.ts";
+import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS, SESSION_SPREAD_MS, spreadOf } from "../../../durable-objects/lease-terms.ts";
 import { create, end, lease as grant, type SessionState, snapshot } from "../../../durable-objects/session/machine.ts";
 import type { LeaseAnswer } from "../../../durable-objects/session/rpc.ts";
 import { type AdmissionKey, LeaseTable } from "../../../durable-objects/tunnel/lease-table.ts";
@@ -175,9 +175,19 @@ describe("a lease is a duration, counted from when its question was sent (M9)", 
     void table.ensure(KEY, session.ask, () => now);
     now += delay;
     await session.answer(yes(1));
-    expect(table.lease(SID, T0 + LEASE_HOLD_MS - 1)).toBeDefined();
-    expect(table.lease(SID, T0 + LEASE_HOLD_MS)).toBeUndefined();
+    expect(table.lease(SID, T0 + LEASE_HOLD_MS - spreadOf(SID) - 1)).toBeDefined();
+    expect(table.lease(SID, T0 + LEASE_HOLD_MS - spreadOf(SID))).toBeUndefined();
     expect(table.admission(KEY, T0 + LEASE_HOLD_MS)).toBeUndefined();
+  });
+
+  it("leases of many sessions that were asked for together do not run out together", async () => {
+    const table = new LeaseTable();
+    const sids = Array.from({ length: 200 }, (_, n) => n.toString(16).padStart(64, "0") as SessionId);
+    for (const sid of sids) await table.ensure({ ...KEY, sid }, () => Promise.resolve(yes(1)), () => T0);
+    const tenths = Array.from({ length: 10 }, (_, n) => T0 + LEASE_HOLD_MS - SESSION_SPREAD_MS + (n * SESSION_SPREAD_MS) / 10);
+    const left = [...tenths, T0 + LEASE_HOLD_MS].map((at) => sids.filter((sid) => table.lease(sid, at) !== undefined).length);
+    expect([left[0], left.at(-1)]).toEqual([200, 0]);
+    for (const [n, count] of left.entries()) expect((left[n - 1] ?? 200) - count).toBeLessThan(50);
   });
 
   it("a reply that came after its own end opens nothing", async () => {
