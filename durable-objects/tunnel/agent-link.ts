@@ -57,6 +57,8 @@ export class AgentLink implements FrameRouter, FrameSink {
   #over = false;
   #fatal: Fatal | undefined;
   readonly #unread: Unread;
+  /** It was closed because the agent does not read: until it is gone its session gets no new socket. */
+  isUnread = false;
 
   constructor(lane: AgentLane, socket: WebSocket, attachment: AgentAttachment) {
     this.#lane = lane;
@@ -244,7 +246,7 @@ export class AgentLink implements FrameRouter, FrameSink {
     const busy = this.#moved || this.#opening.size > 0 || [...this.#streams.values()].some((one) => one.isWaiting);
     this.#moved = false;
     // However little it is: all that is unread counts, on an object with thousands of sockets.
-    if (this.#unread.isUnasked) this.#ask();
+    if (this.#unread.isDue(1)) this.#ask();
     if (!busy && !this.#over) this.save();
     return !busy;
   }
@@ -270,7 +272,7 @@ export class AgentLink implements FrameRouter, FrameSink {
     } catch {
       // The socket is closing; webSocketClose ends its streams.
     }
-    if (this.#unread.isMuch) this.#ask();
+    if (this.#unread.isDue(limits.MARK_BYTES)) this.#ask();
   }
 }
 

@@ -41,15 +41,11 @@ export class AgentLinks implements AgentLane {
   /** Closed from here. The runtime keeps what they were sent until the peer answers or its connection breaks. */
   readonly #going = new Map<WebSocket, AgentLink>();
   readonly #unsettled = new Set<AgentLink>();
-  /** Of these, the ones whose agent did not read: until they are gone their session gets no new socket. */
-  readonly #unread = new Map<WebSocket, SessionId>();
   readonly holders: StreamHolders;
   readonly register: Register;
   /** A timer runs until all have settled. */
   #waits = false;
   #weight = 0;
-  /** Of the sockets that are going: nothing takes it back. */
-  #kept = 0;
   /** Since the lane woke: agents' sockets by how they ended, and streams that broke a rule or weighed too much. */
   readonly counters: Record<string, number> = {};
 
@@ -77,7 +73,7 @@ export class AgentLinks implements AgentLane {
     if ("code" in admission) return refuse(admission);
     const { sid, connection, issuer } = open;
     const now = Date.now();
-    const refused = sid === undefined || [...this.#unread.values()].includes(sid) || this.#sweep(sid, now) >= MAX_SESSION_AGENTS_COUNT || this.#links.size >= MAX_AGENTS_COUNT;
+    const refused = sid === undefined || [...this.#going.values()].some((one) => one.isUnread && one.attachment.sid === sid) || this.#sweep(sid, now) >= MAX_SESSION_AGENTS_COUNT || this.#links.size >= MAX_AGENTS_COUNT;
     if (refused) return refuse({ code: "overloaded", policyVersion: admission.policy.version });
     const pair = new WebSocketPair();
     const socket = pair[1];
@@ -111,7 +107,6 @@ export class AgentLinks implements AgentLane {
     this.#going.set(socket, link);
     link.lost();
     this.#weight -= link.weight;
-    this.#kept += link.weight;
     // Without the streams that ended with it, should the lane sleep before it is gone.
     link.save();
     this.#count(`agent_closed_${code}`);
@@ -122,8 +117,6 @@ export class AgentLinks implements AgentLane {
   /** The runtime has let go of a socket; false: it was none of an agent's. */
   gone(socket: WebSocket, why: Fatal): boolean {
     this.drop(socket, why);
-    this.#kept -= this.#going.get(socket)?.weight ?? 0;
-    this.#unread.delete(socket);
     return this.#going.delete(socket);
   }
 
@@ -171,24 +164,29 @@ export class AgentLinks implements AgentLane {
     // Of the session that weighs most, on however many sockets.
     const sums = new Map<SessionId, number>();
     let most: AgentLink | undefined;
+    let top = 0;
     for (const one of this.#links.values()) {
       const { sid } = one.attachment;
-      sums.set(sid, (sums.get(sid) ?? 0) + one.weight);
+      const sum = (sums.get(sid) ?? 0) + one.weight;
+      sums.set(sid, sum);
+      if (sum <= top) continue;
+      top = sum;
+      most = one;
     }
-    const of = (one: AgentLink | undefined): number => (one === undefined ? 0 : (sums.get(one.attachment.sid) ?? 0) + one.weight / MAX_SPLICED_BYTES);
-    for (const one of this.#links.values()) if (of(one) > of(most)) most = one;
     most?.shed();
   }
 
   /** What is going has room of its own, so that who does not read takes none from the others. */
   #isAbove(share: number): boolean {
-    return this.#weight > MAX_SPLICED_BYTES * share || this.#weight + this.#kept > 2 * MAX_SPLICED_BYTES * share;
+    let all = this.#weight;
+    for (const one of this.#going.values()) all += one.weight;
+    return this.#weight > MAX_SPLICED_BYTES * share || all > 2 * MAX_SPLICED_BYTES * share;
   }
 
   /** No more for that session meanwhile, on any socket. */
-  overflow({ socket, attachment: { sid } }: AgentLink): void {
-    this.#unread.set(socket, sid);
-    this.endSession(sid, "overloaded");
+  overflow(agent: AgentLink): void {
+    agent.isUnread = true;
+    this.endSession(agent.attachment.sid, "overloaded");
   }
 
   changed(agent: AgentLink): void {
@@ -228,13 +226,9 @@ export class AgentLinks implements AgentLane {
         continue;
       }
       const agent = new AgentLink(this, socket, stored);
-      if (socket.readyState === WebSocket.READY_STATE_OPEN) {
-        this.#links.set(socket, agent);
-        this.#weight += agent.weight;
-      } else {
-        this.#going.set(socket, agent);
-        this.#kept += agent.weight;
-      }
+      const isOpen = socket.readyState === WebSocket.READY_STATE_OPEN;
+      (isOpen ? this.#links : this.#going).set(socket, agent);
+      if (isOpen) this.#weight += agent.weight;
       for (const kept of unpackStreams(stored)) {
         let cut: LiveStream["cut"] = () => 0;
         const live: LiveStream = {

@@ -3,7 +3,7 @@
  * not say what was taken, and credit can be given blindly: so the peer is asked, by marks of random
  * value among what it is sent, and only whoever has read so far can repeat one (AG8).
  */
-import { MARK_BYTES, MESSAGE_WEIGHT_BYTES } from "../../protocol/limits.ts";
+import { MESSAGE_WEIGHT_BYTES } from "../../protocol/limits.ts";
 
 /** As it is kept: the last mark that waits alone, since its answer proves all that stands before the others too. */
 export interface KeptUnread {
@@ -30,13 +30,9 @@ export class Unread {
     const last = this.#marks.at(-1);
     return { left: this.bytes, mark: last && [last.value, this.#sent - last.at] };
   }
-  /** So much was sent since it was asked last that it must be asked again. */
-  get isMuch(): boolean {
-    return this.#sent - (this.#marks.at(-1)?.at ?? this.#came) >= MARK_BYTES;
-  }
-  /** Something was sent, and nothing asks for it. */
-  get isUnasked(): boolean {
-    return this.bytes > 0 && this.#marks.length === 0;
+  /** At least so much was sent of which nothing asks. */
+  isDue(least: number): boolean {
+    return this.#sent - (this.#marks.at(-1)?.at ?? this.#came) >= least;
   }
 
   /** A message is sent; answers what it weighs. */

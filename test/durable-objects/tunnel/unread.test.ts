@@ -18,11 +18,12 @@ const asked = (unread: Unread): number => {
 describe("what is unread", () => {
   it("AG8: counts every message, 1,024 bytes more for each, until an answer repeats a mark that came after it", () => {
     const unread = new Unread({ left: 0 });
-    expect([unread.add("abc"), unread.add(new Uint8Array(10)), unread.bytes, unread.isUnasked]).toEqual([1_027, 1_034, 2_061, true]);
+    expect([unread.add("abc"), unread.add(new Uint8Array(10)), unread.bytes, unread.isDue(1)]).toEqual([1_027, 1_034, 2_061, true]);
     const mark = asked(unread);
+    expect(unread.isDue(1)).toBe(false);
     send(unread, 5_000);
-    expect([unread.isUnasked, unread.bytes]).toEqual([false, 9_061]);
-    expect([unread.answer(mark), unread.bytes, unread.isUnasked]).toEqual([4_061, 5_000, true]);
+    expect([unread.isDue(1), unread.bytes]).toEqual([true, 9_061]);
+    expect([unread.answer(mark), unread.bytes, unread.isDue(1)]).toEqual([4_061, 5_000, true]);
     expect(unread.answer(mark)).toBe(0);
   });
 
@@ -42,16 +43,16 @@ describe("what is unread", () => {
   it("AG8: asks again when 1,048,576 bytes more were sent, whether the last mark was answered or not", () => {
     const unread = new Unread({ left: 0 });
     send(unread, MARK_BYTES - 1_100);
-    expect(unread.isMuch).toBe(false);
+    expect(unread.isDue(MARK_BYTES)).toBe(false);
     send(unread, 1_100);
-    expect(unread.isMuch).toBe(true);
+    expect(unread.isDue(MARK_BYTES)).toBe(true);
     const mark = asked(unread);
-    expect(unread.isMuch).toBe(false);
+    expect(unread.isDue(MARK_BYTES)).toBe(false);
     send(unread, MARK_BYTES);
-    expect(unread.isMuch).toBe(true);
+    expect(unread.isDue(MARK_BYTES)).toBe(true);
     asked(unread);
     unread.answer(mark);
-    expect([unread.isMuch, unread.bytes]).toEqual([false, MARK_BYTES + 2_000]);
+    expect([unread.isDue(MARK_BYTES), unread.bytes]).toEqual([false, MARK_BYTES + 2_000]);
   });
 
   it("AG8 AG11: what is stored keeps the newest mark, whose answer proves what it did before", () => {
@@ -63,6 +64,6 @@ describe("what is unread", () => {
     expect([woken().bytes, woken().answer(older), woken().answer(newest)]).toEqual([17_000, 0, 14_000]);
     const answered = woken();
     answered.answer(newest);
-    expect([answered.bytes, answered.kept, new Unread(answered.kept).isUnasked]).toEqual([3_000, { left: 3_000, mark: undefined }, true]);
+    expect([answered.bytes, answered.kept, new Unread(answered.kept).isDue(1)]).toEqual([3_000, { left: 3_000, mark: undefined }, true]);
   });
 });
