@@ -21,37 +21,51 @@ beforeAll(async () => {
 });
 afterAll(() => stage?.close());
 
+/** When a page itself did not run, from and to (Unix time, ms): what it cannot be blamed for on a busy machine. */
+type Stalls = readonly (readonly [number, number])[];
+const WATCH = `window.stalls = []; { let last = Date.now(); setInterval(() => { const now = Date.now(); if (now - last > 20) stalls.push([last, now]); last = now; }, 5); }`;
+
 interface Seen {
   /** When the app wrote each tick, on the clock that all processes of this machine share. */
   readonly stamps: readonly string[];
   readonly endedAtMs: number;
+  readonly stalls: Stalls;
 }
 
+interface Cut {
+  readonly code: number;
+  readonly endedAtMs: number;
+  readonly stalls: Stalls;
+}
+
+/** How long after the receipt a page saw the end, while it ran. */
+const after = (atMs: number, { endedAtMs, stalls }: Seen | Cut): number => endedAtMs - atMs - stalls.reduce((sum, [from, to]) => sum + Math.max(0, Math.min(to, endedAtMs) - Math.max(from, atMs)), 0);
+
 /** A tab with an event stream, and one with a WebSocket that was answered once. */
-async function openStreams(): Promise<{ readonly ended: () => Promise<Seen>; readonly closed: () => Promise<{ readonly code: number; readonly atMs: number }> }> {
+async function openStreams(): Promise<{ readonly ended: () => Promise<Seen>; readonly closed: () => Promise<Cut> }> {
   const [clock, echo] = [await profile.newPage(), await profile.newPage()];
   await clock.goto(stage.at("clock"));
-  await clock.evaluate(`window.seen = { stamps: [] }; window.stream = new EventSource("/events");
+  await clock.evaluate(`${WATCH} window.seen = { stamps: [] }; window.stream = new EventSource("/events");
     stream.onmessage = ({ data }) => { seen.stamps.push(JSON.parse(data).monotonic_ns); };
     stream.onerror = () => { seen.endedAtMs ??= Date.now(); };`);
   await clock.waitForFunction("seen.stamps.length > 0");
   await echo.goto(stage.at("echo"));
-  await echo.evaluate(`window.mine = new WebSocket(location.origin.replace("http", "ws") + "/x");
+  await echo.evaluate(`${WATCH} window.mine = new WebSocket(location.origin.replace("http", "ws") + "/x");
     mine.onopen = () => mine.send("are you there?"); mine.onmessage = ({ data }) => { window.answered = data; };
-    mine.onclose = ({ code }) => { window.cut = { code, atMs: Date.now() }; };`);
+    mine.onclose = ({ code }) => { window.cut = { code, endedAtMs: Date.now() }; };`);
   await echo.waitForFunction("window.answered === 'are you there?'");
   return {
     ended: async () => {
       await clock.waitForFunction("seen.endedAtMs");
       // The browser asks again by itself; only when that was refused is it sure that nothing more comes.
       await clock.waitForFunction("stream.readyState === EventSource.CLOSED");
-      const seen = await clock.evaluate<Seen>("seen");
+      const seen = await clock.evaluate<Seen>("({ ...seen, stalls })");
       await clock.close();
       return seen;
     },
     closed: async () => {
       await echo.waitForFunction("window.cut");
-      const closed = await echo.evaluate<{ code: number; atMs: number }>("window.cut");
+      const closed = await echo.evaluate<Cut>("({ ...window.cut, stalls })");
       await echo.close();
       return closed;
     },
@@ -68,10 +82,10 @@ describe("live revocation", () => {
     expect(receipt.closed).toBe(4);
 
     const [seen, closed] = [await streams.ended(), await streams.closed()];
-    expect(seen.endedAtMs - atMs).toBeLessThanOrEqual(MAX_AFTER_RECEIPT_MS);
+    expect(after(atMs, seen)).toBeLessThanOrEqual(MAX_AFTER_RECEIPT_MS);
     expect(seen.stamps.filter((stamp) => BigInt(stamp) > atNs)).toEqual([]);
     expect(closed.code).toBe(4401);
-    expect(closed.atMs - atMs).toBeLessThanOrEqual(MAX_AFTER_RECEIPT_MS);
+    expect(after(atMs, closed)).toBeLessThanOrEqual(MAX_AFTER_RECEIPT_MS);
 
     await profile.clearCookies({ domain: "127.0.0.1" });
     await page.goto(stage.at("hello"));
@@ -91,7 +105,7 @@ describe("live revocation", () => {
     expect(answer.receipt).toMatchObject({ closed: 4, complete: true, unconfirmed: [] });
 
     const [seen, closed] = [await streams.ended(), await streams.closed()];
-    expect(seen.endedAtMs - atMs).toBeLessThanOrEqual(MAX_AFTER_RECEIPT_MS);
+    expect(after(atMs, seen)).toBeLessThanOrEqual(MAX_AFTER_RECEIPT_MS);
     expect(seen.stamps.filter((stamp) => BigInt(stamp) > atNs)).toEqual([]);
     expect(closed.code).toBe(4403);
     expect((await page.goto(stage.at("clock")))?.status()).toBe(404);
