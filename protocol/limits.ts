@@ -69,7 +69,7 @@ export const MAX_AGENT_BYTES = 20 * 1024 * 1024;
 export const MARK_BYTES = 1024 * 1024;
 /** What a message that waits in the runtime weighs besides its bytes. Bounds queues of tiny messages (L4). */
 export const MESSAGE_WEIGHT_BYTES = 1024;
-/** The same for all agents of an object; not above what a connector refuses new streams at, so that its other streams go on. */
+/** The same for all agents of an object, and once more with what closed sockets have not read; not above what a connector refuses new streams at, so that its other streams go on. */
 export const MAX_SPLICED_BYTES = 28 * 1024 * 1024;
 /** Spliced streams of one connector's socket, which its mux does not count; a quarter of MAX_STREAMS_COUNT is left to the others. */
 export const MAX_SPLICED_STREAMS_COUNT = 3_072;
