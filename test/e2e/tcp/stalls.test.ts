@@ -13,8 +13,8 @@ const CROWD = 240;
 const CROWD_BYTES = "150000";
 /** A stalled consumer may cost this much (the windows of one, and what the engine does with its heap meanwhile). */
 const MAX_GROWTH_ONE_MB = 16;
-/** MAX_AGENT_BYTES, what is on its way to the lane then, and the engine's own. */
-const MAX_GROWTH_MB = 48;
+/** MAX_AGENT_BYTES, what 240 streams take by themselves, and the engine's heap. */
+const MAX_GROWTH_MB = 64;
 
 let stage: TcpStage;
 beforeAll(async () => {
