@@ -118,14 +118,20 @@ export class TcpStreams {
     }
   }
 
-  /** Ends what these streams of a tunnel carried, and all that is of these sessions or to these apps, whoever carries it; origin sockets are destroyed on return (M2). */
-  cut(tunnel: object, streams: readonly number[], sessions: readonly SessionId[], apps: readonly AppId[] = []): void {
+  /**
+   * Ends what these streams of a tunnel carried, all that is of these sessions, whoever carries it, and
+   * all to these apps but what other lanes carry: each counts its own. Origin sockets are destroyed on return (M2).
+   */
+  cut({ tunnel, contact }: Omit<Carrier, "stream">, streams: readonly number[], sessions: readonly SessionId[], apps: readonly AppId[] = []): void {
     const named = new Set(streams);
-    const cut = new Set<SessionId | AppId>([...sessions, ...apps]);
+    const ofSessions = new Set(sessions);
+    const toApps = new Set(apps);
     for (const entry of this.#entries.values()) {
+      const { owner, isCarried } = entry;
       const { carrier } = entry.attachment;
       const isNamed = carrier.tunnel === tunnel && named.has(carrier.stream);
-      if (isNamed || cut.has(entry.owner.session) || cut.has(entry.owner.app)) this.#end(entry, "cut");
+      const isToApp = toApps.has(owner.app) && (!isCarried || carrier.contact === contact);
+      if (isNamed || ofSessions.has(owner.session) || isToApp) this.#end(entry, "cut");
     }
   }
 

@@ -4,8 +4,8 @@
  */
 import type { WebSocket } from "ws";
 import type { AppId } from "../core/ids.ts";
-import { CLOSE_CODES, closeReason, retryAfterClose } from "../protocol/close-codes.ts";
-import type { Retry } from "../protocol/close-codes.ts";
+import { CLOSE_CODES, closeReason } from "../protocol/close-codes.ts";
+import { type Retry, retryAfterClose } from "../protocol/close-rules.ts";
 import type { EdgeMessage } from "../protocol/control.ts";
 import { KEEP_ALIVE_PING, encodeControl, readEdgeMessage } from "../protocol/control.ts";
 import { DRAIN_ANSWER_MS, DRAIN_MS, HALF_CLOSED_MS, KEEP_ALIVE_DEAD_MS, KEEP_ALIVE_MS } from "../protocol/deadlines.ts";
@@ -293,7 +293,7 @@ export class Tunnel implements StreamOwner, InboxReader {
       this.forget(stream);
     }
     // Also what a reset before this message left without a connection.
-    this.#parts.tcp.streams.cut(this, message.streams, message.sessions, message.apps);
+    this.#parts.tcp.streams.cut({ tunnel: this, contact: this.#parts.contact }, message.streams, message.sessions, message.apps);
     this.#outlet.flush();
     this.#send(encodeControl({ t: "cut_ack", id: message.id }));
     // Of nothing: the edge asks only whether all that it sent has come (AG8).

@@ -2,7 +2,7 @@
  * When to connect again: full jitter under a doubling ceiling, so that a thousand connectors that
  * lost their sockets together do not return together. Not a timer; randomness is an argument.
  */
-import type { Retry } from "./close-codes.ts";
+import type { Retry } from "./close-rules.ts";
 
 /** Ceiling of the first wait. */
 export const BACKOFF_BASE_MS = 250;

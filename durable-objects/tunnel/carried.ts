@@ -142,6 +142,7 @@ export class CarriedRequests {
 
 /** Null: there is none; undefined: it is not whole, or may not pass now. */
 function bodyOf({ bodiless, relay, head }: Answered): Uint8Array | null | undefined {
-  if (bodiless) return null;
-  return relay.whole(head.length, MAX_WHOLE_BYTES);
+  if (!bodiless) return relay.whole(head.length, MAX_WHOLE_BYTES);
+  relay.finishWithoutBody();
+  return null;
 }

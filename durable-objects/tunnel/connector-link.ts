@@ -165,7 +165,7 @@ export class ConnectorLink implements FrameRouter, FrameSink {
     this.#spliced.delete(id);
     this.#sinks.delete(id);
     // Many at once are named by the cut that ends them all (cut-streams.ts).
-    if (tell === "cut" && !this.#gathering) void this.#mustCut([id]);
+    if (tell === "cut" && !this.#gathering) void this.#mustCut(id);
     this.flush();
   }
 
@@ -174,21 +174,23 @@ export class ConnectorLink implements FrameRouter, FrameSink {
     this.#asking = true;
     while (this.#left > MARK_BYTES) {
       const left = this.#left;
-      if (!(await this.#mustCut([]))) return;
-      this.#left -= left;
+      // A slow line answers late: it is asked again, and nothing that an agent sends ends the socket (AG6). A silent one is given up by itself (KA2).
+      if (await this.cut([], [])) this.#left -= left;
     }
     this.#asking = false;
   }
 
   /** A cut that no receipt waits for: unanswered, what it was to destroy goes with the socket (M2). */
-  async #mustCut(streams: readonly number[]): Promise<boolean> {
-    const done = await this.cut(streams, []);
-    if (!done) {
-      this.draining = true;
-      closeSocket(this.socket, CLOSE_CODES.internal.code, "a cut was not acknowledged");
-      this.lost();
-    }
-    return done;
+  async #mustCut(id: number): Promise<void> {
+    if (await this.cut([id], [])) return;
+    this.draining = true;
+    closeSocket(this.socket, CLOSE_CODES.internal.code, "a cut was not acknowledged");
+    this.lost();
+  }
+
+  /** A cut is under way that no receipt waited for. */
+  get isCutting(): boolean {
+    return this.#cuts.isWaiting;
   }
 
   /** No room for a spliced stream: too many, or too much is on its way for streams that ended. */
@@ -365,6 +367,7 @@ export class ConnectorLink implements FrameRouter, FrameSink {
     const sinks = [...this.#sinks.values()];
     this.#sinks.clear();
     this.#spliced.clear();
+    this.#left = 0;
     this.#cuts.lost();
     for (const sink of sinks) sink.reset();
   }

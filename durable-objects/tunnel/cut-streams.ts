@@ -37,11 +37,13 @@ export async function cutStreams({ links, lane }: LaneParts, { streams, why, ses
   };
   // A thousand resets are one message to each connector, and one turn of its loop.
   links.all().reduce<() => void>((work, link) => () => link.gather(work), cutAll)();
-  const told = links.all().filter((link) => sessions.length + apps.length > 0 || byLink.has(link.id));
+  // Also who is about to confirm what was cut a moment ago, by a lane that had learned of the change by itself.
+  const told = links.all().filter((link) => sessions.length + apps.length > 0 || byLink.has(link.id) || link.isCutting);
   const confirmed = await Promise.all(
     told.map(async (link) => {
       const done = await link.cut(byLink.get(link.id) ?? [], sessions, apps);
-      if (!done) links.drop(link.socket, CLOSE_CODES.internal.code, "a cut was not acknowledged");
+      // One that carried nothing of it, and may only be slow, is named but keeps what it carries of others.
+      if (!done && byLink.has(link.id)) links.drop(link.socket, CLOSE_CODES.internal.code, "a cut was not acknowledged");
       return done;
     }),
   );

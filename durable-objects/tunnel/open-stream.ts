@@ -56,7 +56,6 @@ export async function answerHttp(opening: Opening): Promise<Reply> {
   const answer = await answered(opening);
   if ("code" in answer) return declined(answer, opening);
   const bodiless = NULL_BODY_STATUS.has(answer.status) || open.method === "HEAD" || answer.body === "none" || answer.length === 0;
-  if (bodiless) relay.finishWithoutBody();
   return { kind: "answered", head: answer, headers: headersFor(answer, opening), bodiless, relay, policyVersion: admission.policy.version };
 }
 
@@ -69,6 +68,8 @@ export function responseOf(reply: Reply): Response {
   if (broken !== undefined) return responseOf(refuse(broken));
   const init: ResponseInit = { status: head.status, headers: headersOf(headers), encodeBody: "manual" };
   if (head.reason !== undefined && head.reason !== "") init.statusText = head.reason;
+  // Only now is it over: until somebody took its head, a revocation found it.
+  if (bodiless) relay.finishWithoutBody();
   if (bodiless) return new Response(null, init);
   const whole = head.length === undefined ? undefined : relay.whole(head.length);
   return new Response(whole ?? relay.bulk(head.length) ?? ofLength(relay.body(isEventStream(head)), head.length), init);
@@ -105,7 +106,6 @@ export async function answerWebSocket(opening: Opening, accept: (early: Uint8Arr
   if (answer.status !== 101) {
     // The app declined the upgrade: its answer is an ordinary one.
     const bodiless = NULL_BODY_STATUS.has(answer.status) || answer.body === "none";
-    if (bodiless) relay.finishWithoutBody();
     return { kind: "answered", head: answer, headers: headersFor(answer, opening), bodiless, relay, policyVersion: opening.admission.policy.version };
   }
   const webSocket = accept(relay.handOver());
@@ -117,10 +117,13 @@ export async function answerWebSocket(opening: Opening, accept: (early: Uint8Arr
 }
 
 /** A request that its connector lost before a byte of the answer came is sent once more, if it may be. */
-function declined(refusal: Refusal, { relay, again }: Opening): Promise<Reply> | Reply {
+async function declined(refusal: Refusal, { relay, again }: Opening): Promise<Reply> {
   const { brokenBy } = relay;
   const isLost = refusal.code === "upstream_reset" && brokenBy !== undefined && "broken" in brokenBy && brokenBy.broken === "reset";
-  return (isLost ? again?.() : undefined) ?? refuse(refusal);
+  const second = isLost ? await again?.() : undefined;
+  if (second === undefined) return refuse(refusal);
+  // The first connector may have handed it on.
+  return second.kind === "refused" ? refuse({ ...second.refusal, sent: true }) : second;
 }
 
 /** Answers the bytes of the stream-open; 0 when it cannot be one. */

@@ -24,6 +24,10 @@ export class PendingCuts {
     return acknowledged?.every((one) => one) ?? false;
   }
 
+  get isWaiting(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** An id that nobody waits for is no fault: its time was over. */
   acknowledged(id: string): void {
     this.#waiting.get(id)?.(true);

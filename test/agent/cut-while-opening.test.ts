@@ -90,7 +90,7 @@ describe("a tcp stream", () => {
     // As the tunnel does it: the stream is gone, then what it carried, then the acknowledgement.
     wire.isGone = true;
     handler.gone();
-    streams.cut(tunnel, [STREAM], [SESSION]);
+    streams.cut({ tunnel, contact: { at: 0 } }, [STREAM], [SESSION]);
     for (let turn = 0; turn < 50; turn++) await setImmediate();
     expect(app).toEqual({ dialled: 0, got: "" });
     expect(streams.detachedCount).toBe(0);

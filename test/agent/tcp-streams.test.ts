@@ -205,9 +205,9 @@ describe("a stream without a connection", () => {
   });
 
   it.each<[string, (made: ReturnType<typeof bench>, stream: number) => void]>([
-    ["its session", ({ streams, tunnel }) => streams.cut(tunnel, [], [ALICE.session])],
-    ["its app", ({ streams, tunnel }) => streams.cut(tunnel, [], [], [ALICE.app])],
-    ["the stream that carried it last", ({ streams, tunnel }, stream) => streams.cut(tunnel, [stream], [])],
+    ["its session", ({ streams, tunnel, contact }) => streams.cut({ tunnel, contact }, [], [ALICE.session])],
+    ["its app", ({ streams, tunnel, contact }) => streams.cut({ tunnel, contact }, [], [], [ALICE.app])],
+    ["the stream that carried it last", ({ streams, tunnel, contact }, stream) => streams.cut({ tunnel, contact }, [stream], [])],
   ])("RS12: ends when a cut names %s", async (_what, cut) => {
     const made = bench();
     const { app, peer } = await detached(made);
@@ -222,14 +222,24 @@ describe("a stream without a connection", () => {
     const made = bench();
     await made.arrive({ attach: false, generation: 1, secret: randomBytes(32) });
     await soon(() => expect(made.apps).toHaveLength(1));
-    made.streams.cut({}, [], [ALICE.session]);
+    made.streams.cut({ tunnel: {}, contact: { at: 0 } }, [], [ALICE.session]);
+    await isClosed(made.apps[0]);
+  });
+
+  it("RS12: one that another lane carries is that lane's to cut when an app is named; its own lane's cut ends it", async () => {
+    const made = bench();
+    await made.arrive({ attach: false, generation: 1, secret: randomBytes(32) });
+    await vi.waitFor(() => expect(made.apps).toHaveLength(1));
+    made.streams.cut({ tunnel: {}, contact: { at: 0 } }, [], [], [ALICE.app]);
+    expect(made.apps[0]?.socket.destroyed).toBe(false);
+    made.streams.cut({ tunnel: {}, contact: made.contact }, [], [], [ALICE.app]);
     await isClosed(made.apps[0]);
   });
 
   it("RS12: a cut that names another tunnel's stream of the same number does not end it", async () => {
     const made = bench();
     const { peer } = await detached(made);
-    made.streams.cut({}, [peer.stream], []);
+    made.streams.cut({ tunnel: {}, contact: made.contact }, [peer.stream], []);
     expect(made.streams.detachedCount).toBe(1);
   });
 

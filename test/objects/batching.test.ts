@@ -102,6 +102,25 @@ describe("requests in one call (M16)", () => {
     expect(await (await laneStub().fetch("https://lane.internal/", { headers: { [CLAIM_HEADER]: JSON.stringify(claimOf(waiting)) } })).text()).toBe("");
   });
 
+  it("one whose answer has no body is found by a revocation until somebody fetched it", async () => {
+    const connector = await muted();
+    const [ann, bob] = [await signedIn(), await signedIn(userId(1))];
+    const [first, moved] = [openOf(ann), openOf(bob)];
+    const coming = carry(first, moved);
+    await eventually(() => connector.streams.size === 2);
+    connector.answerWhole("", (head) => head.req === first.request);
+    expect(kindsOf(await coming)).toEqual({ [first.request]: "whole" });
+    connector.answerEmpty(302, (head) => head.req === moved.request);
+    // What comes behind it on the same socket is here, so it is.
+    const behind = openOf(ann);
+    const came = carry(behind);
+    await eventually(() => connector.streams.size === 1);
+    connector.answerWhole();
+    expect(kindsOf(await came)).toEqual({ [behind.request]: "whole" });
+    expect(await sessionOf(bob).end("revoked", "self")).toMatchObject({ found: 1, closed: 1 });
+    expect(kindsOf(await collect(moved))).toEqual({ [moved.request]: "revoked" });
+  });
+
   it("a slow answer holds no fast one up, and comes with the next reply", async () => {
     const connector = await muted();
     const sid = await signedIn();

@@ -6,7 +6,7 @@ import { REFUSAL_HEADER } from "../../durable-objects/tunnel/rpc.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeControl } from "../../protocol/control.ts";
 import { HEAD_MS, KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
-import { laneOf, laneStub, objects, openRequest, setUp, signedIn, wipe } from "./deployment.ts";
+import { documentFor, laneOf, laneStub, objects, openRequest, setUp, signedIn, wipe } from "./deployment.ts";
 import { eventually } from "./eventually.ts";
 import { connected, type TestConnector } from "./test-connector.ts";
 
@@ -78,6 +78,20 @@ describe("a request that was repeated", () => {
     expect((await recordOfLane()).map(({ kind }) => kind).filter((kind) => kind !== "facts")).toEqual(["stream_end", "repeated", "decision", "stream_end"]);
     expect(lost?.data).toMatchObject({ how: "broken" });
     expect(repeated?.data).toMatchObject({ app: "wiki", connector: expect.stringMatching(/^c_/) as string });
+  });
+
+  it("and refused at the second, says that it was sent: the edge does not send it a third time (M16)", async () => {
+    const both = [await connected(), await connected()] as const;
+    for (const one of both) one.mute = true;
+    const sid = await signedIn();
+    const answer = Promise.resolve(laneStub().fetch(openRequest(sid, "crm", "http", 0, { method: "DELETE" })));
+    await eventually(() => both.some((one) => one.streams.size === 1));
+    const holder = both[0].streams.size === 1 ? both[0] : both[1];
+    // It stays allowed, but whoever asks again must have read the newest document.
+    expect(await objects.CONTROL.getByName("control").apply({ ...documentFor(["wiki", "crm"]), by: "internal", namesOperator: true })).toMatchObject({ ok: true });
+    holder.leave();
+    const refusal = JSON.parse((await answer).headers.get(REFUSAL_HEADER) ?? "{}") as { code: string };
+    expect(refusal).toMatchObject({ code: "stale", sent: true });
   });
 
   it("is not repeated when its answer had begun", async () => {

@@ -152,6 +152,18 @@ export class TestConnector {
     this.#flush();
   }
 
+  /** Answers streams that were left without an answer with a head alone. */
+  answerEmpty(status: number, which: (head: OpenHead) => boolean): void {
+    for (const [id, head] of this.streams) {
+      if (!which(head)) continue;
+      const answer = encodeAnswerHead({ v: 1, status, headers: [["location", "/elsewhere"]], body: "none" });
+      if (answer.ok) this.#mux.write(id, answer.value);
+      this.#mux.end(id);
+      this.streams.delete(id);
+    }
+    this.#flush();
+  }
+
   /** Sends body bytes on every live stream. */
   write(text: string): void {
     for (const id of this.streams.keys()) this.#mux.write(id, new TextEncoder().encode(text));

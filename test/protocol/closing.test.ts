@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BACKOFF_BASE_MS, BACKOFF_MAX_MS, STABLE_MS, failuresAfter, reconnectDelay } from "../../protocol/backoff.ts";
-import { CLOSE_CODES, closeName, closeReason, retryAfterClose, sendableCloseCode } from "../../protocol/close-codes.ts";
-import type { CloseName } from "../../protocol/close-codes.ts";
+import { CLOSE_CODES, type CloseName, closeReason, sendableCloseCode } from "../../protocol/close-codes.ts";
+import { CLOSE_RULES, closeName, retryAfterClose } from "../../protocol/close-rules.ts";
 import { MAX_CLOSE_REASON_BYTES } from "../../protocol/limits.ts";
 
 const names = Object.keys(CLOSE_CODES) as CloseName[];
@@ -13,7 +13,7 @@ describe("close codes", () => {
   it("CL1: the table of the specification is the table of the code", () => {
     const spec = readFileSync(new URL("../../protocol/SPEC.md", import.meta.url), "utf8");
     const rows = [...spec.matchAll(/^\| (\d{4}) \| (\w+) \| (\w+) \| (\w+) \|$/gm)].map((row) => row.slice(1));
-    expect(rows).toEqual(names.map((name) => [String(CLOSE_CODES[name].code), name, CLOSE_CODES[name].toward, CLOSE_CODES[name].retry]));
+    expect(rows).toEqual(names.map((name) => [String(CLOSE_CODES[name].code), name, CLOSE_RULES[name].toward, CLOSE_RULES[name].retry]));
   });
   it("CL1: every code is unique, can be sent, and its meaning fits into a close", () => {
     expect(new Set(names.map((name) => CLOSE_CODES[name].code)).size).toBe(names.length);
@@ -45,7 +45,7 @@ describe("close codes", () => {
   });
 
   it("CL4: revoked and superseded never come back, draining at once, the unknown with backoff", () => {
-    expect(names.filter((name) => CLOSE_CODES[name].toward !== "client" && retryAfterClose(CLOSE_CODES[name].code) === "never")).toEqual(["signed_out", "not_allowed", "superseded", "connector_revoked", "version_unsupported"]);
+    expect(names.filter((name) => CLOSE_RULES[name].toward !== "client" && retryAfterClose(CLOSE_CODES[name].code) === "never")).toEqual(["signed_out", "not_allowed", "superseded", "connector_revoked", "version_unsupported"]);
     expect([retryAfterClose(4503), retryAfterClose(1006), retryAfterClose(4999)]).toEqual(["now", "later", "later"]);
     // An engine on the way says these when bytes arrive broken: no reason to stay away.
     expect([1002, 1007, 1009].map(retryAfterClose)).toEqual(["later", "later", "later"]);
