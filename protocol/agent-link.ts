@@ -24,7 +24,7 @@ export type AgentOpen = Shaped<(typeof AGENT_SHAPES)["open"]>;
 /** What the edge says to the agent. Codes are short names that the agent turns into words. */
 export type AgentAnswer =
   | { readonly t: "opened"; readonly stream: number; readonly request: RequestId; readonly connector: ConnectorId; readonly site: SiteId }
-  | { readonly t: "refused"; readonly stream: number; readonly code: string; readonly request: RequestId; readonly detail?: string }
+  | { readonly t: "refused"; readonly stream: number; readonly code: string; readonly request: RequestId; readonly detail?: string | undefined }
   /** The edge ends this stream; its RST follows. */
   | { readonly t: "closed"; readonly stream: number; readonly code: string }
   /** To be sent back as it is, once all before it is read. */

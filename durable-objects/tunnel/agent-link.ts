@@ -43,7 +43,7 @@ export class AgentLink implements FrameRouter, FrameSink {
   readonly socket: WebSocket;
   readonly runs = new FrameRuns();
   readonly #lane: AgentLane;
-  #attachment: AgentAttachment;
+  attachment: AgentAttachment;
   readonly #streams = new Map<number, SplicedStream>();
   readonly #opening = new Set<number>();
   readonly #guard = new MuxGuard(newCounters());
@@ -51,7 +51,7 @@ export class AgentLink implements FrameRouter, FrameSink {
   /** When the agent last sent anything but a keep-alive, which the runtime answers without waking us. */
   heardAt = Date.now();
   #unknown = 0;
-  #weight = 0;
+  weight: number;
   /** Frames passed since it was last looked at. */
   #moved = false;
   #over = false;
@@ -63,16 +63,9 @@ export class AgentLink implements FrameRouter, FrameSink {
   constructor(lane: AgentLane, socket: WebSocket, attachment: AgentAttachment) {
     this.#lane = lane;
     this.socket = socket;
-    this.#attachment = attachment;
+    this.attachment = attachment;
     this.#unread = new Unread(attachment);
-    this.#weight = this.#unread.bytes;
-  }
-
-  get attachment(): AgentAttachment {
-    return this.#attachment;
-  }
-  get weight(): number {
-    return this.#weight;
+    this.weight = this.#unread.bytes;
   }
 
   /** A binary message. Answers the reason when the socket must go. */
@@ -130,20 +123,20 @@ export class AgentLink implements FrameRouter, FrameSink {
   }
 
   async #open({ stream: id, app, connector }: AgentOpen): Promise<Fatal | undefined> {
-    const { newest } = this.#attachment;
+    const { newest } = this.attachment;
     if (id % 2 === 0 || id <= newest) return violation("stream id");
     if (!this.#opens.take(Date.now())) return flood("streams");
-    this.#attachment = { ...this.#attachment, newest: id };
+    this.attachment = { ...this.attachment, newest: id };
     // A refused one is written down too: after a wake its id, and so its request id, must not come again.
     this.moved();
-    const request = this.#requestOf(id);
-    const refuse = ({ code, detail }: { code: RefusalCode | "flow"; detail?: string }): void => this.say({ t: "refused", stream: id, code, request, ...(detail === undefined ? {} : { detail }) });
+    const request = requestOf(this.attachment.id, id);
+    const refuse = ({ code, detail }: { code: RefusalCode | "flow"; detail?: string | undefined }): void => this.say({ t: "refused", stream: id, code, request, detail });
     if (this.#isFull) {
       refuse({ code: "overloaded" });
       return undefined;
     }
     this.#opening.add(id);
-    const admitted = await this.#lane.admitTcp(this.#attachment, app, { request, ...(connector === undefined ? {} : { connector }) }).catch(() => undefined);
+    const admitted = await this.#lane.admitTcp(this.attachment, app, { request, connector }).catch(() => undefined);
     const waited = this.#opening.delete(id);
     if (this.#over) return undefined;
     if (admitted === undefined || "code" in admitted.outcome) {
@@ -158,8 +151,8 @@ export class AgentLink implements FrameRouter, FrameSink {
 
   get #isFull(): boolean {
     const streams = this.#streams.size + this.#opening.size + 1;
-    const bytes = JSON.stringify({ ...this.#attachment, streams: [] }).length + streams * KEPT_STREAM_BYTES + this.#opening.size * MAX_NAMES_BYTES;
-    return this.#lane.full || streams > limits.MAX_AGENT_STREAMS_COUNT || bytes > MAX_ATTACHMENT_BYTES || this.#weight > limits.MAX_AGENT_BYTES * limits.REFUSE_SHARE;
+    const bytes = JSON.stringify({ ...this.attachment, streams: [] }).length + streams * KEPT_STREAM_BYTES + this.#opening.size * MAX_NAMES_BYTES;
+    return this.#lane.full || streams > limits.MAX_AGENT_STREAMS_COUNT || bytes > MAX_ATTACHMENT_BYTES || this.weight > limits.MAX_AGENT_BYTES * limits.REFUSE_SHARE;
   }
 
   /** From here to the registered stream nothing is awaited: what was checked still holds (M1). */
@@ -193,11 +186,6 @@ export class AgentLink implements FrameRouter, FrameSink {
     return stream;
   }
 
-  /** The record's name of a stream: this socket's random part and the stream's number. */
-  #requestOf(id: number): RequestId {
-    return requestOf(this.#attachment.id, id);
-  }
-
   pass(frames: Uint8Array): void {
     this.moved();
     this.#send(frames);
@@ -223,14 +211,14 @@ export class AgentLink implements FrameRouter, FrameSink {
   }
 
   weigh(bytes: number): void {
-    this.#weight += bytes;
+    this.weight += bytes;
     this.#lane.weigh(bytes);
-    if (bytes > 0 && this.#weight > limits.MAX_AGENT_BYTES) this.shed();
+    if (bytes > 0 && this.weight > limits.MAX_AGENT_BYTES) this.shed();
   }
 
   /** Ends the socket when most of its weight is what the agent does not read, which no reset takes back; else the stream that weighs most. */
   shed(): void {
-    if (2 * this.#unread.bytes >= this.#weight) return this.#lane.overflow(this);
+    if (2 * this.#unread.bytes >= this.weight) return this.#lane.overflow(this);
     let most: SplicedStream | undefined;
     for (const one of this.#streams.values()) if (most === undefined || one.weight > most.weight) most = one;
     most?.shed();
@@ -253,8 +241,8 @@ export class AgentLink implements FrameRouter, FrameSink {
 
   save(): void {
     const kept = [...this.#streams.values()].map((one) => one.kept);
-    this.#attachment = { ...this.#attachment, ...this.#unread.kept, ...packStreams(kept) };
-    this.socket.serializeAttachment(this.#attachment);
+    this.attachment = { ...this.attachment, ...this.#unread.kept, ...packStreams(kept) };
+    this.socket.serializeAttachment(this.attachment);
   }
 
   /** The socket is gone, or about to be. */
@@ -286,6 +274,7 @@ const MAX_NAMES_BYTES = 84;
 /** Until the splice takes over nothing can arrive. */
 const NOBODY = { data(): void {}, end(): void {}, reset(): void {}, writable(): void {} };
 
+/** The record's name of a stream: its socket's random part and the stream's number. */
 export function requestOf(agent: string, stream: number): RequestId {
   const number = new Uint8Array(4);
   writeU32(number, 0, stream);

@@ -132,7 +132,7 @@ export class AgentLinks implements AgentLane {
 
   async admitTcp({ sid, connection, issuer }: AgentAttachment, app: AppId, more: Pick<OpenContext, "request" | "connector">): Promise<{ open: OpenContext; outcome: Admission | Refusal }> {
     const lane = this.#parts.lane();
-    if (lane === undefined) throw new Error("a lane without a name");
+    if (lane === undefined) throw new Error("no lane");
     // An app of another site is here what an unknown one is.
     const here = this.#parts.policy.compiled?.app(app)?.site === lane.site ? app : ("" as AppId);
     const open: OpenContext = {
@@ -229,6 +229,7 @@ export class AgentLinks implements AgentLane {
       const isOpen = socket.readyState === WebSocket.READY_STATE_OPEN;
       (isOpen ? this.#links : this.#going).set(socket, agent);
       if (isOpen) this.#weight += agent.weight;
+      let isLess = false;
       for (const kept of unpackStreams(stored)) {
         let cut: LiveStream["cut"] = () => 0;
         const live: LiveStream = {
@@ -249,12 +250,17 @@ export class AgentLinks implements AgentLane {
         if (link === undefined) {
           agent.tellEnd(kept.id, "link");
           this.lane.finished(live, "link", socket);
+          isLess = true;
           continue;
         }
         const stream = agent.restore(kept, link, live);
         cut = (why) => stream.cut(why);
         this.#table.add(live);
       }
+      // Without those that ended: the next wake must not end them again.
+      if (!isLess) continue;
+      agent.save();
+      this.changed(agent);
     }
   }
 

@@ -27,7 +27,7 @@ export interface OpenContext {
   /** What the edge decided on; absent when an agent asks the lane itself. */
   readonly stamp?: { readonly epoch: number; readonly policyVersion: number };
   /** Only this connector will do. */
-  readonly connector?: ConnectorId;
+  readonly connector?: ConnectorId | undefined;
   readonly connection: { readonly [name: string]: Fact };
   readonly issuer: string;
   readonly method: string;
