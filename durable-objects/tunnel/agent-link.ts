@@ -31,6 +31,8 @@ export interface AgentLane {
   /** All agents of the object hold as much as they may; what weighs most is to go, or nothing more to come. */
   weigh(bytes: number): void;
   readonly full: boolean;
+  /** What closed sockets of that person have not read. */
+  keptOf(who: string): number;
   /** The agent does not read: its socket is to go. */
   overflow(agent: AgentLink): void;
   /** Something of this socket changed that a wake must know. */
@@ -149,10 +151,15 @@ export class AgentLink implements FrameRouter, FrameSink {
     return undefined;
   }
 
+  /** With what closed sockets of the same person keep: whoever ends one unread has that much less. */
+  get #ofAll(): number {
+    return this.weight + this.#lane.keptOf(this.attachment.who);
+  }
+
   get #isFull(): boolean {
     const streams = this.#streams.size + this.#opening.size + 1;
     const bytes = JSON.stringify({ ...this.attachment, streams: [] }).length + streams * KEPT_STREAM_BYTES + this.#opening.size * MAX_NAMES_BYTES;
-    return this.#lane.full || streams > limits.MAX_AGENT_STREAMS_COUNT || bytes > MAX_ATTACHMENT_BYTES || this.weight > limits.MAX_AGENT_BYTES * limits.REFUSE_SHARE;
+    return this.#lane.full || streams > limits.MAX_AGENT_STREAMS_COUNT || bytes > MAX_ATTACHMENT_BYTES || this.#ofAll > limits.MAX_AGENT_BYTES * limits.REFUSE_SHARE;
   }
 
   /** From here to the registered stream nothing is awaited: what was checked still holds (M1). */
@@ -213,7 +220,7 @@ export class AgentLink implements FrameRouter, FrameSink {
   weigh(bytes: number): void {
     this.weight += bytes;
     this.#lane.weigh(bytes);
-    if (bytes > 0 && this.weight > limits.MAX_AGENT_BYTES) this.shed();
+    if (bytes > 0 && this.#ofAll > limits.MAX_AGENT_BYTES) this.shed();
   }
 
   /** Ends the socket when most of its weight is what the agent does not read, which no reset takes back; else the stream that weighs most. */

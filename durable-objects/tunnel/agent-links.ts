@@ -9,7 +9,7 @@ import { NO_LIMITS } from "../../policy/weigh.ts";
 import { AGENT_SUBPROTOCOL } from "../../protocol/agent-link.ts";
 import { CLOSE_CODES, type CloseName } from "../../protocol/close-codes.ts";
 import { KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
-import { MAX_SESSION_STREAMS_COUNT, MAX_SPLICED_BYTES, REFUSE_SHARE } from "../../protocol/limits.ts";
+import { MAX_AGENT_BYTES, MAX_SESSION_STREAMS_COUNT, MAX_SPLICED_BYTES, REFUSE_SHARE } from "../../protocol/limits.ts";
 import type { Fatal } from "../../protocol/mux-guard.ts";
 import type { Admission, Admissions, LaneParts } from "./admission.ts";
 import { AGENT_ID_BYTES, type AgentLane, AgentLink, requestOf } from "./agent-link.ts";
@@ -23,7 +23,7 @@ import { type OpenContext, type Refusal, TCP_ASK } from "./rpc.ts";
 import type { SplicedStream } from "./spliced-stream.ts";
 import { StreamHolders } from "./stream-holders.ts";
 
-/** Agents' sockets of one lane, and of one session on it. Bounds memory; silent ones go first. */
+/** Agents' sockets of one lane, and of one session on it, until the runtime has let go of them. Bounds memory; silent ones go first. */
 const MAX_AGENTS_COUNT = 4_096;
 const MAX_SESSION_AGENTS_COUNT = 256;
 /** How long nothing must have moved on a socket before it is written down. */
@@ -46,6 +46,9 @@ export class AgentLinks implements AgentLane {
   /** A timer runs until all have settled. */
   #waits = false;
   #weight = 0;
+  /** What those that are going have not read: all of it, and of each person. */
+  #kept = 0;
+  readonly #keptOf = new Map<string, number>();
   /** Since the lane woke: agents' sockets by how they ended, and streams that broke a rule or weighed too much. */
   readonly counters: Record<string, number> = {};
 
@@ -63,8 +66,9 @@ export class AgentLinks implements AgentLane {
   get moving(): number {
     return this.#unsettled.size;
   }
+  /** What is going has room of its own, so that who does not read takes none from the others. */
   get full(): boolean {
-    return this.#isAbove(REFUSE_SHARE);
+    return this.#weight > MAX_SPLICED_BYTES * REFUSE_SHARE || this.#weight + this.#kept > 2 * MAX_SPLICED_BYTES * REFUSE_SHARE;
   }
 
   /** An agent's upgrade, admitted as a stream of its first app would be. */
@@ -72,14 +76,17 @@ export class AgentLinks implements AgentLane {
     const admission = await this.#admissions.admit(open, "sockets");
     if ("code" in admission) return refuse(admission);
     const { sid, connection, issuer } = open;
-    const now = Date.now();
-    const refused = sid === undefined || [...this.#going.values()].some((one) => one.isUnread && one.attachment.sid === sid) || this.#sweep(sid, now) >= MAX_SESSION_AGENTS_COUNT || this.#links.size >= MAX_AGENTS_COUNT;
+    const who = sid && this.#parts.leases.last(sid)?.snapshot.subject.id;
+    this.#sweep();
+    const all = [...this.#links.values(), ...this.#going.values()];
+    const mine = all.filter((one) => one.attachment.sid === sid);
+    const refused = sid === undefined || who === undefined || mine.some((one) => one.isUnread) || mine.length >= MAX_SESSION_AGENTS_COUNT || all.length >= MAX_AGENTS_COUNT || this.keptOf(who) >= MAX_AGENT_BYTES;
     if (refused) return refuse({ code: "overloaded", policyVersion: admission.policy.version });
     const pair = new WebSocketPair();
     const socket = pair[1];
     this.#ctx.acceptWebSocket(socket, ["agent"]);
     const id = toBase64Url(crypto.getRandomValues(new Uint8Array(AGENT_ID_BYTES)));
-    const link = new AgentLink(this, socket, { v: 1, role: "agent", id, sid, connection, issuer, newest: 0, left: 0, apps: [], links: [], streams: new Uint32Array() });
+    const link = new AgentLink(this, socket, { v: 1, role: "agent", id, sid, who, connection, issuer, newest: 0, left: 0, apps: [], links: [], streams: new Uint32Array() });
     link.save();
     this.#links.set(socket, link);
     const headers = { "Sec-WebSocket-Protocol": AGENT_SUBPROTOCOL, "Postern-Request-Id": open.request };
@@ -107,6 +114,7 @@ export class AgentLinks implements AgentLane {
     this.#going.set(socket, link);
     link.lost();
     this.#weight -= link.weight;
+    this.#keep(link, link.weight);
     // Without the streams that ended with it, should the lane sleep before it is gone.
     link.save();
     this.#count(`agent_closed_${code}`);
@@ -117,6 +125,8 @@ export class AgentLinks implements AgentLane {
   /** The runtime has let go of a socket; false: it was none of an agent's. */
   gone(socket: WebSocket, why: Fatal): boolean {
     this.drop(socket, why);
+    const link = this.#going.get(socket);
+    if (link !== undefined) this.#keep(link, -link.weight);
     return this.#going.delete(socket);
   }
 
@@ -160,15 +170,15 @@ export class AgentLinks implements AgentLane {
 
   weigh(bytes: number): void {
     this.#weight += bytes;
-    if (bytes <= 0 || !this.#isAbove(1)) return;
-    // Of the session that weighs most, on however many sockets.
-    const sums = new Map<SessionId, number>();
+    if (bytes <= 0 || this.#weight <= MAX_SPLICED_BYTES) return;
+    // Of whoever's weigh most, on however many sockets.
+    const sums = new Map<string, number>();
     let most: AgentLink | undefined;
     let top = 0;
     for (const one of this.#links.values()) {
-      const { sid } = one.attachment;
-      const sum = (sums.get(sid) ?? 0) + one.weight;
-      sums.set(sid, sum);
+      const { who } = one.attachment;
+      const sum = (sums.get(who) ?? 0) + one.weight;
+      sums.set(who, sum);
       if (sum <= top) continue;
       top = sum;
       most = one;
@@ -176,11 +186,15 @@ export class AgentLinks implements AgentLane {
     most?.shed();
   }
 
-  /** What is going has room of its own, so that who does not read takes none from the others. */
-  #isAbove(share: number): boolean {
-    let all = this.#weight;
-    for (const one of this.#going.values()) all += one.weight;
-    return this.#weight > MAX_SPLICED_BYTES * share || all > 2 * MAX_SPLICED_BYTES * share;
+  keptOf(who: string): number {
+    return this.#keptOf.get(who) ?? 0;
+  }
+
+  #keep({ attachment: { who } }: AgentLink, bytes: number): void {
+    this.#kept += bytes;
+    const kept = this.keptOf(who) + bytes;
+    if (kept > 0) this.#keptOf.set(who, kept);
+    else this.#keptOf.delete(who);
   }
 
   /** No more for that session meanwhile, on any socket. */
@@ -229,6 +243,7 @@ export class AgentLinks implements AgentLane {
       const isOpen = socket.readyState === WebSocket.READY_STATE_OPEN;
       (isOpen ? this.#links : this.#going).set(socket, agent);
       if (isOpen) this.#weight += agent.weight;
+      else this.#keep(agent, agent.weight);
       let isLess = false;
       for (const kept of unpackStreams(stored)) {
         let cut: LiveStream["cut"] = () => 0;
@@ -264,15 +279,12 @@ export class AgentLinks implements AgentLane {
     }
   }
 
-  /** Sockets of agents that have gone without a word. Answers how many this session still has. */
-  #sweep(sid: SessionId, now: number): number {
-    let count = 0;
+  /** Sockets of agents that have gone without a word. */
+  #sweep(): void {
     for (const [socket, link] of this.#links) {
       const pinged = this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
-      if (now - Math.max(link.heardAt, pinged) > KEEP_ALIVE_DEAD_MS) this.drop(socket, ending("idle"));
-      else if (link.attachment.sid === sid) count++;
+      if (Date.now() - Math.max(link.heardAt, pinged) > KEEP_ALIVE_DEAD_MS) this.drop(socket, ending("idle"));
     }
-    return count;
   }
 }
 

@@ -58,6 +58,8 @@ export interface AgentAttachment extends KeptUnread {
   /** Random; a stream's request id is made of it and the stream's number here. */
   readonly id: string;
   readonly sid: SessionId;
+  /** The subject's id: whose sockets are counted together. */
+  readonly who: string;
   readonly connection: { readonly [name: string]: Fact };
   readonly issuer: string;
   /** No stream id up to this is opened again. */
