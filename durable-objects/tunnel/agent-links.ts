@@ -124,6 +124,8 @@ export class AgentLinks implements AgentLane {
 
   /** The runtime has let go of a socket; false: it was none of an agent's. */
   gone(socket: WebSocket, why: Fatal): boolean {
+    // One whose end woke the lane is not among those that it found.
+    if (!this.#links.has(socket) && !this.#going.has(socket) && readAttachment(socket)?.role === "agent") this.restore([socket]);
     this.drop(socket, why);
     const link = this.#going.get(socket);
     if (link !== undefined) this.#keep(link, -link.weight);
@@ -240,7 +242,8 @@ export class AgentLinks implements AgentLane {
         continue;
       }
       const agent = new AgentLink(this, socket, stored);
-      const isOpen = socket.readyState === WebSocket.READY_STATE_OPEN;
+      // With streams it was not closed from here: they end when it is dropped.
+      const isOpen = socket.readyState === WebSocket.READY_STATE_OPEN || stored.streams.length > 0;
       (isOpen ? this.#links : this.#going).set(socket, agent);
       if (isOpen) this.#weight += agent.weight;
       else this.#keep(agent, agent.weight);

@@ -65,6 +65,14 @@ describe("a lane that sleeps (M3)", () => {
     expect(await stage.agent.ask(99)).toMatchObject({ t: "opened" });
   });
 
+  it("AG11: ends the streams of an agent that went meanwhile", async () => {
+    await stage.live();
+    await stage.sleep();
+    stage.agent.socket.close(1000);
+    await eventually(() => stage.far.how === "reset");
+    expect((await laneOf().status())?.streams).toBe(0);
+  });
+
   it("AG10: what comes after it waits, in order and both ways, until it is decided anew", async () => {
     const stream = await stage.live();
     await stage.sleep();
