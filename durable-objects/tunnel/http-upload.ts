@@ -93,9 +93,9 @@ export class HttpUpload {
       link.mux.end(stream.number);
       link.flush();
     } catch {
-      // The client broke its upload off, piped or not: the app must not take what came for the whole. A pipe that its
-      // connector broke leaves the body as it is, and the connector answers or breaks the stream off.
-      return broken("body_broken");
+      // The client broke its upload off: the app must not take what came for the whole. Once it was piped, either end
+      // may have, and the engine breaks the body with the pipe: the connector knows, and answers or breaks the stream off.
+      if (this.#piped === undefined) return broken("body_broken");
     } finally {
       await reader.cancel().catch(() => undefined);
     }

@@ -77,7 +77,8 @@ describe("class J: how long a request is", () => {
     ["a length beyond 2^64", ["Content-Length: 99999999999999999999"], "abc", RUNTIME_400],
     ["a length beyond what a number holds", ["Content-Length: 18446744073709551615"], "abc", { refused: [400, 431] }],
     ["a body shorter than its length", ["Content-Length: 30"], "abc", BAD],
-    ["a large body shorter than its length", ["Content-Length: 300000"], "a".repeat(200_000), BAD],
+    // 502: its connector had come for the rest already, and found it broken off.
+    ["a large body shorter than its length", ["Content-Length: 300000"], "a".repeat(200_000), { refused: [400, 502] }],
     ["a POST without any length", [], "", { body: "" }],
     ["a POST of length 0", ["Content-Length: 0"], "", { body: "" }],
   ])("%s", async (_title, headers, body, expected) => {
