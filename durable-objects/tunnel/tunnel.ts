@@ -15,7 +15,7 @@ import { type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import { type Admission, Admissions, type LaneParts } from "./admission.ts";
 import { AgentLinks } from "./agent-links.ts";
-import { type ClientAttachment, readAttachment } from "./attachments.ts";
+import { readAttachment } from "./attachments.ts";
 import { BodyFence } from "./body-fence.ts";
 import { BulkTickets } from "./bulk.ts";
 import { CarriedRequests } from "./carried.ts";
@@ -225,7 +225,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     this.#streams.remove(stream.id);
     this.#parts.usage.ended(stream);
     if (socket === undefined) this.#fence.closed();
-    else this.#relays.delete(socket);
+    else if (this.#relays.delete(socket)) socket.serializeAttachment(null); // The next wake must not find it.
     const now = Date.now();
     if (how !== "done" || socket !== undefined || now - stream.openedAt > LONG_LIVED_MS) this.#parts.log.streamEnded(stream, how, now);
     if (now < this.#sweptAt + SWEEP_MS) return;
@@ -353,13 +353,13 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   }
 
   override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
-    const relay = this.#relays.get(socket);
+    const relay = this.#relayOf(socket);
     if (relay !== undefined) relay.clientClosed(code, reason);
     else if (!this.#agents.gone(socket, { code, reason })) this.#parts.links.drop(socket, code, reason);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
-    const relay = this.#relays.get(socket);
+    const relay = this.#relayOf(socket);
     if (relay !== undefined) relay.clientFailed();
     else if (!this.#agents.gone(socket, { code: CLOSE_CODES.internal.code, reason: "socket error" })) this.#parts.links.drop(socket, CLOSE_CODES.internal.code, "socket error");
   }
@@ -367,16 +367,17 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   /** After a wake: links and relayed sockets from their attachments; whatever does not fit is closed (M3). */
   #wake(): void {
     this.#parts.links.restore(this.ctx.getWebSockets("connector"));
-    for (const socket of this.ctx.getWebSockets("client")) {
-      const stored = readAttachment(socket);
-      const link = stored?.role === "client" ? this.#parts.links.byId(stored.link) : undefined;
-      if (stored?.role === "client" && link !== undefined) this.#restore(socket, link, stored);
-      else closeSocket(socket, CLOSE_CODES.upstream_lost.code, CLOSE_CODES.upstream_lost.meaning);
-    }
+    const { code, meaning } = CLOSE_CODES.upstream_lost;
+    for (const socket of this.ctx.getWebSockets("client")) if (this.#relayOf(socket) === undefined) closeSocket(socket, code, meaning);
     this.#agents.restore(this.ctx.getWebSockets("agent"));
   }
 
-  #restore(socket: WebSocket, link: ConnectorLink, stored: ClientAttachment): void {
+  /** From its attachment, if need be: a socket whose end woke the lane is not among those that it found. */
+  #relayOf(socket: WebSocket): WebSocketRelay | undefined {
+    const known = this.#relays.get(socket);
+    const stored = known === undefined ? readAttachment(socket) : undefined;
+    const link = stored?.role === "client" ? this.#parts.links.byId(stored.link) : undefined;
+    if (stored?.role !== "client" || link === undefined) return known;
     let cutNow: (why: CutReason) => number = () => 0;
     const stream: LiveStream = { ...stored, sid: stored.sid, held: false, cut: (why) => cutNow(why) };
     const relay = this.#relay(socket, link, stream);
@@ -384,6 +385,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     cutNow = (why) => relay.cut(why);
     link.restore(stored.number, stored.window, relay);
     this.#streams.add(stream);
+    return relay;
   }
 
   #remember(lane: LaneId): void {

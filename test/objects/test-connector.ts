@@ -59,6 +59,8 @@ export class TestConnector {
   readonly #closed = Promise.withResolvers<number>();
   /** What the app was sent over a relayed WebSocket. */
   readonly texts: string[] = [];
+  /** Close messages of browsers. */
+  closes = 0;
   /** What came on TCP streams, and how each ended. */
   readonly tcp = new Map<number, TcpEnd>();
   /** Takes bytes of TCP streams; credit goes back only then. */
@@ -263,7 +265,10 @@ export class TestConnector {
     this.#mux.consumed(id, bytes.length, "now");
     const messages = this.#readers.get(id);
     if (messages !== undefined) {
-      for (const read of messages.feed(bytes)) if (read.type === "text") this.texts.push(read.text);
+      for (const read of messages.feed(bytes)) {
+        if (read.type === "text") this.texts.push(read.text);
+        else if (read.type === "close") this.closes++;
+      }
       return;
     }
     const read = this.#heads.get(id)?.feed(bytes);

@@ -106,6 +106,16 @@ describe("a relayed WebSocket", () => {
     expect(await laneOf().status()).toMatchObject({ streams: 1, connectors: [{ streams: 1 }] });
   });
 
+  it("that its browser closes while the lane sleeps ends at the connector too (M3)", async () => {
+    const { connector, socket } = await relayed();
+    connector.say("hello");
+    await eventually(() => connector.streams.size === 1);
+    await evictDurableObject(laneStub(), { webSockets: "hibernate" });
+    socket.close(1000);
+    await eventually(() => connector.closes === 1);
+    await eventually(async () => (await laneOf().status())?.streams === 0);
+  });
+
   it("asks the session again after a sleep, and passes nothing when it ended meanwhile (M1, M4)", async () => {
     const { connector, socket, heard, closed } = await relayed();
     await evictDurableObject(laneStub(), { webSockets: "hibernate" });
