@@ -77,7 +77,9 @@ describe("npm run bench", () => {
     });
 
     it.each(["stalled-download", "stalled-upload"])("%s: what edge and connector grow by, and what others wait", (name) => {
-      for (const metric of ["rss_growth_MB_edge", "rss_growth_MB_connector", "p99_ms"]) expect(value(name, "postern", metric), metric).toBeGreaterThanOrEqual(0);
+      // With a few bytes a process may end smaller than it began.
+      for (const metric of ["rss_growth_MB_edge", "rss_growth_MB_connector"]) expect(Number.isFinite(value(name, "postern", metric)), metric).toBe(true);
+      expect(value(name, "postern", "p99_ms")).toBeGreaterThanOrEqual(0);
       expect(value(name, "postern", "errors")).toBe(0);
     });
 
