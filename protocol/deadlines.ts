@@ -11,7 +11,7 @@ export const HEAD_MS = 10_000;
 export const BODY_IDLE_MS = 600_000;
 /** Reset or half-closed on one side to gone on both. Bounds streams that one side never finishes. Connector. */
 export const HALF_CLOSED_MS = 300_000;
-/** Cut sent to cut acknowledged; after it the socket is closed, which destroys what it carried (M2). Tunnel object. */
+/** Cut sent to cut acknowledged; after it the socket is closed if it carried any of what is cut, which destroys it (M2). Tunnel object. */
 export const CUT_ACK_MS = 5_000;
 /** An agent or a connector lost its socket to its TCP streams being gone for good: so long they can be attached to again (M18). Agent, connector; the tunnel object remembers who may hold one. */
 export const RESUME_MS = 60_000;

@@ -1,6 +1,6 @@
 /**
  * Cutting many streams at once and waiting until the connectors destroyed their side of each
- * (M2). A connector that does not say so loses its socket, and the report says who was silent.
+ * (M2). One that carried any of them and does not say so loses its socket; the report says who was silent.
  */
 import type { AppId, SessionId } from "../../core/ids.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
