@@ -10,6 +10,7 @@ import { addExplain } from "./commands/explain.ts";
 import { addHistory } from "./commands/history.ts";
 import { addInit } from "./commands/init.ts";
 import { addLogin, addLogout } from "./commands/login.ts";
+import { addPosture } from "./commands/posture.ts";
 import { addReceipt } from "./commands/receipt.ts";
 import { addRevoke } from "./commands/revoke.ts";
 import { addService } from "./commands/service.ts";
@@ -28,4 +29,5 @@ export const EVERY_COMMAND: readonly Adder[] = [
   addSessions, addRevoke, addReceipt, addExplain,
   addService, addEnrollToken, addConnectors, addEdgeStatus, addStatus,
   addLogin, addLogout, addWhoami, addApps, addCurl, addTcp, addSsh, addSshConfig,
+  addPosture,
 ];

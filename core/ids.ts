@@ -17,6 +17,8 @@ export type SessionId = Id<"session">;
 export type UserId = Id<"user">;
 export type ServiceId = Id<"service">;
 export type ConnectorId = Id<"connector">;
+/** A device: `d_` and the RFC 7638 thumbprint of its key. Another key is another device. */
+export type DeviceId = Id<"device">;
 /** One request or connection; also the decision id that `postern explain` takes. */
 export type RequestId = Id<"request">;
 export type ReceiptId = Id<"receipt">;
@@ -41,5 +43,6 @@ export const parseSessionId = matching<SessionId>(/^[0-9a-f]{64}$/);
 export const parseUserId = matching<UserId>(/^u_[A-Za-z0-9_-]{43}$/);
 export const parseServiceId = matching<ServiceId>(/^(?:postern:)?[a-z0-9](?:[a-z0-9_-]{0,62})$/);
 export const parseConnectorId = matching<ConnectorId>(/^c_[A-Za-z0-9_-]{22}$/);
+export const parseDeviceId = matching<DeviceId>(/^d_[A-Za-z0-9_-]{43}$/);
 export const parseRequestId = matching<RequestId>(/^r_[A-Za-z0-9_-]{22}$/);
 export const parseReceiptId = matching<ReceiptId>(/^rcpt_[A-Za-z0-9_-]{22}$/);
