@@ -2,7 +2,10 @@
 import { readFile } from "node:fs/promises";
 import { at } from "../core/time.ts";
 import { type CompiledPolicy, compile } from "../policy/compile.ts";
-import { parseDocument, type PolicyDocument } from "../policy/document.ts";
+import { parseCanonical } from "../policy/canonical-text.ts";
+import type { PolicyDocument } from "../policy/document.ts";
+import type { GoodDocument } from "../policy/document-of.ts";
+import { parseDocument } from "../policy/parse-document.ts";
 import { formatProblem, type Problem } from "../policy/problems.ts";
 import { errorCode, Failure, usageFailure } from "./failure.ts";
 import type { Io } from "./io.ts";
@@ -25,13 +28,21 @@ export interface LocalDocument {
 }
 
 /** Parses and compiles; `file` goes into every problem. Throws Failure with all problems. */
-export function localDocument(text: string, file: string, version = 0): LocalDocument {
+export function localDocument(text: string, file: string, version = 0): LocalDocument & { readonly canonical: string } {
   const read = parseDocument(text, { file });
   if (!read.ok) throw documentFailure(read.error, file);
-  return { document: read.value.document, policy: compile(read.value.document, version), warnings: read.value.warnings };
+  return { ...compiled(read.value, version), canonical: read.value.canonical };
 }
 
-function documentFailure(problems: readonly Problem[], file: string): Failure {
+/** The live document as the edge tells it: JSON, or YAML that an older edge kept. Throws Failure. */
+export function liveDocument(text: string, version: number): LocalDocument {
+  const read = parseCanonical(text);
+  return read.ok ? compiled(read.value, version) : localDocument(text, "the live document", version);
+}
+
+const compiled = ({ document, warnings }: GoodDocument, version: number): LocalDocument => ({ document, policy: compile(document, version), warnings });
+
+export function documentFailure(problems: readonly Problem[], file: string): Failure {
   const count = problems.length === 1 ? "one problem" : `${problems.length} problems`;
   return new Failure("document_invalid", "The document has errors", `${count} in ${file}`, ["correct the lines above, then run this again"], {
     details: problems.map((one) => printable(formatProblem(one))),

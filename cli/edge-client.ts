@@ -4,14 +4,15 @@
  */
 import type * as z from "zod/mini";
 import { ERRORS, parseErrorCode } from "../core/errors.ts";
-import { formatProblem } from "../policy/problems.ts";
-import { refusal } from "../protocol/admin-api-shapes.ts";
+import { formatProblem, type Problem } from "../policy/problems.ts";
+import { type problem, refusal } from "../protocol/admin-api-shapes.ts";
 import { READY_PATH } from "../protocol/paths.ts";
 import { TRUNCATED_HEADER } from "../protocol/truncated.ts";
 import type { EdgeRoute } from "./edge-route.ts";
 import { Failure } from "./failure.ts";
 import { exchange, type HttpAnswer } from "./http.ts";
 import { printable } from "./printable.ts";
+import type { WrittenDocument } from "./written-document.ts";
 
 /** Reading is quick or it is broken. */
 const READ_MS = 30_000;
@@ -27,10 +28,9 @@ export interface Answer<T> {
 }
 
 export interface Sent {
-  readonly type: "application/json" | "application/yaml";
   readonly body: string;
-  /** The file that the body came from; the edge does not know its name. */
-  readonly file?: string;
+  /** Where the body came from; the edge knows neither its name nor its lines. */
+  readonly document?: WrittenDocument;
 }
 
 export interface EdgeClient {
@@ -46,16 +46,30 @@ export function edgeClient(route: EdgeRoute, secret: string | undefined): EdgeCl
     route,
     get: async (path, shape) => readAnswer(await exchange(route, { method: "GET", path, headers: own, deadlineMs: READ_MS }), shape, route),
     post: async (path, sent, shape) =>
-      readAnswer(await exchange(route, { method: "POST", path, headers: { ...own, "content-type": sent.type }, body: sent.body, deadlineMs: CHANGE_MS }), shape, route, sent.file),
+      readAnswer(await exchange(route, { method: "POST", path, headers: { ...own, "content-type": "application/json" }, body: sent.body, deadlineMs: CHANGE_MS }), shape, route, sent.document),
   };
 }
 
-/** A JSON body. */
-export const sentJson = (value: unknown): Sent => ({ type: "application/json", body: JSON.stringify(value) });
+/** Problems as they came: what JSON left out is absent. */
+export const problemsOf = (told: readonly z.infer<typeof problem>[]): readonly Problem[] =>
+  told.map(({ fix, file, line, column, at, ...one }) => ({
+    ...one,
+    ...(fix === undefined ? {} : { fix }),
+    ...(file === undefined ? {} : { file }),
+    ...(line === undefined ? {} : { line }),
+    ...(column === undefined ? {} : { column }),
+    ...(at === undefined ? {} : { at }),
+  }));
 
-function readAnswer<S extends z.ZodMiniType>(answer: HttpAnswer, shape: S, route: EdgeRoute, file?: string): Answer<z.infer<S>> {
+/** A JSON body. */
+export const sentJson = (value: unknown): Sent => ({ body: JSON.stringify(value) });
+
+/** A policy document as the body. */
+export const sentDocument = (document: WrittenDocument): Sent => ({ body: document.canonical, document });
+
+function readAnswer<S extends z.ZodMiniType>(answer: HttpAnswer, shape: S, route: EdgeRoute, document?: WrittenDocument): Answer<z.infer<S>> {
   const json = parsed(answer.text);
-  if (answer.status < 200 || answer.status > 299) throw refused(answer.status, json, route, file);
+  if (answer.status < 200 || answer.status > 299) throw refused(answer.status, json, route, document);
   const read = shape.safeParse(json);
   if (!read.success) {
     throw new Failure("odd_answer", `the answer of ${route.origin.origin} is not what this version understands`, "the URL may be another site, or edge and command line are of different versions", ["check the URL; update the clone that you run this from, or deploy the edge anew"]);
@@ -72,16 +86,19 @@ function parsed(text: string): unknown {
   }
 }
 
-function refused(status: number, json: unknown, route: EdgeRoute, file: string | undefined): Failure {
+function refused(status: number, json: unknown, route: EdgeRoute, document: WrittenDocument | undefined): Failure {
   const read = refusal.safeParse(json);
   if (!read.success) {
     return new Failure("not_postern", `${route.origin.origin} answered ${status}, not as a Postern edge does`, "a proxy answered, or the URL is another site", [`curl -sS ${route.origin.origin}${READY_PATH}`]);
   }
-  const { code, message, fix, request_id: requestId, login_url: loginUrl, problems, tests } = read.data.error;
+  const { code, message, fix, request_id: requestId, login_url: loginUrl } = read.data.error;
   const known = parseErrorCode(code);
+  const told = read.data.error.problems === undefined ? undefined : problemsOf(read.data.error.problems);
+  const problems = told === undefined || document === undefined ? told : document.inFile(told);
+  const tests = read.data.error.tests?.map((one) => (document === undefined ? one : { ...one, line: document.testLine(one.index) }));
   const details = [
-    ...(problems ?? []).map(({ fix: advice, ...one }) => formatProblem({ ...one, ...(advice === undefined ? {} : { fix: advice }), file: file ?? one.file ?? "postern.yaml" })),
-    ...(tests ?? []).map((one) => `${file ?? "postern.yaml"}:${one.line}:1: test ${one.index + 1} fails: ${one.message}`),
+    ...(problems ?? []).map(formatProblem),
+    ...(tests ?? []).map((one) => `${document?.file ?? "postern.yaml"}:${one.line ?? 1}:1: test ${one.index + 1} fails: ${one.message}`),
   ].map(printable);
   return new Failure(code, known === undefined ? `the edge refuses (${status})` : ERRORS[known].title, printable(message), fix.map(printable), {
     requestId,

@@ -1,21 +1,13 @@
 /**
  * The policy document as everything else sees it: plain JSON with every default filled in and
- * every duration in milliseconds, and the way from text to it. Nothing here decides.
+ * every duration in milliseconds. Nothing here reads text (document-of.ts) or decides.
  */
 import type { AppId, PolicyId, ProviderId, SiteId } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
 import { canonicalJson } from "../core/json.ts";
 import type { IdentityProvider } from "../core/provider.ts";
-import type { Result } from "../core/result.ts";
-import { err, ok } from "../core/result.ts";
 import type { Role } from "./decision.ts";
-import type { Finding, Problem, Report } from "./problems.ts";
-import { MAX_PROBLEMS } from "./problems.ts";
-import { readDocument } from "./read-document.ts";
-import { documentShape } from "./schema.ts";
-import { findingsOf } from "./shape-problems.ts";
 import type { When } from "./when.ts";
-import { placed, readYaml } from "./yaml-text.ts";
 
 export { hostOf } from "./naming.ts";
 export type { Problem } from "./problems.ts";
@@ -151,8 +143,8 @@ export interface DocumentTest {
   readonly at?: number;
   readonly expect: "allow" | "deny" | "step_up";
   readonly by?: PolicyId;
-  /** 1-based line of the test in its file. */
-  readonly line: number;
+  /** 1-based line of the test in its file; absent where the document came as JSON. */
+  readonly line?: number;
 }
 
 export interface PolicyDocument {
@@ -173,48 +165,3 @@ export interface PolicyDocument {
 export function canonicalDocument(document: PolicyDocument): string {
   return canonicalJson(document as unknown as Json);
 }
-
-export interface ParseOptions {
-  /** Put into every problem. */
-  readonly file?: string;
-}
-
-/**
- * Reads a policy document: YAML 1.2 or JSON. Either the document and its warnings, or all problems
- * found (at most MAX_PROBLEMS), each with its place; a document with a problem is no document.
- */
-export function parseDocument(
-  text: string,
-  options: ParseOptions = {},
-): Result<{ readonly document: PolicyDocument; readonly warnings: readonly Problem[] }, readonly Problem[]> {
-  const named = (problem: Problem): Problem => (options.file === undefined ? problem : { ...problem, file: options.file });
-  const source = readYaml(text);
-  if (!source.ok) return err(source.error.map(named));
-  const place = (findings: readonly Finding[]): Problem[] =>
-    findings
-      .slice(0, MAX_PROBLEMS)
-      .map((finding) => named(placed(source.value, finding)))
-      .sort((a, b) => a.line - b.line || a.column - b.column);
-  const shape = documentShape.safeParse(source.value.value);
-  if (!shape.success) {
-    const issues = shape.error.issues.slice(0, MAX_PROBLEMS);
-    return err(place(issues.flatMap((issue) => findingsOf(documentShape, source.value.value, issue))));
-  }
-  const errors: Finding[] = [];
-  const warnings: Finding[] = [];
-  const report: Report = (finding) => {
-    if (finding.warning !== true) errors.push(finding);
-    else if (warnings.length < MAX_PROBLEMS) warnings.push(finding);
-    if (errors.length === MAX_PROBLEMS) throw ENOUGH;
-  };
-  try {
-    const document = readDocument(shape.data, (path) => source.value.position(path).line, report);
-    return errors.length > 0 ? err(place(errors)) : ok({ document, warnings: place(warnings) });
-  } catch (error) {
-    if (error !== ENOUGH) throw error;
-    return err(place(errors));
-  }
-}
-
-/** Thrown and caught by parseDocument alone, to stop at MAX_PROBLEMS: each further problem costs a search for suggestions. */
-const ENOUGH = new Error("enough problems");

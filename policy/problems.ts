@@ -16,9 +16,11 @@ export interface Problem {
   /** What to write instead, if that is known. */
   readonly fix?: string;
   readonly file?: string;
-  /** 1-based. */
-  readonly line: number;
-  readonly column: number;
+  /** 1-based. Absent where the document came as JSON, which has no lines: the path says where. */
+  readonly line?: number;
+  readonly column?: number;
+  /** Without a line: it is about the last key of the path, not about its value. */
+  readonly at?: "key";
   /** `policies[0].when.group`; empty for the whole document. */
   readonly path: string;
 }
@@ -47,9 +49,13 @@ export function formatPath(path: readonly PathPart[]): string {
   return out;
 }
 
-/** `file:line:column: message (fix)`, as editors and CI understand it. */
+/** In the order of the text; those without a place stay as they are. */
+export const byPlace = (a: Problem, b: Problem): number => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
+
+/** `file:line:column: message (fix)`, as editors and CI understand it; without a line, the path. */
 export function formatProblem(problem: Problem): string {
-  const where = `${problem.file ?? "postern.yaml"}:${problem.line}:${problem.column}`;
+  const file = problem.file ?? "postern.yaml";
+  const where = problem.line === undefined ? `${file}${problem.path === "" ? "" : `: ${problem.path}`}` : `${file}:${problem.line}:${problem.column ?? 1}`;
   const fix = problem.fix === undefined ? "" : ` (${problem.fix})`;
   return `${where}: ${problem.message}${fix}`;
 }

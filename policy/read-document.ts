@@ -22,7 +22,7 @@ const SESSION_MAX_MS = DAY_MS;
 const SESSION_IDLE_MS = 8 * HOUR_MS;
 
 /** Builds the document; every way in which it is none is reported, and then the return value is of no use. */
-export function readDocument(raw: RawDocument, lineOf: (path: readonly PathPart[]) => number, report: Report): PolicyDocument {
+export function readDocument(raw: RawDocument, lineOf: (path: readonly PathPart[]) => number | undefined, report: Report): PolicyDocument {
   const providers = (raw.identity?.providers ?? []).map((one, i) => readProvider(one, ["identity", "providers", i], report));
   checkUnique(providers, ["identity", "providers"], "providers", report);
   checkIssuers(providers, report);
@@ -113,7 +113,7 @@ function namesOf(
   };
 }
 
-function readTest(raw: RawTest, line: number): DocumentTest {
+function readTest(raw: RawTest, line: number | undefined): DocumentTest {
   const protocol = raw.request?.protocol ?? "http";
   return {
     as: raw.as as FriendlyFacts,
@@ -126,7 +126,7 @@ function readTest(raw: RawTest, line: number): DocumentTest {
     ...(raw.at === undefined ? {} : { at: Date.parse(raw.at) }),
     expect: raw.expect,
     ...(raw.by === undefined ? {} : { by: raw.by as PolicyId }),
-    line,
+    ...(line === undefined ? {} : { line }),
   };
 }
 

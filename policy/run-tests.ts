@@ -11,8 +11,8 @@ import { readFriendlyFacts } from "./tests-facts.ts";
 export interface TestFailure {
   /** 0-based, in the document's order. */
   readonly index: number;
-  /** 1-based line of the test. */
-  readonly line: number;
+  /** 1-based line of the test; absent where the document came as JSON. */
+  readonly line?: number;
   readonly message: string;
   readonly expected: Effect;
   readonly got: Effect;
@@ -22,16 +22,17 @@ export interface TestFailure {
 /** Runs all tests of the document; `now` is for those that name no instant. Empty: all hold. */
 export function runTests(policy: CompiledPolicy, now: Millis): readonly TestFailure[] {
   return policy.document.tests.flatMap((test, index) => {
+    const place = test.line === undefined ? { index } : { index, line: test.line };
     const when = test.at === undefined ? now : at(test.at);
     const facts = readFriendlyFacts(test.as, policy.document.providers, when);
     if (!facts.ok) {
       const why = facts.error.map((finding) => finding.message).join("; ");
-      return [{ index, line: test.line, message: `facts: ${why}`, expected: test.expect, got: "deny" as const, decidedBy: [] }];
+      return [{ ...place, message: `facts: ${why}`, expected: test.expect, got: "deny" as const, decidedBy: [] }];
     }
     const decision = decide(policy, { app: test.app, ...test.request }, facts.value, when);
     const message = judge(test, decision);
     if (message === undefined) return [];
-    return [{ index, line: test.line, message, expected: test.expect, got: decision.effect, decidedBy: decision.decidedBy }];
+    return [{ ...place, message, expected: test.expect, got: decision.effect, decidedBy: decision.decidedBy }];
   });
 }
 

@@ -1,51 +1,25 @@
 /**
- * Text to plain values with positions: the only place that touches the YAML parser. Refuses what
- * could surprise (duplicate and prototype keys, tabs, tags, aliases, size) before anything
- * else looks at it. Not a schema: schema.ts says what the values may be.
+ * Text to plain values with positions: the only place that touches the YAML parser, and never
+ * part of the edge, which takes JSON (canonical-text.ts). Refuses what could surprise (duplicate
+ * and prototype keys, tabs, tags, aliases, size) before anything else looks at it. Not a schema: schema.ts says what the values may be.
  */
 import { isAlias, isMap, isPair, isScalar, isSeq, Lexer, LineCounter, parseDocument as parseYaml } from "yaml";
 import type { Document, Node, YAMLError } from "yaml";
 import type { Result } from "../core/result.ts";
 import { err, ok } from "../core/result.ts";
 import type { PathPart, Problem } from "./problems.ts";
-import { formatPath, MAX_PROBLEMS } from "./problems.ts";
+import { MAX_PROBLEMS } from "./problems.ts";
+import { byteLength, FORBIDDEN_KEYS, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, placed, type Position, type Source, valueFindings } from "./source.ts";
 
-/** 1 MiB: bounds the parser's CPU and memory (a 10 MB document is refused before it is read). */
-export const MAX_DOCUMENT_BYTES = 1_048_576;
-/** Collections inside collections: bounds recursion. The language itself needs 24. */
-export const MAX_YAML_DEPTH = 64;
-
-const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
-
-export interface Position {
-  readonly line: number;
-  readonly column: number;
-}
-
-export interface Source {
-  readonly value: unknown;
-  /** Where the value (or, `atKey`, the key) at a path stands; the nearest enclosing one if it is missing. */
-  readonly position: (path: readonly PathPart[], atKey?: boolean) => Position;
-}
+export type YamlSource = Required<Source>;
 
 const problem = (code: string, message: string, position: Position, path: string, fix?: string): Problem =>
   fix === undefined ? { code, message, ...position, path } : { code, message, fix, ...position, path };
 
 const START: Position = { line: 1, column: 1 };
 
-/** UTF-8 length, without encoding. */
-function byteLength(text: string): number {
-  let bytes = text.length;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (unit >= 0x800 && (unit < 0xd800 || unit > 0xdfff)) bytes += 2;
-    else if (unit >= 0x80) bytes += 1;
-  }
-  return bytes;
-}
-
 /** Reads one YAML 1.2 (or JSON) document. All problems of the text itself, at most MAX_PROBLEMS. */
-export function readYaml(text: string): Result<Source, Problem[]> {
+export function readYaml(text: string): Result<YamlSource, Problem[]> {
   if (text.length > MAX_DOCUMENT_BYTES || byteLength(text) > MAX_DOCUMENT_BYTES) {
     return err([problem("too_large", `the document is larger than ${MAX_DOCUMENT_BYTES} bytes`, START, "")]);
   }
@@ -62,7 +36,9 @@ export function readYaml(text: string): Result<Source, Problem[]> {
     if (problems.length === 0) problems.push(...nodeProblems(document, place));
     if (problems.length > 0) return err(problems);
     const value: unknown = document.toJS();
-    return ok({ value, position: (path, atKey) => place(offsetOf(document, path, atKey === true)) });
+    const source: YamlSource = { value, position: (path, atKey) => place(offsetOf(document, path, atKey === true)) };
+    const findings = valueFindings(value);
+    return findings.length > 0 ? err(findings.map((finding) => placed(source, finding))) : ok(source);
   } catch {
     // The parser throws when nesting exhausts the stack.
     return err([problem("yaml", "not valid YAML", START, "")]);
@@ -73,7 +49,7 @@ function textProblem(error: YAMLError, place: (offset: number) => Position): Pro
   const at = place(error.pos[0]);
   if (error.code === "TAB_AS_INDENT") return problem("tab", "tabs may not indent", at, "", "use spaces");
   if (error.code === "MULTIPLE_DOCS") return problem("yaml", "more than one document in the file", at, "", "remove the line ---");
-  if (error.message.startsWith("Maximum call stack")) return problem("too_deep", `nested deeper than ${MAX_YAML_DEPTH} levels`, at, "");
+  if (error.message.startsWith("Maximum call stack")) return problem("too_deep", `nested deeper than ${MAX_DOCUMENT_DEPTH} levels`, at, "");
   return problem("yaml", error.message.split("\n")[0] ?? "not valid YAML", at, "");
 }
 
@@ -90,8 +66,8 @@ function depthProblem(text: string): Problem | undefined {
     else if (token === "]" || token === "}") flow--;
     else if (token === "-" || token === "?") markers++;
     else for (let at = token.indexOf("\n"); at !== -1; at = token.indexOf("\n", at + 1)) line++;
-    if (flow > MAX_YAML_DEPTH || markers > MAX_YAML_DEPTH) {
-      return problem("too_deep", `nested deeper than ${MAX_YAML_DEPTH} levels`, { line, column: 1 }, "");
+    if (flow > MAX_DOCUMENT_DEPTH || markers > MAX_DOCUMENT_DEPTH) {
+      return problem("too_deep", `nested deeper than ${MAX_DOCUMENT_DEPTH} levels`, { line, column: 1 }, "");
     }
   }
   return undefined;
@@ -107,8 +83,8 @@ function nodeProblems(document: Document, place: (offset: number) => Position): 
   const waiting: { readonly node: unknown; readonly depth: number; readonly isKey: boolean }[] = [{ node: document.contents, depth: 1, isKey: false }];
   for (let next = waiting.pop(); next !== undefined && found.length < MAX_PROBLEMS; next = waiting.pop()) {
     const { node, depth, isKey } = next;
-    if (depth > 2 * MAX_YAML_DEPTH) {
-      add("too_deep", `nested deeper than ${MAX_YAML_DEPTH} levels`, node);
+    if (depth > 2 * MAX_DOCUMENT_DEPTH) {
+      add("too_deep", `nested deeper than ${MAX_DOCUMENT_DEPTH} levels`, node);
       break;
     }
     if (isMap(node)) {
@@ -155,12 +131,4 @@ function offsetOf(document: Document, path: readonly PathPart[], atKey: boolean)
     offset = offsetOfNode(node);
   }
   return offset;
-}
-
-/** A finding with its place: what callers outside the folder see. */
-export function placed(
-  source: Source,
-  finding: { code: string; message: string; fix?: string | undefined; path: readonly PathPart[]; atKey?: boolean },
-): Problem {
-  return problem(finding.code, finding.message, source.position(finding.path, finding.atKey), formatPath(finding.path), finding.fix);
 }

@@ -30,7 +30,7 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
     status: 200,
     answer: shapes.applied,
   },
-  { method: "get", path: "/policy", summary: "The live document as it was applied", needs: "viewer", status: 200, answer: shapes.policyText },
+  { method: "get", path: "/policy", summary: "The live document as it was applied: canonical JSON (YAML, if an older edge took it)", needs: "viewer", status: 200, answer: shapes.policyText },
   { method: "get", path: "/policy/history", summary: "The versions of the policy, newest first", needs: "viewer", status: 200, answer: shapes.versions },
   { method: "post", path: "/revoke", summary: "End trust now; answered when every lane confirmed or its lease is over", needs: "responder", question: shapes.revokeQuestion, status: 200, answer: shapes.receipt },
   { method: "get", path: "/receipts/{id}", summary: "The receipt of a change", needs: "viewer", status: 200, answer: shapes.receipt },

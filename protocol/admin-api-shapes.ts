@@ -18,14 +18,16 @@ export const problem = z.object({
   message: text,
   fix: z.optional(text),
   file: z.optional(text),
-  line: count,
-  column: count,
+  // None from the edge, which reads JSON: the command line adds them from the file.
+  line: z.optional(count),
+  column: z.optional(count),
+  at: z.optional(z.literal("key")),
   path: text,
 });
 
 export const testFailure = z.object({
   index: count,
-  line: count,
+  line: z.optional(count),
   message: text,
   expected: text,
   got: text,

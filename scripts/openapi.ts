@@ -49,7 +49,7 @@ function operationOf(route: AdminRoute): object {
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(question === undefined
       ? {}
-      : { requestBody: { required: true, content: question === "document" ? { "application/yaml": { schema: { type: "string" } } } : jsonContent(schemaOf(question)) } }),
+      : { requestBody: { required: true, content: question === "document" ? jsonContent({ type: "object", description: "The value of postern.yaml (postern.schema.json) as canonical JSON: keys in order, each once, no white space. `postern check FILE --canonical` prints it." }) : jsonContent(schemaOf(question)) } }),
     responses: {
       [status]: { description: "Done", content: jsonContent(schemaOf(answer)) },
       default: { description: "Refused; the codes are in errors.md", content: jsonContent(schemaOf(SHAPES.refusal)) },

@@ -5,7 +5,8 @@
  */
 import { type Document, isMap, isScalar, isSeq, parseDocument as parseYaml, type Scalar } from "yaml";
 import { ADMIN_APP } from "../core/ids.ts";
-import { hostOf, parseDocument, type PolicyDocument, type Problem } from "../policy/document.ts";
+import { hostOf, type PolicyDocument, type Problem } from "../policy/document.ts";
+import { parseDocument } from "../policy/parse-document.ts";
 import { StartError } from "./start-error.ts";
 
 /** Host names under this one stand for parts that npm start runs. */

@@ -3,6 +3,7 @@
  * enrolment token. The same calls that `postern setup` and `postern apply` make; no side door.
  */
 import { z } from "zod";
+import { writtenSource } from "../policy/parse-document.ts";
 import { ADMIN_API } from "../protocol/paths.ts";
 import { type LoopbackAnswer, loopbackFetch } from "./loopback-http.ts";
 import { StartError } from "./start-error.ts";
@@ -42,10 +43,10 @@ function token(what: string, answer: LoopbackAnswer): string {
 
 export interface EdgeApi {
   readonly launcher: string;
-  /** The first document, with the setup key; resolves with an operator's token. */
+  /** The first document (YAML, as everywhere in start/), with the setup key; resolves with an operator's token. */
   readonly setup: (key: string, document: string) => Promise<string>;
-  /** The live document; undefined when it is not shown to this token. */
-  readonly live: (operatorToken: string) => Promise<{ readonly version: number; readonly text: string } | undefined>;
+  /** The live version, and whether it says what this document says; undefined when it is not shown to this token. */
+  readonly live: (operatorToken: string, document: string) => Promise<{ readonly version: number; readonly isSame: boolean } | undefined>;
   /** Makes a document the live policy; resolves with its version. */
   readonly apply: (operatorToken: string, document: string) => Promise<number>;
   /** Makes a service; resolves with its token. */
@@ -54,9 +55,21 @@ export interface EdgeApi {
   readonly enrollToken: (operatorToken: string, site: string) => Promise<string>;
 }
 
-const YAML = { "content-type": "application/yaml" };
 const JSON_TYPE = { "content-type": "application/json" };
 const bearer = (secret: string): Record<string, string> => ({ authorization: `Bearer ${secret}` });
+
+/** What the edge takes of a document that was read before. */
+function canonicalOf(document: string): string {
+  const written = writtenSource(document);
+  if (!written.ok) throw new StartError(`the document cannot be read: ${written.error[0]?.message ?? ""}`, "postern check shows every problem");
+  return written.value.canonical;
+}
+
+/** Whether the live text, JSON or the YAML that an older edge kept, says what the document says. */
+function says(live: string, document: string): boolean {
+  const written = writtenSource(live);
+  return live === canonicalOf(document) || (written.ok && written.value.canonical === canonicalOf(document));
+}
 
 /** The API of the edge whose launcher is at this origin. */
 export function edgeApi(launcher: string): EdgeApi {
@@ -65,17 +78,17 @@ export function edgeApi(launcher: string): EdgeApi {
     });
   return {
     launcher,
-    setup: async (key, document) => token("the setup", await post("/setup", { ...bearer(key), ...YAML }, document)),
+    setup: async (key, document) => token("the setup", await post("/setup", { ...bearer(key), ...JSON_TYPE }, canonicalOf(document))),
     apply: async (operatorToken, document) => {
-      const answer = await post("/policy", { ...bearer(operatorToken), ...YAML }, document);
+      const answer = await post("/policy", { ...bearer(operatorToken), ...JSON_TYPE }, canonicalOf(document));
       const body = Applied.safeParse(parsed(answer.text));
       if (answer.status < 200 || answer.status > 299 || !body.success) throw refused("the changed document", answer);
       return body.data.version;
     },
-    live: async (operatorToken) => {
+    live: async (operatorToken, document) => {
       const answer = await loopbackFetch(`${launcher}${ADMIN_API}/policy`, { headers: { ...bearer(operatorToken), accept: "application/json" } }).catch(() => undefined);
       const body = Live.safeParse(answer?.status === 200 ? parsed(answer.text) : undefined);
-      return body.success ? body.data : undefined;
+      return body.success ? { version: body.data.version, isSame: says(body.data.text, document) } : undefined;
     },
     createService: async (operatorToken, name, expires) => token(`the service ${name}`, await post("/services", { ...bearer(operatorToken), ...JSON_TYPE }, JSON.stringify({ name, expires }))),
     enrollToken: async (operatorToken, site) => token(`a connector for ${site}`, await post("/enroll-tokens", { ...bearer(operatorToken), ...JSON_TYPE }, JSON.stringify({ site }))),

@@ -40,8 +40,8 @@ const hint = (cause: unknown, more: string): unknown => (cause instanceof StartE
 
 /** Makes the text live unless it is; says what it did. */
 async function applied(api: EdgeApi, token: string, text: string, file: string): Promise<readonly string[]> {
-  const live = await api.live(token);
-  if (live?.text === text) return [];
+  const live = await api.live(token, text);
+  if (live?.isSame === true) return [];
   return [`${file} was changed: applied as version ${await api.apply(token, text)}`];
 }
 
@@ -81,8 +81,8 @@ export async function bringLive(options: SetupOptions): Promise<Operator> {
     if (done === undefined) return without("the operator token is no longer taken");
     notices = done;
   } else {
-    const live = await api.live(token);
-    if (live !== undefined && live.text !== text) notices = [`version ${live.version}, which is live, is another document than ${options.documentFile}; to go back to the file: npx postern apply ${options.documentFile}`];
+    const live = await api.live(token, text);
+    if (live?.isSame === false) notices = [`version ${live.version}, which is live, is another document than ${options.documentFile}; to go back to the file: npx postern apply ${options.documentFile}`];
   }
   // Written after each step, so that a start that was cut short goes on where it stopped.
   await writePrivateJson(progressFile, { applied: digest, token: holder });

@@ -35,11 +35,11 @@ export async function readBounded(request: Request, maxBytes: number): Promise<U
   return refused ? undefined : concat(parts);
 }
 
-/** The body as UTF-8 text; undefined when it is too large, absent or not UTF-8. */
+/** The body as UTF-8 text, to the letter: a byte order mark is a letter of it; undefined when it is too large, absent or not UTF-8. */
 export async function readBoundedText(request: Request, maxBytes: number): Promise<string | undefined> {
   const bytes = await readBounded(request, maxBytes);
   try {
-    return bytes === undefined ? undefined : new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+    return bytes === undefined ? undefined : new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     return undefined;
   }

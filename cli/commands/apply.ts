@@ -4,11 +4,13 @@ import { applied } from "../../protocol/admin-api-shapes.ts";
 import type { AppliedAnswer } from "../../protocol/admin-api.ts";
 import { ADMIN_API } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
-import { readText, warn } from "../document-file.ts";
+import { warn } from "../document-file.ts";
+import { problemsOf, sentDocument } from "../edge-client.ts";
 import { usageFailure } from "../failure.ts";
 import { operatorClient, show } from "../invocation.ts";
 import { printable } from "../printable.ts";
 import { receiptExit, receiptText } from "../receipt-text.ts";
+import { writtenDocument } from "../written-document.ts";
 
 interface Options {
   readonly expectVersion?: string;
@@ -22,14 +24,15 @@ export function addApply(program: Command, runner: Runner): void {
   does<Options>(command, runner, async ([file = ""], { expectVersion, allowLockout }, invocation) => {
     if (expectVersion !== undefined && !/^[0-9]{1,9}$/.test(expectVersion)) throw usageFailure("--expect-version is no version", "versions are whole numbers; postern history lists them");
     const query = new URLSearchParams({ ...(expectVersion === undefined ? {} : { expect_version: expectVersion }), ...(allowLockout === true ? { allow_lockout: "1" } : {}) });
-    const document = await readText(file, invocation.io);
+    const document = await writtenDocument(file, invocation.io);
     const client = await operatorClient(invocation);
-    const answer = await client.post(`${ADMIN_API}/policy${query.size === 0 ? "" : `?${query.toString()}`}`, { type: "application/yaml", body: document, file }, applied);
-    const { version, previous, warnings, receipt, denied_by_unknown_facts: denied } = answer.value;
-    warn(warnings.map(({ fix, ...one }) => ({ ...one, ...(fix === undefined ? {} : { fix }), file })), invocation.io);
+    const answer = await client.post(`${ADMIN_API}/policy${query.size === 0 ? "" : `?${query.toString()}`}`, sentDocument(document), applied);
+    const { version, previous, receipt, denied_by_unknown_facts: denied } = answer.value;
+    const warnings = document.inFile(problemsOf(answer.value.warnings));
+    warn(warnings, invocation.io);
     if (answer.truncated !== undefined) invocation.io.err(`warning: the document was not tried on every live session; missing: ${answer.truncated}\n`);
     if (denied.cases > 0) invocation.io.err(unknownWarning(denied));
-    show(invocation, answer.json, () => `policy version ${version} is live (before: ${previous})\n${receiptText(receipt)}`);
+    show(invocation, { ...(answer.json as object), warnings }, () => `policy version ${version} is live (before: ${previous})\n${receiptText(receipt)}`);
     return receiptExit(receipt);
   });
 }

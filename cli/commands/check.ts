@@ -8,15 +8,17 @@ import { show } from "../invocation.ts";
 import { testsFailure } from "../tests-failure.ts";
 
 export function addCheck(program: Command, runner: Runner): void {
-  does(declare(program, "check <file>", "read a document without an edge: problems, warnings and its own tests"), runner, async ([file = ""], _options, invocation) => {
+  const command = declare(program, "check <file>", "read a document without an edge: problems, warnings and its own tests")
+    .option("--canonical", "print the document as the edge takes it: canonical JSON, for curl");
+  does<{ readonly canonical?: boolean }>(command, runner, async ([file = ""], options, invocation) => {
     const { io, json } = invocation;
-    const { document, policy, warnings } = localDocument(await readText(file, io), file);
+    const { document, policy, warnings, canonical } = localDocument(await readText(file, io), file);
     const failures = runTests(policy, at(io.now()));
     if (!json) warn(warnings, io);
     if (failures.length > 0) throw testsFailure(failures, document.tests.length, file);
     const { apps, policies, tests } = document;
     const counts = { apps: apps.length, policies: policies.length, tests: tests.length };
-    show(invocation, { ok: true, warnings, ...counts }, () => `${file}: good; ${counts.apps} apps, ${counts.policies} policies, ${counts.tests} tests hold, ${warnings.length} warnings\n`);
+    show(invocation, { ok: true, warnings, ...counts, ...(options.canonical === true ? { canonical } : {}) }, () => options.canonical === true ? `${canonical}\n` : `${file}: good; ${counts.apps} apps, ${counts.policies} policies, ${counts.tests} tests hold, ${warnings.length} warnings\n`);
     return 0;
   });
 }

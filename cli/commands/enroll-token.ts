@@ -5,7 +5,7 @@ import { enrollToken, policyText } from "../../protocol/admin-api-shapes.ts";
 import type { EnrollQuestion } from "../../protocol/admin-api.ts";
 import { ADMIN_API } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
-import { localDocument } from "../document-file.ts";
+import { liveDocument } from "../document-file.ts";
 import { type EdgeClient, sentJson } from "../edge-client.ts";
 import { enrollLines, upstreamEndpoints } from "../enroll-lines.ts";
 import { usageFailure } from "../failure.ts";
@@ -45,6 +45,6 @@ export function addEnrollToken(program: Command, runner: Runner): void {
 /** host:port of every upstream of the site in the live document. */
 async function endpointsOf(client: EdgeClient, site: string): Promise<string[]> {
   const { text, version } = (await client.get(`${ADMIN_API}/policy`, policyText)).value;
-  const { document } = localDocument(text, "the live document", version);
+  const { document } = liveDocument(text, version);
   return upstreamEndpoints(document, site);
 }

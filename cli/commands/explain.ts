@@ -13,7 +13,7 @@ import { readYaml } from "../../policy/yaml-text.ts";
 import { explainedRequest, policyText } from "../../protocol/admin-api-shapes.ts";
 import { ADMIN_API } from "../../protocol/paths.ts";
 import { declare, does, type Runner } from "../command.ts";
-import { type LocalDocument, localDocument, parseInstant, readText } from "../document-file.ts";
+import { liveDocument, type LocalDocument, localDocument, parseInstant, readText } from "../document-file.ts";
 import { explanationText } from "../explanation-text.ts";
 import { Failure, usageFailure } from "../failure.ts";
 import { type Invocation, operatorClient, show } from "../invocation.ts";
@@ -83,7 +83,7 @@ async function explainFacts(options: Options, invocation: Invocation): Promise<n
 async function documentOf(file: string | undefined, invocation: Invocation): Promise<LocalDocument> {
   if (file !== undefined) return localDocument(await readText(file, invocation.io), file);
   const { text, version } = (await (await operatorClient(invocation)).get(`${ADMIN_API}/policy`, policyText)).value;
-  return localDocument(text, "the live document", version);
+  return liveDocument(text, version);
 }
 
 function askOf(app: AppId, local: LocalDocument, { method, path }: Options): Ask {

@@ -12,7 +12,7 @@ import { replacePrivately } from "../../agent/state-folder.ts";
 import { declare, does, type Runner } from "../command.ts";
 import { parseServiceToken } from "../../identity/session-token.ts";
 import type { EdgeRoute } from "../edge-route.ts";
-import { edgeClient } from "../edge-client.ts";
+import { edgeClient, sentJson } from "../edge-client.ts";
 import { errorCode, Failure, usageFailure } from "../failure.ts";
 import { exchange } from "../http.ts";
 import { edgeRoute, type Invocation, show, token } from "../invocation.ts";
@@ -55,7 +55,7 @@ export function addLogout(program: Command, runner: Runner): void {
       throw usageFailure("this token is a service's, not a person's sign-in", "logout ends a sign-in of postern login; nothing was ended and the file is as it was", "postern revoke service NAME ends every token of a service", "postern logout --token-file FILE, with the file of your own sign-in");
     }
     const client = edgeClient(route, secret);
-    const { json } = await client.post(LOGOUT_PATH, { type: "application/json", body: "{}" }, signedOut);
+    const { json } = await client.post(LOGOUT_PATH, sentJson({}), signedOut);
     if (invocation.tokenFile !== undefined && invocation.tokenFile !== "-") rmSync(invocation.tokenFile, { force: true });
     show(invocation, json, () => "signed out; every connection of that sign-in is closed\n");
     return 0;

@@ -18,7 +18,7 @@ export function addTest(program: Command, runner: Runner): void {
     if (tests.length === 0) throw new Failure("no_tests", `${file} has no tests`, "nothing was tried, so nothing is shown to hold", ["add a section tests: to the document"]);
     const failures = runTests(policy, options.at === undefined ? at(io.now()) : parseInstant(options.at, "--at"));
     const failed = new Map(failures.map((one) => [one.index, one.message]));
-    const rows = tests.map((test, index) => [failed.has(index) ? "FAIL" : "ok", `${test.line}`, test.app, `${test.request.method} ${test.request.path}`.trim() || test.request.protocol, test.expect]);
+    const rows = tests.map((test, index) => [failed.has(index) ? "FAIL" : "ok", `${test.line ?? ""}`, test.app, `${test.request.method} ${test.request.path}`.trim() || test.request.protocol, test.expect]);
     if (!invocation.json) io.out(table(["RESULT", "LINE", "APP", "REQUEST", "EXPECTED"], rows, ""));
     if (failures.length > 0) throw testsFailure(failures, tests.length, file);
     show(invocation, { ok: true, tests: tests.length, failures: [] }, () => `${tests.length} tests hold\n`);

@@ -9,7 +9,7 @@ import type { SessionId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
 import { formatServiceToken, formatSessionToken } from "../../identity/session-token.ts";
-import { parseDocument } from "../../policy/document.ts";
+import { parseDocument } from "../../policy/parse-document.ts";
 import { BULK_HEADER } from "../../protocol/bulk.ts";
 import { ADMIN_API } from "../../protocol/paths.ts";
 import { handle, routeTable } from "../../worker/app.ts";

@@ -269,6 +269,32 @@ describe("apply", () => {
     expect(await json<VersionsAnswer>("history")).toEqual(before);
   });
 
+  it("names the file's lines for what the edge finds: problems, failing tests, warnings", async () => {
+    const text = readFileSync(demo.stack.documentFile, "utf8");
+    const twice = file("twice.yaml", text.replace("policies:\n", "policies:\n  - { id: odd, effect: allow, apps: [helo], when: { group: x } }\n"));
+    const line = text.split("\n").indexOf("policies:") + 2;
+    expect(JSON.parse((await postern(["apply", twice, "--json"])).out)).toMatchObject({ error: { code: "document_invalid", problems: [{ file: twice, line, column: expect.any(Number), path: "policies[0].apps[0]" }] } });
+    const failing = file("failing.yaml", `${text.replace(/^tests:[^]*/m, "")}\ntests:\n  - { as: { user: nobody, groups: [] }, app: hello, expect: allow }\n`);
+    const at = readFileSync(failing, "utf8").split("\n").indexOf("tests:") + 2;
+    const ran = await postern(["apply", failing, "--json"]);
+    expect(ran.err).toContain(`${failing}:${at}:1: test 1 fails: `);
+    expect(JSON.parse(ran.out)).toMatchObject({ error: { code: "document_invalid", tests: [{ index: 0, line: at }] } });
+  });
+
+  it("is curl's as well: canonical JSON is taken and told again, YAML is refused with what to do", async () => {
+    const text = readFileSync(demo.stack.documentFile, "utf8");
+    const { out } = await postern(["check", demo.stack.documentFile, "--canonical"]);
+    const headers = { authorization: `Bearer ${readFileSync(demo.stack.tokenFile, "utf8").trim()}`, "content-type": "application/json" };
+    const url = `${demo.stack.launcher}/.postern/api/v1/policy`;
+    const refused = await loopbackFetch(url, { method: "POST", headers, body: text });
+    expect(refused.status).toBe(422);
+    expect(JSON.parse(refused.text)).toMatchObject({ error: { code: "document_invalid", message: expect.stringContaining("this is not JSON"), problems: [{ code: "json", fix: expect.stringContaining("check FILE --canonical") }] } });
+    const marked = await loopbackFetch(url, { method: "POST", headers, body: `\uFEFF${out}` });
+    expect(JSON.parse(marked.text)).toMatchObject({ error: { problems: [{ code: "json" }] } });
+    expect((await loopbackFetch(url, { method: "POST", headers, body: out })).status).toBe(200);
+    expect(JSON.parse((await loopbackFetch(url, { headers })).text)).toMatchObject({ text: out.trimEnd() });
+  });
+
   it("refuses a version that is not live any more", async () => {
     const [live] = await json<VersionsAnswer>("history");
     const ran = await postern(["apply", demo.stack.documentFile, "--expect-version", `${(live?.version ?? 0) - 1}`, "--json"]);

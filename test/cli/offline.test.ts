@@ -3,8 +3,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { parseDocument } from "../../policy/document.ts";
+import { liveDocument } from "../../cli/document-file.ts";
+import { parseCanonical } from "../../policy/canonical-text.ts";
+import { parseDocument } from "../../policy/parse-document.ts";
 import { PROJECT } from "../architecture/source-files.ts";
+import { canonical } from "../canonical.ts";
 import { jsonOf, type Ran, runCommand } from "./run-command.ts";
 
 const NOON = Date.UTC(2026, 10, 18, 12);
@@ -34,6 +37,21 @@ describe("check", () => {
     const good = file("good.yaml", DOCUMENT);
     expect(await runCommand(["check", good], { now: NOON })).toEqual({ exit: 0, out: `${good}: good; 2 apps, 1 policies, 1 tests hold, 0 warnings\n`, err: "" });
     expect(jsonOf(await runCommand(["check", "-", "--json"], { stdin: DOCUMENT }))).toEqual({ ok: true, warnings: [], apps: 2, policies: 1, tests: 1 });
+  });
+
+  it("prints the document as the edge takes it, with --canonical", async () => {
+    const ran = await runCommand(["check", file("good.yaml", DOCUMENT), "--canonical"], { now: NOON });
+    expect(ran).toMatchObject({ exit: 0, err: "" });
+    expect(ran.out).toBe(`${canonical(DOCUMENT)}\n`);
+    expect(parseCanonical(ran.out).ok).toBe(true);
+    expect(jsonOf(await runCommand(["check", "-", "--canonical", "--json"], { stdin: DOCUMENT }))).toMatchObject({ ok: true, canonical: canonical(DOCUMENT) });
+    expect((await runCommand(["check", "-", "--canonical"], { stdin: "version: 1\n" })).out).toBe("");
+  });
+
+  it("reads the live document, be it JSON or the YAML that an older edge kept", () => {
+    const [now, before] = [liveDocument(canonical(DOCUMENT), 7), liveDocument(DOCUMENT, 7)];
+    expect(now.document.apps).toEqual(before.document.apps);
+    expect(now.policy.version).toBe(7);
   });
 
   it("points at each problem with file, line, column and a suggestion", async () => {

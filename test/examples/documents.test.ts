@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { at } from "../../core/time.ts";
 import { compile } from "../../policy/compile.ts";
-import { parseDocument } from "../../policy/document.ts";
+import { parseDocument } from "../../policy/parse-document.ts";
 import { runTests } from "../../policy/run-tests.ts";
 import { projectFiles, PROJECT } from "../architecture/source-files.ts";
 

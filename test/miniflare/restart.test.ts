@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { canonical } from "../canonical.ts";
 import { type EdgeBundle, edgeBundle } from "../../start/edge-bundle.ts";
 import { PROJECT } from "../architecture/source-files.ts";
 
@@ -68,12 +69,12 @@ interface Answer {
 
 async function ask(miniflare: Miniflare, worker: string, path: string, init: { readonly token?: string; readonly yaml?: string; readonly json?: unknown } = {}): Promise<Answer> {
   const target = await miniflare.getWorker(worker);
-  const body = init.yaml ?? (init.json === undefined ? undefined : JSON.stringify(init.json));
+  const body = init.yaml !== undefined ? canonical(init.yaml) : (init.json === undefined ? undefined : JSON.stringify(init.json));
   const response = await target.fetch(path.startsWith("https:") ? path : `${API}${path}`, {
     method: body === undefined ? "GET" : "POST",
     headers: {
       ...(init.token === undefined ? {} : { authorization: `Bearer ${init.token}` }),
-      ...(body === undefined ? {} : { "content-type": init.yaml === undefined ? "application/json" : "application/yaml" }),
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
     },
     ...(body === undefined ? {} : { body }),
   });
@@ -105,7 +106,7 @@ describe("a restart on the same state (F10)", () => {
 
     const second = await start("restart");
     expect((await ask(second, "one", "/setup", { token: KEY, yaml: DOCUMENT })).body).toMatchObject({ error: { code: "setup_closed" } });
-    expect((await ask(second, "one", "/policy", { token: ops })).body).toMatchObject({ version: 1, text: DOCUMENT });
+    expect((await ask(second, "one", "/policy", { token: ops })).body).toMatchObject({ version: 1, text: canonical(DOCUMENT) });
     expect((await ask(second, "one", WIKI, { token: ci })).status).toBe(401);
     expect((await ask(second, "one", `/receipts/${String(receipt.body["id"])}`, { token: ops })).body).toEqual(receipt.body);
   }, START_MS);

@@ -11,7 +11,8 @@ import { at } from "../../core/time.ts";
 import type { ObjectEnv } from "../../durable-objects/bindings.ts";
 import { OPEN_HEADER, type OpenContext, TCP_ASK } from "../../durable-objects/tunnel/rpc.ts";
 import type { NewCredential, SignIn } from "../../durable-objects/user/rpc.ts";
-import { parseDocument, type PolicyDocument } from "../../policy/document.ts";
+import type { PolicyDocument } from "../../policy/document.ts";
+import { parseDocument } from "../../policy/parse-document.ts";
 
 /** The namespaces as the objects see each other. */
 export const objects = env as unknown as ObjectEnv;
@@ -38,7 +39,7 @@ policies:
 `;
   const parsed = parseDocument(text);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
-  return { document: parsed.value.document, text };
+  return { document: parsed.value.document, text: parsed.value.canonical };
 }
 
 export const randomText = (bytes: number): string => toBase64Url(crypto.getRandomValues(new Uint8Array(bytes)));

@@ -1,26 +1,44 @@
 /** What a wrong document is told: the place, to the column, and what to write instead. */
 import { describe, expect, it } from "vitest";
-import { parseDocument } from "../../policy/document.ts";
+import { located } from "../../cli/written-document.ts";
+import { parseCanonical } from "../../policy/canonical-text.ts";
+import { parseDocument, writtenSource } from "../../policy/parse-document.ts";
 import { formatProblem } from "../../policy/problems.ts";
 import { APPS, HEAD, textOf } from "./fixtures.ts";
 
 const PROVIDER = '    - { id: corp, issuer: "https://login.example.com", client_id: postern, groups_claim: groups, email_domains: [example.com] }\n';
 const ok = "{ id: a, effect: allow, apps: wiki, when: { group: staff } }";
 
+/** What the file's reader finds; the edge, which sees no line of it, must find the same, and the command line must know where. */
+function parsedTwice(text: string): ReturnType<typeof parseDocument> {
+  const here = parseDocument(text);
+  const source = writtenSource(text);
+  if (!source.ok) {
+    expect(here).toEqual(source);
+    return here;
+  }
+  const there = parseCanonical(source.value.canonical);
+  expect(there.ok).toBe(here.ok);
+  const [seen, expected] = [there, here].map((read) => (read.ok ? read.value.warnings : read.error));
+  expect((seen ?? []).filter(({ line }) => line !== undefined)).toEqual([]);
+  expect(located(source.value, seen ?? [])).toEqual(expected);
+  return here;
+}
+
 /** Each problem as "code line:column [fix]"; warnings of a good document as "warning: …". */
 function problemsOf(text: string): string[] {
-  const parsed = parseDocument(text);
+  const parsed = parsedTwice(text);
   const list = parsed.ok ? parsed.value.warnings : parsed.error;
   return list.map(({ code, line, column, fix }) => `${parsed.ok ? "warning: " : ""}${code} ${line}:${column}${fix === undefined ? "" : ` [${fix}]`}`);
 }
 
 /** The same with the words that stand at the place: "code @words [fix]". */
 function faultsOf(text: string): string[] {
-  const parsed = parseDocument(text);
+  const parsed = parsedTwice(text);
   const list = parsed.ok ? parsed.value.warnings : parsed.error;
   const lines = text.split("\n");
   return list.map(({ code, line, column, fix }) => {
-    const words = /^(?:"[^"]*"|[^\s,:}\]{[]+|.)/.exec(lines[line - 1]?.slice(column - 1) ?? "")?.[0] ?? "";
+    const words = /^(?:"[^"]*"|[^\s,:}\]{[]+|.)/.exec(lines[(line ?? 0) - 1]?.slice((column ?? 0) - 1) ?? "")?.[0] ?? "";
     return `${parsed.ok ? "warning: " : ""}${code} @${words}${fix === undefined ? "" : ` [${fix}]`}`;
   });
 }
@@ -31,10 +49,15 @@ const provider = (fields: string): string => HEAD.replace(PROVIDER, `    - { id:
 const app = (fields: string): string => base(`apps:\n  - { id: wiki, site: berlin, ${fields} }\n`);
 const up = 'upstream: "http://10.0.0.5:8080"';
 
+const KNOWN = "known keys: $schema, version, domain, identity, sites, apps, policies, defaults, lists, conditions, tests";
+
 describe("the text", () => {
   it.each<[string, string, string[]]>([
     ["a duplicate key", "version: 1\ndomain: a.test\nversion: 1\n", ["duplicate_key 3:1 [remove one of the two]"]],
     ["an unknown key", base("polices: []\n"), ['unknown_key 8:1 [did you mean "policies"?]']],
+    ["unknown keys that look like paths", base('sites[0]: 1\napps.a: 2\n"tests[1].as": { x: [1] }\n'), [`unknown_key 8:1 [${KNOWN}]`, 'unknown_key 9:1 [did you mean "apps"?]', `unknown_key 10:1 [${KNOWN}]`]],
+    ["half a character", 'version: 1\ndomain: "\\ud800"\n', ["text 2:9"]],
+    ["a number that is none", "version: .inf\ndomain: a.test\n", ["number 1:10"]],
     ["an unknown key inside", policies("[{ id: a, effect: allow, apps: wiki, wen: { group: x } }]"), ["missing 13:12", 'unknown_key 13:48 [did you mean "when"?]']],
     ["a missing section", "version: 1\n", ["missing 1:1"]],
     ["another version", "version: 2\ndomain: a.test\n", ["value 1:10"]],

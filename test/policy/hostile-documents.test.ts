@@ -1,10 +1,10 @@
 /** Documents that are written to hurt: refused, quickly, and without a trace in Object.prototype. */
 import { describe, expect, it } from "vitest";
-import { parseDocument } from "../../policy/document.ts";
+import { parseDocument } from "../../policy/parse-document.ts";
 import { MAX_PROBLEMS } from "../../policy/problems.ts";
 import { MAX_EXPANDED_VALUES } from "../../policy/read-document.ts";
 import { MAX_POLICIES, MAX_WHEN_DEPTH } from "../../policy/schema.ts";
-import { MAX_DOCUMENT_BYTES, MAX_YAML_DEPTH } from "../../policy/yaml-text.ts";
+import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH } from "../../policy/source.ts";
 import { HEAD, textOf } from "./fixtures.ts";
 
 const codesOf = (text: string): string[] => {
@@ -78,7 +78,7 @@ describe("hostile documents", () => {
 
   it("leaves prototypes alone and keeps depth above what the language needs", () => {
     expect(({} as Record<string, unknown>)["domain"]).toBeUndefined();
-    expect(MAX_YAML_DEPTH).toBeGreaterThan(2 * MAX_WHEN_DEPTH);
+    expect(MAX_DOCUMENT_DEPTH).toBeGreaterThan(2 * MAX_WHEN_DEPTH);
     expect(codesOf(textOf(`[{ id: a, effect: allow, apps: wiki, when: ${"{ any: [".repeat(MAX_WHEN_DEPTH - 1)}{ group: x }${"] }".repeat(MAX_WHEN_DEPTH - 1)} }]`))).toEqual([]);
   });
 });

@@ -30,7 +30,7 @@ export default {
         return Response.json({ kind: env.POSTERN_EDGE_KIND, hasSetupKey: env.POSTERN_SETUP_KEY !== undefined, cf: request.cf ?? null, host: request.headers.get("host"), headers: Object.fromEntries(request.headers) });
       case "/.postern/api/v1/setup": {
         const right = request.headers.get("authorization") === `Bearer ${env.POSTERN_SETUP_KEY ?? ""}`;
-        if (right && (await request.text()).includes("version: 1")) return Response.json({ version: 1, token: "pst_first", token_expires_at: "2099-01-01T00:00:00Z" });
+        if (right && (await request.text()).includes('"version":1')) return Response.json({ version: 1, token: "pst_first", token_expires_at: "2099-01-01T00:00:00Z" });
         return Response.json({ error: { code: "setup_refused", message: "setup is over", fix: ["use postern apply"] } }, { status: 403 });
       }
       case "/.postern/api/v1/services":

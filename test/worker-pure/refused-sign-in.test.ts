@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { at } from "../../core/time.ts";
 import { ID_TOKEN_TYPE, TOKEN_EXCHANGE_GRANT } from "../../identity/token-exchange.ts";
-import { parseDocument } from "../../policy/document.ts";
+import { parseDocument } from "../../policy/parse-document.ts";
 import { handle } from "../../worker/app.ts";
 import type { Env } from "../../worker/env.ts";
 import { FakeProvider, newSigner } from "../identity/fake-provider.ts";

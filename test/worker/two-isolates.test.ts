@@ -62,12 +62,12 @@ describe("an isolate that remembers what another one changed: the lane decides (
   });
 
   it("an app that a newer policy takes away is refused at the next request, as if it did not exist", async () => {
-    const seen = await afterwards(() => second(LAUNCHER, "/.postern/api/v1/policy?allow_lockout=1", asOperator(documentFor(["crm"]).text, "application/yaml")));
+    const seen = await afterwards(() => second(LAUNCHER, "/.postern/api/v1/policy?allow_lockout=1", asOperator(documentFor(["crm"]).text, "application/json")));
     expect(seen).toEqual({ changed: 200, reachedLane: true, status: 404 });
   });
 
   it("a policy that gives it back is believed at the next request: a denial is confirmed before it is shown", async () => {
-    const apply = (apps: string[]): Promise<Response> => second(LAUNCHER, "/.postern/api/v1/policy?allow_lockout=1", asOperator(documentFor(apps).text, "application/yaml"));
+    const apply = (apps: string[]): Promise<Response> => second(LAUNCHER, "/.postern/api/v1/policy?allow_lockout=1", asOperator(documentFor(apps).text, "application/json"));
     expect((await afterwards(() => apply(["crm"]))).status).not.toBe(200);
     expect((await apply(["wiki", "crm"])).status).toBe(200);
     expect(await statusOf(first(WIKI, "/", asAnn()))).toBe(200);

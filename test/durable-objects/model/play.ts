@@ -5,7 +5,8 @@
  */
 import type { Receipt } from "../../../durable-objects/control/rpc.ts";
 import { OPEN_HEADER, type OpenContext, REFUSAL_HEADER } from "../../../durable-objects/tunnel/rpc.ts";
-import { parseDocument, type PolicyDocument } from "../../../policy/document.ts";
+import type { PolicyDocument } from "../../../policy/document.ts";
+import { parseDocument } from "../../../policy/parse-document.ts";
 import { seeded } from "../../seeded.ts";
 import { credential, HOUR, signIn as signInOf, T0 } from "../samples.ts";
 import { Deployment, inWorld } from "./objects.ts";

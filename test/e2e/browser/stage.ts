@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { expect } from "vitest";
+import { canonical } from "../../canonical.ts";
 import { launchChromium } from "../../../scripts/chromium.ts";
 import { DEMO_PASSWORD } from "../../../start/demo-users.ts";
 import { type LoopbackAnswer, loopbackFetch } from "../../../start/loopback-http.ts";
@@ -60,8 +61,8 @@ export async function openStage(options: Partial<StackOptions> = {}): Promise<St
     operate: async <Answer>(path: string, body: string | object) => {
       const answer = await loopbackFetch(`${stack.launcher}/.postern/api/v1${path}`, {
         method: "POST",
-        headers: { authorization: `Bearer ${token}`, "content-type": typeof body === "string" ? "application/yaml" : "application/json" },
-        body: typeof body === "string" ? body : JSON.stringify(body),
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+        body: typeof body === "string" ? canonical(body) : JSON.stringify(body),
       });
       const [atNs, atMs] = [process.hrtime.bigint(), Date.now()];
       return { answer: JSON.parse(answer.text) as Answer, status: answer.status, atNs, atMs };

@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { canonical } from "../../canonical.ts";
 import { loopbackFetch } from "../../../start/loopback-http.ts";
 import { bytesOf, expectRecorded, judge, type Outcome, type Passed, type Request } from "./corpus.ts";
 import { type EdgeUnderTest, edgeUnderTest } from "./edge-under-test.ts";
@@ -259,7 +260,7 @@ describe("class D: the source address", () => {
   it.each(["1.2.3.256/32", "1.2.3.4/33", "01.2.3.4", "2001:db8:::1/128", "1.2.3.4/8", "10.0.0.0/-1"])("a policy that says %s is refused when it is pushed", async (cidr) => {
     const operator = readFileSync(edge.stack.tokenFile, "utf8").trim();
     const text = readFileSync(edge.stack.documentFile, "utf8").replace("1.2.3.4/32", cidr);
-    const answer = await loopbackFetch(`${edge.stack.launcher}/.postern/api/v1/policy`, { method: "POST", headers: { authorization: `Bearer ${operator}`, "content-type": "application/yaml" }, body: text });
+    const answer = await loopbackFetch(`${edge.stack.launcher}/.postern/api/v1/policy`, { method: "POST", headers: { authorization: `Bearer ${operator}`, "content-type": "application/json" }, body: canonical(text) });
     expect(answer.status).toBe(422);
   });
 });

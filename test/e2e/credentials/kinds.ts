@@ -3,6 +3,7 @@
  * carried, and its own place. Data for the matrix; what is expected of them is expected-cells.ts.
  */
 import { createHash } from "node:crypto";
+import { canonical } from "../../canonical.ts";
 import { at } from "../../../core/time.ts";
 import { ADMISSION_TYPE, verifyAdmission } from "../../../identity/admission.ts";
 import { verifyAssertion } from "../../../identity/assertion.ts";
@@ -186,7 +187,7 @@ const setupKey: Kind = {
   place: "elsewhere",
   mint: async (ground) => {
     const setUp = (headers: HeaderLines): Promise<Answered> =>
-      ask({ url: `${ground.launcher}/.postern/api/v1/setup`, method: "POST", headers: [...headers, ["Content-Type", "application/yaml"]], body: ground.document });
+      ask({ url: `${ground.launcher}/.postern/api/v1/setup`, method: "POST", headers: [...headers, ["Content-Type", "application/json"]], body: canonical(ground.document) });
     const value = ground.setupKey;
     return { value, carry: bearer, present: (key) => setUp(bearer(key)), presentTwice: () => setUp([...bearer(value), ...bearer(value)]) };
   },

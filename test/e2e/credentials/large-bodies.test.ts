@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { MAX_DOCUMENT_BYTES } from "../../../policy/yaml-text.ts";
+import { MAX_DOCUMENT_BYTES } from "../../../policy/source.ts";
 import { routeTable } from "../../../worker/app.ts";
 import { edgeUnderTest, type EdgeUnderTest } from "../corpus/edge-under-test.ts";
 import { parseAnswers, type RawAnswer } from "../corpus/raw-client.ts";

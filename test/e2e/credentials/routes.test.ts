@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { canonical } from "../../canonical.ts";
 import { edgeApi } from "../../../start/edge-api.ts";
 import { routeTable } from "../../../worker/app.ts";
 import { ADMIN_ROWS, type AdminRow, type Caller, CALLERS, expectedOf, type CallerName, OPEN_ROWS, type OpenRow } from "./route-rows.ts";
@@ -54,7 +55,7 @@ function headersOf(name: CallerName): HeaderLines {
 
 const shown = ({ status, code }: { readonly status: number; readonly code: string }): string => `${status}${code === "" ? "" : ` ${code}`}`;
 const keyOf = (method: string, path: string): string => `${method} ${path}`;
-const bodyOf = (row: AdminRow, caller: string): string | undefined => (row.body === "document" ? edge.document : row.body?.replace("CALLER", caller.replace(/[^a-z]+/g, "-")));
+const bodyOf = (row: AdminRow, caller: string): string | undefined => (row.body === "document" ? canonical(edge.document) : row.body?.replace("CALLER", caller.replace(/[^a-z]+/g, "-")));
 
 describe("the route table", () => {
   const all = [...new Set(routeTable.filter(([method]) => method !== "ALL").map(([method, path]) => keyOf(method, path)))];

@@ -3,7 +3,8 @@
  * through a whole edge: what the person gets, and whether the app was asked.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parseDocument } from "../../../policy/document.ts";
+import { canonical } from "../../canonical.ts";
+import { parseDocument } from "../../../policy/parse-document.ts";
 import { compile } from "../../../policy/compile.ts";
 import { decide } from "../../../policy/decide.ts";
 import { readFriendlyFacts } from "../../../policy/tests-facts.ts";
@@ -194,7 +195,7 @@ describe("rules", () => {
 
   it("P14: a bare group is an error where two providers send groups", async () => {
     const two = edge.document.replace("identity: { providers: [", 'identity: { providers: [{ id: second, issuer: "http://127.0.0.1:1", client_id: postern, groups_claim: groups }, ');
-    const answer = await edge.operator.call("POST", "/policy", two, "application/yaml");
+    const answer = await edge.operator.call("POST", "/policy", canonical(two));
     expect(answer.status).toBe(422);
     expect(answer.text).toContain("staff");
   });
@@ -332,7 +333,7 @@ describe("the launcher", () => {
 describe("apply", () => {
   it("P2: says how many of those who are signed in a new deny would stop for a fact that is not known", async () => {
     const careless = `${edge.document}  - { id: careless, effect: deny, apps: [open, named], when: { device: { registered: false } } }\n`;
-    const applied = JSON.parse((await edge.operator.call("POST", "/policy", careless, "application/yaml")).text) as AppliedAnswer;
+    const applied = JSON.parse((await edge.operator.call("POST", "/policy", canonical(careless))).text) as AppliedAnswer;
     const stopped = applied.denied_by_unknown_facts;
     expect(stopped.policies.find(({ id }) => id === "careless")?.count).toBeGreaterThanOrEqual(2 * Object.keys(GROUPS).length);
     expect(stopped.cases).toBeGreaterThanOrEqual(2 * Object.keys(GROUPS).length);

@@ -63,7 +63,7 @@ describe("a request that its app saw and has not answered", () => {
   it("cut by a policy that denies it: denied, seen once, and the denial is on record (M7)", async () => {
     const before = (await edge.api("/policy")).json["text"] as string;
     const { answer } = await heldRequest("POST", "twenty bytes of body");
-    const denying = before.replace("apps: [ held ]", "apps: [ other ]");
+    const denying = before.replace('"apps":["held"]', '"apps":["other"]');
     expect(denying).not.toBe(before);
     expect(await operator.apply(denying)).toMatchObject({ receipt: { found: 1, closed: 1 } });
     const told = await answer;

@@ -4,6 +4,7 @@
  */
 import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { canonical } from "../../canonical.ts";
 import { ADMIN_API } from "../../../protocol/paths.ts";
 import { loopbackFetch } from "../../../start/loopback-http.ts";
 import { EVERYBODY, type Stage, startStage } from "./stage.ts";
@@ -58,7 +59,7 @@ async function meanwhile(token: string): Promise<void> {
 }
 
 const CHANGES = [
-  ["a document", "/policy", (): string => stage.document(OPERATES), "application/yaml"],
+  ["a document", "/policy", (): string => canonical(stage.document(OPERATES)), "application/json"],
   ["a revocation", "/revoke", (): string => JSON.stringify({ kind: "app", id: "stamps" }), "application/json"],
   ["a service's token", "/services", (): string => JSON.stringify({ name: "batch", expires: "1d" }), "application/json"],
   ["an enrolment token", "/enroll-tokens", (): string => JSON.stringify({ site: "office" }), "application/json"],

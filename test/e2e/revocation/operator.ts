@@ -1,5 +1,6 @@
 /** An operator's calls for tests: the admin API with the stack's own token. Not the CLI. */
 import { readFileSync } from "node:fs";
+import { canonical } from "../../canonical.ts";
 import type { AppliedAnswer, ReceiptAnswer, ServiceTokenAnswer, SessionsAnswer } from "../../../protocol/admin-api.ts";
 import { ADMIN_API } from "../../../protocol/paths.ts";
 import { loopbackFetch, type LoopbackAnswer } from "../../../start/loopback-http.ts";
@@ -32,7 +33,7 @@ export function operatorOf(launcher: string, tokenFile: string): Operator {
   return {
     call,
     revoke: (kind, id) => good(call("POST", "/revoke", JSON.stringify({ kind, id }))),
-    apply: (document) => good(call("POST", "/policy", document, "application/yaml")),
+    apply: (document) => good(call("POST", "/policy", canonical(document))),
     receipt: (id) => good(call("GET", `/receipts/${id}`)),
     sessions: () => good(call("GET", "/sessions")),
     createService: async (name) => (await good<ServiceTokenAnswer>(call("POST", "/services", JSON.stringify({ name, expires: "1d" })))).token,

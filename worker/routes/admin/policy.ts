@@ -1,13 +1,14 @@
-/** The live document: setting it up, changing it, reading it. The edge reads the text itself; it trusts no client's reading. */
+/** The live document: setting it up, changing it, reading it. It comes as JSON, which has one reading; what it means is found out here, by no client. */
 import { equalSecrets, toBase64Url } from "../../../core/bytes.ts";
 import { ADMIN_APP } from "../../../core/ids.ts";
 import { at } from "../../../core/time.ts";
 import { CONTROL_NAME } from "../../../durable-objects/bindings.ts";
 import { compile, SETUP_SERVICE } from "../../../policy/compile.ts";
-import { parseDocument, type PolicyDocument } from "../../../policy/document.ts";
+import { parseCanonical } from "../../../policy/canonical-text.ts";
+import type { PolicyDocument } from "../../../policy/document.ts";
 import type { Problem } from "../../../policy/problems.ts";
-import { MAX_DOCUMENT_BYTES } from "../../../policy/yaml-text.ts";
 import { runTests } from "../../../policy/run-tests.ts";
+import { MAX_DOCUMENT_BYTES } from "../../../policy/source.ts";
 import { unknownDenies } from "../../../policy/unknown-denies.ts";
 import { formatServiceToken, hashSecret, newCredentialId, newSecret } from "../../../identity/session-token.ts";
 import type { AppliedAnswer, PolicyTextAnswer, SetUpAnswer, VersionsAnswer } from "../../../protocol/admin-api.ts";
@@ -32,8 +33,8 @@ interface ReadDocument {
 
 async function readDocument(x: Exchange): Promise<ReadDocument | Response> {
   const text = await readBoundedText(x.request, MAX_DOCUMENT_BYTES);
-  if (text === undefined) return refuse(x, "document_invalid", { detail: `The body must be the document, UTF-8, at most ${MAX_DOCUMENT_BYTES} bytes.` });
-  const parsed = parseDocument(text, { file: "postern.yaml" });
+  if (text === undefined) return refuse(x, "document_invalid", { detail: `The body must be the document as canonical JSON, at most ${MAX_DOCUMENT_BYTES} bytes.` });
+  const parsed = parseCanonical(text);
   if (!parsed.ok) {
     return refuse(x, "document_invalid", { detail: parsed.error[0]?.message, extra: { problems: parsed.error } });
   }
@@ -42,7 +43,7 @@ async function readDocument(x: Exchange): Promise<ReadDocument | Response> {
   if (failures.length > 0) {
     return refuse(x, "document_invalid", { detail: `${failures.length} of the document's own tests fail.`, extra: { tests: failures } });
   }
-  return { document, text, warnings };
+  return { document, text: text.trimEnd(), warnings };
 }
 
 function namesOperator(document: PolicyDocument): boolean {
