@@ -49,7 +49,7 @@ export const refusal = z.object({
 
 export const receipt = z.object({
   id: text,
-  kind: z.enum([...REVOKE_KINDS, "policy"]),
+  kind: z.enum([...REVOKE_KINDS, "policy", "signal"]),
   target: text,
   version: count,
   at: instant,

@@ -24,6 +24,7 @@ export type AuditKind =
   | "sign_out"
   | "sign_in_refused"
   | "revocation"
+  | "signal"
   | "policy_applied"
   | "setup"
   | "service"

@@ -50,11 +50,12 @@ export class Changes {
     this.#work = work;
   }
 
-  /** Stores that the change is under way, in the same step as whatever the caller stored before, and carries it out. */
-  async begin(change: { kind: Receipt["kind"]; target: string; by: string; version: number }): Promise<Receipt> {
+  /** Stores that the change is under way, in the same step as whatever the caller stored before or stores by `store`, and carries it out. */
+  async begin(change: { kind: Receipt["kind"]; target: string; by: string; version: number }, store?: (id: ReceiptId) => void): Promise<Receipt> {
     const id = `rcpt_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}` as ReceiptId;
     const now = Date.now();
     this.#db.run("INSERT INTO receipts (id, kind, target, version, at, by, report) VALUES (?, ?, ?, ?, ?, ?, NULL)", id, change.kind, change.target, change.version, now, change.by);
+    store?.(id);
     await this.#ctx.storage.setAlarm(now + RETAKE_MS);
     return this.#run({ id, ...change, at: now, report: null });
   }

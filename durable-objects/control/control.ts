@@ -8,7 +8,7 @@ import type { PublicJwk } from "../../identity/keys.ts";
 import { createHash } from "node:crypto";
 import { DurableObject } from "cloudflare:workers";
 import { toBase64Url } from "../../core/bytes.ts";
-import type { AppId, ConnectorId, SessionId, SiteId } from "../../core/ids.ts";
+import type { ConnectorId, SessionId, SiteId, UserId } from "../../core/ids.ts";
 import { parseSessionId, parseUserId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { SETUP_SERVICE } from "../../policy/compile.ts";
@@ -16,13 +16,14 @@ import { canonicalDocument, type PolicyDocument } from "../../policy/document.ts
 import { recordNow } from "../audit/record.ts";
 import type { AuditKind } from "../audit/rpc.ts";
 import { CONTROL_AUDIT_NAME, type ObjectEnv, SIGNER_NAMES } from "../bindings.ts";
-import { addReports, type CutReport } from "../cut-report.ts";
 import { Database } from "../sqlite.ts";
 import { ATTEMPT_SKEW_MS, type SignIn } from "../user/rpc.ts";
+import { carryOut } from "./effects.ts";
 import { Changes, type ReceiptRow } from "./changes.ts";
 import { type DeviceDecision, DeviceCodes, type DevicePoll, type DeviceRequest } from "./device-codes.ts";
 import { Lanes } from "./lanes.ts";
 import * as registry from "./registry.ts";
+import * as signals from "./signals.ts";
 import type {
   Actor,
   ConnectorRecord,
@@ -34,6 +35,7 @@ import type {
   Refused,
   RevokeKind,
   ServiceRecord,
+  Signal,
   VersionRecord,
 } from "./rpc.ts";
 import { CONTROL_MIGRATIONS } from "./schema.ts";
@@ -54,7 +56,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   readonly #devices = new DeviceCodes(this.ctx.storage.kv);
   readonly #lanes = new Lanes(this.#db, this.env);
   readonly #changes = new Changes(this.#db, this.ctx, {
-    effect: (row) => this.#effect(row),
+    effect: (row) => carryOut({ env: this.env, db: this.#db, lanes: this.#lanes, policy: () => this.policy() }, row),
     record: (row) => this.#recordChange(row),
   });
 
@@ -130,6 +132,17 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return { ok: true, receipt };
   }
 
+  async signal(signal: Signal): Promise<{ ok: true; receipt: Receipt; repeated: boolean } | Refused<"unknown_id">> {
+    const { source, id, target } = signal;
+    const seen = signals.receiptOf(this.#db, source, id);
+    const before = seen === undefined ? undefined : await this.#changes.receipt(seen);
+    if (before !== undefined) return { ok: true, receipt: before, repeated: true };
+    if (target.kind === "session" && this.#sessionId(target.id) === undefined) return { ok: false, code: "unknown_id" };
+    const change = { kind: "signal" as const, target: target.id, by: source, version: this.#current()?.version ?? 0 };
+    const receipt = await this.#changes.begin(change, (receiptId) => signals.add(this.#db, signal, receiptId, Date.now()));
+    return { ok: true, receipt, repeated: false };
+  }
+
   async receipt(id: string): Promise<Receipt | undefined> {
     return this.#changes.receipt(id);
   }
@@ -199,8 +212,13 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return this.#devices.poll(deviceHash, Date.now());
   }
 
-  async noteSignIn(person: PersonRecord): Promise<void> {
+  async noteSignIn(person: PersonRecord, login?: { id: string; sid: SessionId; endsAt: number }): Promise<boolean> {
     registry.notePerson(this.#db, person);
+    return login === undefined || signals.noteLogin(this.#db, { issuer: person.issuer, ...login }, Date.now());
+  }
+
+  async personsOf(issuer: string, by: { readonly sub?: string; readonly email?: string }): Promise<readonly UserId[]> {
+    return registry.personsOf(this.#db, issuer, by);
   }
 
   async people(): Promise<readonly PersonRecord[]> {
@@ -227,35 +245,6 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   /** Takes up every change that has no report yet. */
   override async alarm(): Promise<void> {
     await this.#changes.resume();
-  }
-
-  async #effect(row: ReceiptRow): Promise<CutReport> {
-    switch (row.kind) {
-      case "policy": {
-        const snapshot = await this.policy();
-        return snapshot === undefined ? addReports([]) : this.#lanes.push((stub, lane) => stub.applyPolicy(lane, snapshot));
-      }
-      case "session":
-        return this.env.SESSION.get(this.env.SESSION.idFromString(row.target)).end("revoked", row.id);
-      case "user":
-        return this.env.USER.getByName(row.target).revoke(row.id);
-      case "service": {
-        registry.revokeService(this.#db, row.target, Date.now());
-        return this.env.USER.getByName(`service:${row.target}`).revoke(row.id);
-      }
-      case "app":
-        return this.#lanes.push((stub) => stub.endApp(row.target as AppId));
-      case "connector": {
-        registry.revokeConnector(this.#db, row.target, Date.now());
-        return this.#lanes.push((stub) => stub.endConnector(row.target as ConnectorId));
-      }
-      case "device":
-      case "grant":
-        return addReports([]);
-      default:
-        row.kind satisfies never;
-        return addReports([]);
-    }
   }
 
   /** The canonical target of a revocation, or undefined when nothing has that name. */
@@ -367,7 +356,10 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 
   /** A policy is on record before it is live; whatever takes trust away, once it did. */
   async #recordChange({ id, kind, target, version, by }: ReceiptRow): Promise<void> {
-    if (kind !== "policy") await this.#record("revocation", { receipt: id, kind, target, version, by });
+    if (kind === "signal") {
+      const signal = signals.byReceipt(this.#db, id);
+      await this.#record("signal", { receipt: id, source: by, name: signal?.name, target, version, effect: JSON.stringify(signal?.effect) });
+    } else if (kind !== "policy") await this.#record("revocation", { receipt: id, kind, target, version, by });
   }
 
   #record(kind: AuditKind, data: Record<string, string | number | undefined>): Promise<void> {

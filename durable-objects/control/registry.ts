@@ -3,7 +3,7 @@
  * out. Not the changes to live streams: control.ts carries those.
  */
 import type { PublicJwk } from "../../identity/keys.ts";
-import type { ConnectorId, SessionId, SiteId } from "../../core/ids.ts";
+import type { ConnectorId, SessionId, SiteId, UserId } from "../../core/ids.ts";
 import type { Database } from "../sqlite.ts";
 import type { ConnectorRecord, PersonRecord, ServiceRecord } from "./rpc.ts";
 
@@ -144,6 +144,18 @@ export function people(db: Database): readonly PersonRecord[] {
     ...(row.name === null ? {} : { name: row.name }),
     lastSignInAt: row.last_sign_in_at,
   }));
+}
+
+/** Bounds what one message of a provider can reach. */
+const MAX_PERSONS_COUNT = 100;
+
+export function personsOf(db: Database, issuer: string, { sub, email }: { readonly sub?: string; readonly email?: string }): readonly UserId[] {
+  if (sub === undefined && email === undefined) return [];
+  const rows = db.all<{ id: UserId }>(
+    "SELECT id FROM people WHERE issuer = ? AND (? IS NULL OR sub = ?) AND (? IS NULL OR email = ?) LIMIT ?",
+    issuer, sub ?? null, sub ?? null, email?.toLowerCase() ?? null, email?.toLowerCase() ?? null, MAX_PERSONS_COUNT,
+  );
+  return rows.map(({ id }) => id);
 }
 
 /** The one person with this verified address; none when two identities share it. */

@@ -1,8 +1,9 @@
 /** Control: the calls it answers. Types only. */
 import type { PublicJwk } from "../../identity/keys.ts";
-import type { ConnectorId, ReceiptId, SessionId, SiteId } from "../../core/ids.ts";
+import type { ConnectorId, ReceiptId, SessionId, SiteId, UserId } from "../../core/ids.ts";
 import type { PolicyDocument } from "../../policy/document.ts";
 import type { CutReport } from "../cut-report.ts";
+import type { News } from "../signal-facts.ts";
 import type { DeviceDecision, DevicePoll, DeviceRequest } from "./device-codes.ts";
 
 /** One policy version as everybody else sees it. Version 0 is "nothing is live": every app denies. */
@@ -23,9 +24,30 @@ export interface PolicyLease {
 
 export type RevokeKind = "session" | "user" | "device" | "connector" | "app" | "grant" | "service";
 
+/** Whose trust changes. `login`: a session at a provider, by that provider's own name of it. */
+export type SignalTarget =
+  | { readonly kind: "user"; readonly id: UserId }
+  | { readonly kind: "session"; readonly id: SessionId }
+  | { readonly kind: "login"; readonly issuer: string; readonly id: string };
+
+/** end: as a revocation. facts: these replace the facts of the same name, null takes one back, for what was observed until `at` (now, if absent). */
+export type SignalEffect = { readonly kind: "end" } | { readonly kind: "facts"; readonly facts: News; readonly at?: number };
+
+/** What another system, or another part of Postern, says of trust. */
+export interface Signal {
+  /** Who says it: "scim:corp", "backchannel:corp", "ssf:okta", "posture:<source>", "risk". */
+  readonly source: string;
+  /** Unique at its source: the same again changes nothing and gets the first receipt. */
+  readonly id: string;
+  /** In the source's own word. */
+  readonly name: string;
+  readonly target: SignalTarget;
+  readonly effect: SignalEffect;
+}
+
 export interface Receipt {
   readonly id: ReceiptId;
-  readonly kind: RevokeKind | "policy";
+  readonly kind: RevokeKind | "policy" | "signal";
   readonly target: string;
   /** The policy version that it proves. */
   readonly version: number;
@@ -100,6 +122,8 @@ export interface ControlRpc {
     namesOperator: boolean;
   }): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"version_conflict" | "actor_changed">>;
   revoke(request: { kind: RevokeKind; id: string; by: Actor }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id" | "actor_changed">>;
+  /** Carried out to the end whoever hangs up, and answered with what it did. */
+  signal(signal: Signal): Promise<{ ok: true; receipt: Receipt; repeated: boolean } | Refused<"unknown_id">>;
   receipt(id: string): Promise<Receipt | undefined>;
 
   createService(request: {
@@ -128,7 +152,10 @@ export interface ControlRpc {
   decideDevice(userCode: string, decision: DeviceDecision): Promise<boolean>;
   pollDevice(deviceHash: string): Promise<DevicePoll>;
 
-  noteSignIn(person: PersonRecord): Promise<void>;
+  /** False: the provider has ended this session of its own meanwhile, and so must whoever signed in by it. */
+  noteSignIn(person: PersonRecord, login?: { id: string; sid: SessionId; endsAt: number }): Promise<boolean>;
+  /** Who a provider means, by what it knows them by. */
+  personsOf(issuer: string, by: { readonly sub?: string; readonly email?: string }): Promise<readonly UserId[]>;
   people(): Promise<readonly PersonRecord[]>;
   /** 32 secret bytes that seal sign-in attempts in browsers' cookies; made once. */
   sealKey(): Promise<Uint8Array<ArrayBuffer>>;

@@ -57,4 +57,23 @@ export const CONTROL_MIGRATIONS: readonly Migration[] = [
     name TEXT,
     last_sign_in_at INTEGER NOT NULL
   )`,
+  `CREATE TABLE signals (
+    source TEXT NOT NULL,
+    id TEXT NOT NULL,
+    receipt TEXT NOT NULL,
+    name TEXT NOT NULL,
+    target TEXT NOT NULL,
+    effect TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (source, id)
+  )`,
+  "CREATE INDEX signals_by_receipt ON signals (receipt)",
+  `CREATE TABLE logins (
+    issuer TEXT NOT NULL,
+    id TEXT NOT NULL,
+    sid TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (issuer, id, sid)
+  )`,
+  "CREATE INDEX people_by_sub ON people (sub)",
 ];

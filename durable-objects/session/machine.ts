@@ -10,9 +10,11 @@ import { at } from "../../core/time.ts";
 import { type CodeRecord, redeemOneTimeCode } from "../../identity/one-time-code.ts";
 import type { Fact, Subject } from "../../policy/facts.ts";
 import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
+import { type News, NO_SIGNALS, type SignalFacts, takeNews, withSignals } from "../signal-facts.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import type { Display, NewCredential, Renewal, SignIn } from "../user/rpc.ts";
 import type { EndReason, LeaseQuestion, SessionSnapshot, ShownCode } from "./rpc.ts";
+import type { Watched } from "./watched.ts";
 
 /** One lane's right to trust what it knows of this session until `until` (this object's clock, M9). */
 export interface Lease {
@@ -23,8 +25,8 @@ export interface Lease {
   readonly until: number;
 }
 
-/** A cut under way: stored, so that an alarm resumes it after a crash (M6). */
-export interface Ending {
+/** Lanes that are being told, and what they did: of an end, stored so that an alarm resumes it after a crash (M6), or of new facts. */
+export interface Telling {
   readonly revocation: ReceiptId | "self";
   readonly startedAt: number;
   readonly waiting: readonly Lease[];
@@ -44,7 +46,13 @@ export interface SessionState {
   readonly idleMs: number;
   readonly epoch: number;
   readonly ended?: { readonly reason: EndReason; readonly at: number };
-  readonly ending?: Ending;
+  readonly ending?: Telling;
+  /** New facts on their way to the lanes; begun anew should this object be replaced meanwhile. */
+  readonly news?: Telling;
+  /** Absent: none came. */
+  readonly signals?: SignalFacts;
+  /** When decisions on quiet streams must be made again (deadlines.ts). */
+  readonly watched?: readonly Watched[];
   readonly credentials: readonly NewCredential[];
   readonly codes: readonly CodeRecord[];
   readonly leases: readonly Lease[];
@@ -69,6 +77,7 @@ export function create(sid: SessionId, signIn: SignIn, now: number): SessionStat
     subject: signIn.subject,
     display: signIn.display,
     facts: signIn.facts,
+    ...(signIn.signals === undefined ? {} : { signals: signIn.signals }),
     startedAt: now,
     lastActiveAt: now,
     endsAt: signIn.endsAt,
@@ -98,6 +107,9 @@ function withoutIdToken({ idToken: _secret, ...shown }: Display): Display {
   return shown;
 }
 
+/** All that is known of the subject: what the sign-in proved, as signals left it. */
+export const factsOf = ({ facts, signals = NO_SIGNALS }: SessionState): SessionState["facts"] => withSignals(facts, signals);
+
 export function snapshot(state: SessionState): SessionSnapshot {
   return {
     v: 1,
@@ -105,7 +117,7 @@ export function snapshot(state: SessionState): SessionSnapshot {
     epoch: state.epoch,
     subject: state.subject,
     display: withoutIdToken(state.display),
-    facts: state.facts,
+    facts: factsOf(state),
     startedAt: state.startedAt,
     lastActiveAt: state.lastActiveAt,
     endsAt: state.endsAt,
@@ -168,6 +180,22 @@ export function lease(state: SessionState, question: LeaseQuestion, now: number)
   return touch({ ...state, leases: [...others, next], granted, used, connection: question.connection }, Math.min(question.lastActiveAt, now));
 }
 
+/** What facts say, without when it was observed. */
+const saidIn = (facts: { readonly [name: string]: Fact }, but: readonly string[] = []): string =>
+  canonicalJson(Object.fromEntries(Object.entries(facts).filter(([name]) => !but.includes(name)).map(([name, { value }]) => [name, value])));
+
+/**
+ * What a signal said at `at`. `changed`: something other than an age is new, so is the epoch, and
+ * the lanes are to be told (M5).
+ */
+export function observe(state: SessionState, news: News, at: number, now: number): { readonly state: SessionState; readonly changed: boolean } {
+  const next = { ...state, signals: takeNews(state.signals ?? NO_SIGNALS, news, at, now) };
+  if (saidIn(factsOf(state)) === saidIn(factsOf(next))) return { state: next, changed: false };
+  // Told together with what is still on its way: every lane anew, and both reports at once.
+  const { startedAt, report } = state.news ?? { startedAt: now, report: NOTHING_CUT };
+  return { state: { ...next, epoch: state.epoch + 1, news: { revocation: "self", startedAt, waiting: state.leases, report } }, changed: true };
+}
+
 /** Facts that stay true of an earlier sign-in when a newer one says nothing of them; their age bounds them. */
 const PERFORMED: readonly string[] = ["mfa", "auth"];
 
@@ -182,13 +210,11 @@ export function refresh(
   now: number,
 ): { readonly state: SessionState; readonly narrowed: boolean } {
   const kept = Object.entries(state.facts).filter(([name]) => PERFORMED.includes(name));
-  const next = { ...Object.fromEntries(kept), ...facts };
-  const said = (all: { readonly [name: string]: Fact }): string =>
-    canonicalJson(Object.fromEntries(Object.entries(all).filter(([name]) => !PERFORMED.includes(name)).map(([name, fact]) => [name, fact.value])));
-  const narrowed = said(state.facts) !== said(next);
   // A new authentication begins the session anew (P3, P19); nothing that is open ends by it.
   const begun = { startedAt: now, endsAt: Math.max(state.endsAt, endsAt) };
-  return { state: touch({ ...state, ...begun, display, facts: next, epoch: state.epoch + (narrowed ? 1 : 0) }, now), narrowed };
+  const next: SessionState = { ...state, ...begun, display, facts: { ...Object.fromEntries(kept), ...facts } };
+  const narrowed = saidIn(factsOf(state), PERFORMED) !== saidIn(factsOf(next), PERFORMED);
+  return { state: touch({ ...next, epoch: state.epoch + (narrowed ? 1 : 0) }, now), narrowed };
 }
 
 /**
@@ -203,8 +229,9 @@ export function end(
   now: number,
 ): SessionState | undefined {
   if (state.ended !== undefined) return undefined;
+  const { news: _covered, watched: _moot, ...rest } = state;
   return {
-    ...state,
+    ...rest,
     epoch: state.epoch + 1,
     ended: { reason, at: now },
     ending: { revocation, startedAt: now, waiting: state.leases, report: NOTHING_CUT },
@@ -215,24 +242,26 @@ export function end(
 }
 
 /**
- * A lane confirmed (or its lease ran out): takes it off the waiting list and adds its report. A
- * lane answers only once no older instance of it can pipe a body (tunnel/body-fence.ts, M6).
+ * A lane confirmed (or its lease ran out): takes it off the waiting list of what it was told and
+ * adds its report. A lane answers only once no older instance of it can pipe a body
+ * (tunnel/body-fence.ts, M6).
  */
 export function confirm(
   state: SessionState,
   lane: { site: string; lane: number },
   answer: CutReport | "lease_over",
   now: number,
+  told: "ending" | "news" = "ending",
 ): SessionState {
-  const ending = state.ending;
-  if (ending === undefined) return state;
-  const mine = ending.waiting.filter((one) => sameLane(one, lane));
-  const rest = ending.waiting.filter((one) => !sameLane(one, lane));
+  const telling = state[told];
+  if (telling === undefined) return state;
+  const mine = telling.waiting.filter((one) => sameLane(one, lane));
+  const rest = telling.waiting.filter((one) => !sameLane(one, lane));
   if (mine.length === 0) return state;
-  let report = ending.report;
-  if (answer !== "lease_over") report = addReports([report, { ...answer, slowestMs: now - ending.startedAt }]);
+  let report = telling.report;
+  if (answer !== "lease_over") report = addReports([report, { ...answer, slowestMs: now - telling.startedAt }]);
   // Also one whose lease ran out long ago: it passes no byte, but what is open there was not counted.
   const lost = answer === "lease_over" ? mine.map((one) => ({ site: one.site, lane: one.lane, leaseEndsAt: one.until })) : [];
   report = { ...report, unconfirmed: [...report.unconfirmed, ...lost] };
-  return { ...state, ending: { ...ending, waiting: rest, report } };
+  return { ...state, [told]: { ...telling, waiting: rest, report } };
 }

@@ -4,8 +4,10 @@ import type { Fact, Subject } from "../../policy/facts.ts";
 import type { CodeRecord } from "../../identity/one-time-code.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { Admitted } from "../signer/rpc.ts";
+import type { News } from "../signal-facts.ts";
 import type { StreamReport } from "../tunnel/rpc.ts";
 import type { Display, NewCredential, Renewal, SignIn } from "../user/rpc.ts";
+import type { Watched } from "./watched.ts";
 
 export interface SessionSnapshot {
   readonly v: 1;
@@ -71,6 +73,10 @@ export interface SessionRpc {
   /** A newer sign-in of the same subject (step-up). What it narrows is told to the lanes (M5). */
   refresh(renewal: Renewal, credential: NewCredential): Promise<boolean>;
   lease(question: LeaseQuestion): Promise<LeaseAnswer>;
+  /** What a signal said at `at`: every lane decides again before this answers; what is only newer is told to nobody (M5). */
+  observe(news: News, at: number): Promise<CutReport>;
+  /** A lane tells when what it decided on a quiet stream must be decided again (P18). */
+  watch(one: Watched): Promise<void>;
   end(reason: EndReason, revocation: ReceiptId | "self"): Promise<CutReport>;
   describe(): Promise<SessionDescription | undefined>;
 }

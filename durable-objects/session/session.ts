@@ -6,15 +6,18 @@ import { DurableObject } from "cloudflare:workers";
 import type { ReceiptId, SessionId } from "../../core/ids.ts";
 import type { CodeRecord } from "../../identity/one-time-code.ts";
 import { laneName, type ObjectEnv, signerName } from "../bindings.ts";
-import { type CutReport, NOTHING_CUT } from "../cut-report.ts";
+import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import { LEASE_WAIT_MS, PUSH_ATTEMPT_MS, PUSH_RETRY_MS } from "../lease-terms.ts";
 import type { NewCredential, Renewal, SignIn } from "../user/rpc.ts";
+import { type News, NO_SIGNALS, type SignalFacts, takeNews } from "../signal-facts.ts";
 import { within } from "../within.ts";
 import * as machine from "./machine.ts";
+import { dueOf, nextDue, watch, type Watched } from "./watched.ts";
 import type { EndReason, LeaseAnswer, LeaseQuestion, SessionDescription, SessionRpc, SessionSnapshot, ShownCode } from "./rpc.ts";
 
 const STATE = "session";
 const REPORT = "report";
+const EARLY = "early";
 
 interface LastReport {
   readonly revocation: ReceiptId | "self";
@@ -27,12 +30,16 @@ const TOMBSTONE_MS = 24 * 3_600_000;
 export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
   #cached: machine.SessionState | undefined;
   #running: Promise<CutReport> | undefined;
+  #telling: Promise<CutReport> | undefined;
 
   async create(sid: SessionId, signIn: SignIn, now: number): Promise<boolean> {
     // A tombstone (revoked before it was created) or a second creation: no.
     if (this.#state() !== undefined || this.ctx.storage.kv.get("tombstone") !== undefined) return false;
-    this.#store(machine.create(sid, signIn, now));
-    await this.ctx.storage.setAlarm(Math.min(signIn.endsAt, now + signIn.idleMs));
+    // Signals that found no session yet (observe) are among what the user's object adds, or newer.
+    const early = this.ctx.storage.kv.get(EARLY) as SignalFacts | undefined;
+    this.#store(machine.create(sid, early === undefined ? signIn : { ...signIn, signals: early }, now));
+    this.ctx.storage.kv.delete(EARLY);
+    await this.#setAlarm();
     return true;
   }
 
@@ -104,7 +111,8 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     // Stored before anything is awaited: a revocation from here on finds this lane (M1). Its bytes count with
     // the answer: a lane that gets none tells them again.
     this.#store(machine.lease(state, { ...question, usedBytes: 0 }, Date.now()));
-    const { facts, display } = state;
+    const { display } = state;
+    const facts = machine.factsOf(state);
     const groups = facts["groups"]?.value;
     const amr = (facts["mfa"]?.value as { methods?: string[] } | undefined)?.methods;
     const admitted = await this.env.SIGNER.getByName(signerName(state.sid)).admit({
@@ -133,6 +141,37 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     const leased = machine.lease(current, question, now);
     this.#store(leased);
     return { ok: true, snapshot: machine.snapshot(leased), admitted, firstGrant, usedBytes: leased.used[question.app] ?? 0 };
+  }
+
+  async observe(news: News, at: number): Promise<CutReport> {
+    const now = Date.now();
+    const state = this.#state();
+    if (state === undefined) {
+      // Registered and about to be created, or long gone: kept as long as a tombstone.
+      this.ctx.storage.kv.put(EARLY, takeNews((this.ctx.storage.kv.get(EARLY) as SignalFacts | undefined) ?? NO_SIGNALS, news, at, now));
+      await this.ctx.storage.setAlarm(now + TOMBSTONE_MS);
+      return NOTHING_CUT;
+    }
+    if (state.ended !== undefined) return state.ending === undefined ? NOTHING_CUT : this.#finishEnding();
+    const observed = machine.observe(state, news, at, now);
+    this.#store(observed.state);
+    await this.#setAlarm();
+    return observed.state.news === undefined ? NOTHING_CUT : this.#tellNews();
+  }
+
+  async watch(one: Watched): Promise<void> {
+    const state = this.#state();
+    if (state === undefined || state.ended !== undefined) return;
+    this.#store({ ...state, watched: watch(state.watched ?? [], one) });
+    await this.#setAlarm();
+  }
+
+  /** The next moment at which this object has something to do by itself. */
+  async #setAlarm(): Promise<void> {
+    const state = this.#state();
+    if (state === undefined || state.ended !== undefined) return;
+    const retold = state.news === undefined ? Number.POSITIVE_INFINITY : Date.now() + PUSH_ATTEMPT_MS;
+    await this.ctx.storage.setAlarm(Math.min(state.endsAt, state.lastActiveAt + state.idleMs, retold, nextDue(state.watched ?? [], machine.factsOf(state))));
   }
 
   async end(reason: EndReason, revocation: ReceiptId | "self"): Promise<CutReport> {
@@ -167,7 +206,7 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
       startedAt: state.startedAt,
       expiresAt: state.endsAt,
       ...(ended === undefined ? {} : { ended }),
-      facts: { ...state.facts, ...state.connection },
+      facts: { ...machine.factsOf(state), ...state.connection },
       streams: answers.flatMap((one) => one?.streams ?? []),
     };
   }
@@ -186,8 +225,55 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     }
     if (now >= state.lastActiveAt + state.idleMs && now < state.endsAt) state = await this.#askForActivity(state);
     const over = machine.endedBecause(state, now);
-    if (over !== undefined) await this.end(over, "self");
-    else await this.ctx.storage.setAlarm(Math.min(state.endsAt, state.lastActiveAt + state.idleMs));
+    if (over !== undefined) return void (await this.end(over, "self"));
+    if (state.news !== undefined) await this.#tellNews();
+    await this.#decideAgain(now);
+    await this.#setAlarm();
+  }
+
+  /** What a quiet stream depends on ran out and nobody renewed it: its lane decides again (P18). */
+  async #decideAgain(now: number): Promise<void> {
+    const state = this.#state();
+    if (state?.watched === undefined || state.ended !== undefined) return;
+    const due = dueOf(state.watched, machine.factsOf(state), now);
+    if (due.length === 0) return;
+    const lanes = new Map(due.map((one) => [laneName(one.site, one.lane), one]));
+    const answers = await Promise.all([...lanes.keys()].map(async (name) => [name, await this.#tellSnapshot(name, state)] as const));
+    const missed = answers.filter(([, answer]) => answer === undefined).map(([name]) => name);
+    const latest = this.#state();
+    if (latest === undefined || latest.ended !== undefined) return;
+    // A lane that was not reached is asked again; what lanes told while they were asked stands.
+    const unheard = due.filter((one) => missed.includes(laneName(one.site, one.lane))).map((one) => ({ ...one, deadlines: [{ at: now + PUSH_ATTEMPT_MS }] }));
+    this.#store({ ...latest, watched: [...unheard, ...(latest.watched ?? []).filter((one) => !due.includes(one))] });
+  }
+
+  #tellSnapshot(name: string, state: machine.SessionState): Promise<CutReport | undefined> {
+    return within(PUSH_ATTEMPT_MS, this.env.TUNNEL.getByName(name).observe(machine.snapshot(state)));
+  }
+
+  /** Tells every lane of new facts until all decided again or their leases ran out. One run at a time; what comes meanwhile joins it. */
+  #tellNews(): Promise<CutReport> {
+    this.#telling ??= this.#tellNewsToAll().finally(() => {
+      this.#telling = undefined;
+    });
+    return this.#telling;
+  }
+
+  async #tellNewsToAll(): Promise<CutReport> {
+    for (;;) {
+      const state = this.#state();
+      if (state?.news === undefined) return NOTHING_CUT;
+      const lanes = new Map(state.news.waiting.map((one) => [laneName(one.site, one.lane), one]));
+      await Promise.all([...lanes.entries()].map(([name, one]) => this.#tellLane(name, one, "news")));
+      const latest = this.#state();
+      // It ended meanwhile: whoever waits for the news waits for that.
+      if (latest?.ended !== undefined) return latest.ending === undefined ? NOTHING_CUT : this.#finishEnding();
+      if (latest?.news === undefined) return NOTHING_CUT;
+      if (latest.news.waiting.length > 0) continue;
+      const { news, ...rest } = latest;
+      this.#store(rest);
+      return news.report;
+    }
   }
 
   /** Before a session ends for idleness, its lanes say when the user last sent a byte (P19). */
@@ -234,24 +320,29 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     return last?.revocation === revocation ? last.report : NOTHING_CUT;
   }
 
-  async #tellLane(name: string, lane: machine.Lease): Promise<void> {
+  async #tellLane(name: string, lane: machine.Lease, told: "ending" | "news" = "ending"): Promise<void> {
     for (;;) {
       const state = this.#state();
-      if (state?.ending === undefined) return;
-      const answer = await within(
-        PUSH_ATTEMPT_MS,
-        this.env.TUNNEL.getByName(name).endSession(state.sid, state.epoch, state.ended?.reason ?? "revoked"),
-      );
+      const telling = state?.[told];
+      if (state === undefined || telling === undefined) return;
+      const answer = await (told === "news"
+        ? this.#tellSnapshot(name, state)
+        : within(PUSH_ATTEMPT_MS, this.env.TUNNEL.getByName(name).endSession(state.sid, state.epoch, state.ended?.reason ?? "revoked")));
       const now = Date.now();
       const latest = this.#state();
-      if (latest?.ending === undefined) return;
-      const leaseEnd = Math.max(...latest.ending.waiting.filter((one) => laneName(one.site, one.lane) === name).map((one) => one.until), lane.until);
+      const still = latest?.[told];
+      if (latest === undefined || still === undefined) return;
+      const leaseEnd = Math.max(...still.waiting.filter((one) => laneName(one.site, one.lane) === name).map((one) => one.until), lane.until);
       if (answer !== undefined) {
-        this.#store(machine.confirm(latest, lane, answer, now));
+        // Newer facts came meanwhile: what this lane did counts, and it is told once more.
+        const confirmed = machine.confirm(latest, lane, answer, now, told);
+        const again = latest.epoch !== state.epoch && told === "news";
+        this.#store(again ? { ...confirmed, news: { ...still, report: addReports([still.report, { ...answer, slowestMs: now - still.startedAt }]) } } : confirmed);
+        if (again) continue;
         return;
       }
-      if (now >= Math.min(leaseEnd, state.ending.startedAt + LEASE_WAIT_MS)) {
-        this.#store(machine.confirm(latest, lane, "lease_over", now));
+      if (now >= Math.min(leaseEnd, telling.startedAt + LEASE_WAIT_MS)) {
+        this.#store(machine.confirm(latest, lane, "lease_over", now, told));
         return;
       }
       await new Promise((resolve) => setTimeout(resolve, PUSH_RETRY_MS));

@@ -177,6 +177,12 @@ export class ConnectorLinks {
     for (const link of this.ofConnector(connector)) link.draining = true;
   }
 
+  /** The same of many; those of them that are here. */
+  barAll(connectors: readonly ConnectorId[]): readonly ConnectorId[] {
+    for (const connector of connectors) this.bar(connector);
+    return connectors.filter((connector) => this.ofConnector(connector).length > 0);
+  }
+
   ofConnector(connector: ConnectorId): ConnectorLink[] {
     return this.all().filter((link) => link.connector === connector);
   }

@@ -141,6 +141,23 @@ export class Freshness {
     return stream.limits.maxBytes === undefined || ![...this.#guards].some((one) => one.stream === stream);
   }
 
+  /** New facts of its session, or old ones that ran out: decided again at once, whatever is leased. False: the caller cuts it. */
+  observed(stream: LiveStream, sid: SessionId): boolean {
+    const { policy, leases, log } = this.#parts;
+    if (policy.compiled === undefined) return false;
+    const now = Date.now();
+    const held = leases.last(sid);
+    const facts = factsOf(held, stream.connection);
+    const decision = decide(policy.compiled, stream.ask, facts, at(now));
+    if (decision.effect === "allow") {
+      stream.redecideAt = decision.redecideAt ?? Number.POSITIVE_INFINITY;
+      stream.limits = decision.limits;
+      return stream.limits.maxBytes === undefined || ![...this.#guards].some((one) => one.stream === stream);
+    }
+    log.add(stream.id, stream.ask, facts, held, stream.connection, decision, now);
+    return false;
+  }
+
   #takesAway(stream: LiveStream, sid: SessionId, policy: CompiledPolicy, previous: CompiledPolicy | undefined, now: number): boolean {
     const last = this.#parts.leases.last(sid);
     if (last === undefined || previous === undefined) return false;

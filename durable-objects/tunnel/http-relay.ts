@@ -316,7 +316,15 @@ export class HttpRelay implements StreamSink {
   }
 
   #rearm(): void {
-    if (!this.#over) this.#lane.deadlines.set(this, this.#heartbeat ? HEARTBEAT_MS : this.#idleMs, () => this.#quiet());
+    if (this.#over) return;
+    const idle = this.#heartbeat ? HEARTBEAT_MS : this.#idleMs;
+    const stands = (this.#stream?.redecideAt ?? Number.POSITIVE_INFINITY) - Date.now();
+    this.#lane.deadlines.set(this, Math.min(idle, Math.max(0, stands)), () => (stands < idle ? void this.#stillAllowed() : this.#quiet()));
+  }
+
+  /** Quiet or not: what let it live ran out (P18). */
+  async #stillAllowed(): Promise<void> {
+    if (await this.mayPass()) this.#rearm();
   }
 
   #quiet(): void {

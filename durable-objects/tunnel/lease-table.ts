@@ -150,6 +150,21 @@ export class LeaseTable {
     this.drop(sid);
   }
 
+  /**
+   * Newer facts of the session: what was leased stands on them for as long as it had left, replies
+   * still under way count only from their epoch on, and assertions are made anew. False: newer ones are known.
+   */
+  learn(snapshot: SessionSnapshot): boolean {
+    const { sid, epoch } = snapshot;
+    const before = this.last(sid);
+    if (before !== undefined && before.snapshot.epoch > epoch) return false;
+    const isKept = this.#kept?.get(keptName(sid)) !== undefined;
+    this.push(sid, epoch);
+    this.#leases.set(sid, { snapshot, until: before?.until ?? 0, lastActiveAt: Math.max(snapshot.lastActiveAt, before?.lastActiveAt ?? 0) });
+    if (isKept) this.keep(sid);
+    return true;
+  }
+
   drop(sid: SessionId): void {
     this.#leases.delete(sid);
     this.#kept?.delete(keptName(sid));

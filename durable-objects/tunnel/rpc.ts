@@ -4,6 +4,7 @@ import type { AppId, ConnectorId, RequestId, SessionId, SiteId } from "../../cor
 import type { Ask, Fact } from "../../policy/facts.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { PolicySnapshot } from "../control/rpc.ts";
+import type { SessionSnapshot } from "../session/rpc.ts";
 
 /** Travels as the only header of the worker's internal request, so that no browser header can pose as it. */
 export const OPEN_HEADER = "postern-open";
@@ -113,6 +114,8 @@ export interface TunnelRpc {
   endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport>;
   /** What the lane knows of the session is void from this epoch on; its streams are decided again before their next byte. */
   newFacts(sid: SessionId, epoch: number): Promise<void>;
+  /** New facts of a session, or older ones that ran out: decides again at once for each of its streams, and answers when connectors confirmed their cuts. */
+  observe(snapshot: SessionSnapshot): Promise<CutReport>;
   endApp(app: AppId): Promise<CutReport>;
   endConnector(connector: ConnectorId): Promise<CutReport>;
   /** Requests of one isolate at once, as JSON of OpenContext[] (M16). Comes back as soon as some are answered; batch-reply.ts reads it. */

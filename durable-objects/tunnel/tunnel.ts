@@ -13,6 +13,7 @@ import { CONTROL_NAME, laneAuditName, laneName, type ObjectEnv } from "../bindin
 import type { PolicySnapshot } from "../control/rpc.ts";
 import { type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
+import type { SessionSnapshot } from "../session/rpc.ts";
 import { type Admission, Admissions, type LaneParts } from "./admission.ts";
 import { AgentLinks } from "./agent-links.ts";
 import { readAttachment } from "./attachments.ts";
@@ -27,10 +28,12 @@ import { Deadlines } from "./deadlines.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { Freshness } from "./freshness.ts";
 import { HttpRelay, type Lane } from "./http-relay.ts";
+import { laneStatus } from "./lane-status.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { type CutReason, type LiveStream, reportOf, type StreamEnd, StreamTable } from "./live-stream.ts";
 import { answerHttp, answerWebSocket, type Opening, refuse, type Reply, responseOf } from "./open-stream.ts";
 import { PolicyHold } from "./policy-hold.ts";
+import { QuietWatch } from "./quiet-watch.ts";
 import { type Claim, CLAIM_HEADER, CONNECT_HEADER, type ConnectContext, type LaneStatus, OPEN_HEADER, type OpenContext, type StreamReport, type TunnelRpc } from "./rpc.ts";
 import { lanesOf } from "./site-config.ts";
 import { Usage } from "./usage.ts";
@@ -63,6 +66,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   readonly #parts: LaneParts;
   readonly #admissions: Admissions;
   readonly #freshness: Freshness;
+  readonly #quiet: QuietWatch;
   readonly #agents: AgentLinks;
   readonly tickets: BulkTickets;
   readonly #endings = new Map<string, Promise<CutReport>>();
@@ -78,10 +82,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       if (this.#lane === undefined) return undefined;
       const { newer, barred } = await env.CONTROL.getByName(CONTROL_NAME).leasePolicy(this.#lane, known);
       // A revocation that this lane was not reached with (M8).
-      for (const connector of barred) {
-        links.bar(connector);
-        if (links.ofConnector(connector).length > 0) ctx.waitUntil(this.endConnector(connector));
-      }
+      for (const connector of links.barAll(barred)) ctx.waitUntil(this.endConnector(connector));
       return newer;
     };
     // The connectors hear of a newer policy too, however the lane learned of it.
@@ -99,6 +100,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     this.#parts = { env, nonce, policy, leases: new LeaseTable(kv), usage, links, log: new DecisionLog(writer), lane: () => this.#lane };
     this.#admissions = new Admissions(this.#parts);
     this.#freshness = new Freshness(this.#parts, this.#admissions, this.#streams);
+    this.#quiet = new QuietWatch(this.#parts, (work) => ctx.waitUntil(work));
     this.#fence = new BodyFence(kv, nonce, () => links.sweep());
     this.#agents = new AgentLinks(ctx, this, this.#parts, this.#admissions, this.#streams, (...args) => this.#register(...args));
     this.tickets = new BulkTickets(ctx.id.toString());
@@ -194,6 +196,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     };
     this.#streams.add(stream);
     this.noteUserByte(stream, stream.openedAt);
+    this.#quiet.note(stream);
     return stream;
   }
 
@@ -209,8 +212,10 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     return this.#freshness.passes(stream, now);
   }
 
-  renew(stream: LiveStream): Promise<boolean> {
-    return this.#freshness.renew(stream);
+  async renew(stream: LiveStream): Promise<boolean> {
+    const allowed = await this.#freshness.renew(stream);
+    if (allowed) this.#quiet.note(stream);
+    return allowed;
   }
 
   guard(stream: LiveStream, up: boolean): () => void {
@@ -295,6 +300,17 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     this.#freshness.lookAgain();
   }
 
+  async observe(snapshot: SessionSnapshot): Promise<CutReport> {
+    const { sid } = snapshot;
+    if (!this.#parts.leases.learn(snapshot)) return NOTHING_CUT;
+    this.#quiet.forget(sid);
+    const streams = this.#streams.ofSession(sid);
+    const report = await this.#cut({ streams, why: "policy", sessions: [], forbids: (stream) => !this.#freshness.observed(stream, sid) });
+    // What stays and may be quiet: its session hears when that must be looked at again.
+    for (const stream of this.#streams.ofSession(sid)) this.#quiet.note(stream);
+    return report;
+  }
+
   async endApp(app: AppId): Promise<CutReport> {
     const streams = this.#streams.where((one) => one.ask.app === app);
     return this.#unlessAway(this.#agents.holders.all(Date.now()), this.#cut({ streams, why: "revoked", sessions: [], apps: [app], forbids: () => true }));
@@ -316,23 +332,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   }
 
   async status(): Promise<LaneStatus | undefined> {
-    if (this.#lane === undefined) return undefined;
-    const { policy, links, leases, log } = this.#parts;
-    const bodies = this.#streams.where((one) => one.ask.protocol === "http").length;
-    return {
-      ...this.#lane,
-      policyVersion: policy.version,
-      connectors: links.all().map((one) => ({ id: one.connector, streams: one.streams, draining: one.draining, wakes: one.wakes })),
-      streams: this.#streams.size,
-      leases: leases.size,
-      counters: { ...links.counters(), ...this.#agents.counters },
-      awake: [
-        ...(bodies > 0 ? [`${bodies} HTTP responses are open`] : []),
-        ...(log.pending > 0 ? [`${log.pending} records wait to be stored`] : []),
-        ...(this.#agents.moving > 0 ? [`${this.#agents.moving} agents moved bytes a moment ago`] : []),
-        ...(links.greeting > 0 ? [`${links.greeting} connectors are saying hello`] : []),
-      ],
-    };
+    return laneStatus(this.#parts, this.#streams, this.#agents);
   }
 
   // Sockets

@@ -3,6 +3,7 @@
  * refused. Not the sessions' state: each owns its own.
  */
 import type { SessionId } from "../../core/ids.ts";
+import { type News, NO_SIGNALS, type SignalFacts, takeNews } from "../signal-facts.ts";
 import { ATTEMPT_SKEW_MS } from "./rpc.ts";
 
 export interface UserState {
@@ -12,6 +13,8 @@ export interface UserState {
   readonly sessions: readonly { readonly sid: SessionId; readonly endsAt: number }[];
   /** Sessions told to end and not yet confirmed; a repeated revocation asks them again. */
   readonly ending: readonly SessionId[];
+  /** Absent: no signal came. */
+  readonly signals?: SignalFacts;
 }
 
 export const EMPTY: UserState = { v: 1, revokedAt: 0, sessions: [], ending: [] };
@@ -36,6 +39,10 @@ export function register(
 export function revoke(state: UserState, now: number): { state: UserState; ending: readonly SessionId[] } {
   const ending = [...new Set([...state.ending, ...state.sessions.map((one) => one.sid)])];
   return { state: { ...state, revokedAt: Math.max(state.revokedAt, now), sessions: [], ending }, ending };
+}
+
+export function observe(state: UserState, news: News, at: number, now: number): UserState {
+  return { ...state, signals: takeNews(state.signals ?? NO_SIGNALS, news, at, now) };
 }
 
 export function ended(state: UserState, done: readonly SessionId[]): UserState {

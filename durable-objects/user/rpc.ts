@@ -2,6 +2,7 @@
 import type { ReceiptId, SessionId, UserId } from "../../core/ids.ts";
 import type { Fact, Subject } from "../../policy/facts.ts";
 import type { CutReport } from "../cut-report.ts";
+import type { News, SignalFacts } from "../signal-facts.ts";
 
 /**
  * The edge's clock stamps the attempt, this object's clock the revocation; an attempt that began
@@ -20,6 +21,8 @@ export interface SignIn {
   readonly endsAt: number;
   readonly idleMs: number;
   readonly credential: NewCredential;
+  /** What signals said of this person before; the user's object adds it. */
+  readonly signals?: SignalFacts;
   /** For a service token: the name its session object is found by. */
   readonly sessionName?: string;
 }
@@ -54,6 +57,8 @@ export interface UserRpc {
   signIn(request: SignIn): Promise<{ ok: true; sid: SessionId } | { ok: false; code: "revoked" | "full" }>;
   sessions(): Promise<readonly SessionId[]>;
   revoke(revocation: ReceiptId): Promise<CutReport>;
+  /** What a signal said of this person at `at`: kept for later sessions, and told to every live one. */
+  observe(news: News, at: number): Promise<CutReport>;
   /** A session tells that it ended by itself. */
   forget(sid: SessionId): Promise<void>;
 }

@@ -8,6 +8,7 @@ import type { ReceiptId, SessionId } from "../../core/ids.ts";
 import { parseSessionId } from "../../core/ids.ts";
 import type { ObjectEnv } from "../bindings.ts";
 import { addReports, type CutReport } from "../cut-report.ts";
+import type { News } from "../signal-facts.ts";
 import type { SignIn, UserRpc } from "./rpc.ts";
 import * as machine from "./machine.ts";
 
@@ -23,7 +24,8 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     if (!registered.ok) return { ok: false, code: registered.code };
     // Registered before it is created: a revocation between the two leaves a tombstone there.
     this.#store(registered.state);
-    const created = await this.env.SESSION.get(id).create(sid, request, now);
+    const { signals } = registered.state;
+    const created = await this.env.SESSION.get(id).create(sid, signals === undefined ? request : { ...request, signals }, now);
     if (!created || !this.#state().sessions.some((one) => one.sid === sid)) return { ok: false, code: "revoked" };
     return { ok: true, sid };
   }
@@ -40,6 +42,12 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     );
     this.#store(machine.ended(this.#state(), ending));
     return addReports(reports);
+  }
+
+  async observe(news: News, at: number): Promise<CutReport> {
+    const state = machine.observe(this.#state(), news, at, Date.now());
+    this.#store(state);
+    return addReports(await Promise.all(state.sessions.map(({ sid }) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).observe(news, at))));
   }
 
   async forget(sid: SessionId): Promise<void> {

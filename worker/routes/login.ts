@@ -172,10 +172,14 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
     if (!signedIn.ok) return refuse(x, SIGN_IN_REFUSALS[signedIn.code], { signInUrl: `${x.launcher}/` });
     sid = signedIn.sid;
   }
-  await Promise.all([
+  const [stands] = await Promise.all([
+    noteSignIn(x, identity, { sid, endsAt: credential.expiresAt }),
     recordAct(x, "sign_in", sid, { user: identity.userId, provider: identity.provider, sid, email: identity.email, groups: identity.groupsNote }),
-    noteSignIn(x, identity),
   ]);
+  if (!stands) {
+    await sessionStub(x.env, sid)?.end("revoked", "self");
+    return refuse(x, SIGN_IN_REFUSALS.revoked, { signInUrl: `${x.launcher}/` });
+  }
   const presented = { sid, secret, audience: credential.audience };
   const next = await handOff(x, presented, attempt.returnTo, attempt.carry["n"] ?? "");
   const cookies: [string, string][] = [

@@ -1,0 +1,68 @@
+/**
+ * What each change does to live trust: calls to those who hold it, and their reports. Repeated
+ * after a crash, a change ends and tells what is left to end and to tell. Not its receipt (changes.ts).
+ */
+import type { AppId, ConnectorId, ReceiptId, SessionId } from "../../core/ids.ts";
+import type { ObjectEnv } from "../bindings.ts";
+import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
+import type { Database } from "../sqlite.ts";
+import type { ReceiptRow } from "./changes.ts";
+import type { Lanes } from "./lanes.ts";
+import * as registry from "./registry.ts";
+import type { PolicySnapshot } from "./rpc.ts";
+import * as signals from "./signals.ts";
+
+export interface Reach {
+  readonly env: ObjectEnv;
+  readonly db: Database;
+  readonly lanes: Lanes;
+  /** The live policy. */
+  readonly policy: () => Promise<PolicySnapshot | undefined>;
+}
+
+const sessionOf = ({ SESSION }: ObjectEnv, sid: string): ReturnType<ObjectEnv["SESSION"]["get"]> => SESSION.get(SESSION.idFromString(sid));
+
+export async function carryOut(reach: Reach, row: ReceiptRow): Promise<CutReport> {
+  const { env, db, lanes } = reach;
+  switch (row.kind) {
+    case "policy": {
+      const snapshot = await reach.policy();
+      return snapshot === undefined ? NOTHING_CUT : lanes.push((stub, lane) => stub.applyPolicy(lane, snapshot));
+    }
+    case "session":
+      return sessionOf(env, row.target).end("revoked", row.id);
+    case "user":
+      return env.USER.getByName(row.target).revoke(row.id);
+    case "service": {
+      registry.revokeService(db, row.target, Date.now());
+      return env.USER.getByName(`service:${row.target}`).revoke(row.id);
+    }
+    case "signal": {
+      const signal = signals.byReceipt(db, row.id);
+      return signal === undefined ? NOTHING_CUT : heed(reach, signal, row.id);
+    }
+    case "app":
+      return lanes.push((stub) => stub.endApp(row.target as AppId));
+    case "connector": {
+      registry.revokeConnector(db, row.target, Date.now());
+      return lanes.push((stub) => stub.endConnector(row.target as ConnectorId));
+    }
+    case "device":
+    case "grant":
+      return NOTHING_CUT;
+    default:
+      row.kind satisfies never;
+      return NOTHING_CUT;
+  }
+}
+
+async function heed({ env, db }: Reach, { target, effect, at: said }: signals.StoredSignal, receipt: ReceiptId): Promise<CutReport> {
+  const when = effect.kind === "facts" ? (effect.at ?? said) : said;
+  if (target.kind === "user") {
+    const user = env.USER.getByName(target.id);
+    return effect.kind === "end" ? user.revoke(receipt) : user.observe(effect.facts, when);
+  }
+  const sids: readonly SessionId[] = target.kind === "session" ? [target.id] : signals.endLogin(db, target, Date.now());
+  const told = sids.map((sid) => (effect.kind === "end" ? sessionOf(env, sid).end("revoked", receipt) : sessionOf(env, sid).observe(effect.facts, when)));
+  return addReports(await Promise.all(told));
+}

@@ -1,0 +1,53 @@
+/**
+ * Signals as control stores them: each once by its source's own id, so that a repetition finds its
+ * receipt; and which sessions came of which session at a provider. Not what a signal does (control.ts).
+ */
+import type { ReceiptId, SessionId } from "../../core/ids.ts";
+import type { Database } from "../sqlite.ts";
+import type { Signal, SignalEffect, SignalTarget } from "./rpc.ts";
+
+export interface StoredSignal {
+  readonly name: string;
+  readonly target: SignalTarget;
+  readonly effect: SignalEffect;
+  /** When it came, milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** How long a repetition is known as one; longer than any source's message is accepted. */
+const KEPT_MS = 30 * 86_400_000;
+/** How long it is remembered that a provider ended a session of its own: longer than a sign-in may take. */
+const ENDED_LOGIN_MS = 3_600_000;
+/** Stands for the session of a login that its provider has ended. */
+const NOBODY = "";
+
+export function receiptOf(db: Database, source: string, id: string): ReceiptId | undefined {
+  return db.one<{ receipt: ReceiptId }>("SELECT receipt FROM signals WHERE source = ? AND id = ?", source, id)?.receipt;
+}
+
+export function add(db: Database, { source, id, name, target, effect }: Signal, receipt: ReceiptId, now: number): void {
+  db.run("DELETE FROM signals WHERE rowid IN (SELECT rowid FROM signals WHERE at < ? LIMIT 10)", now - KEPT_MS);
+  db.run(
+    "INSERT INTO signals (source, id, receipt, name, target, effect, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    source, id, receipt, name, JSON.stringify(target), JSON.stringify(effect), now,
+  );
+}
+
+export function byReceipt(db: Database, receipt: ReceiptId): StoredSignal | undefined {
+  const row = db.one<{ name: string; target: string; effect: string; at: number }>("SELECT name, target, effect, at FROM signals WHERE receipt = ?", receipt);
+  return row === undefined ? undefined : { name: row.name, target: JSON.parse(row.target) as SignalTarget, effect: JSON.parse(row.effect) as SignalEffect, at: row.at };
+}
+
+/** False: the provider ended this login while the sign-in was under way. */
+export function noteLogin(db: Database, { issuer, id, sid, endsAt }: { issuer: string; id: string; sid: SessionId; endsAt: number }, now: number): boolean {
+  db.run("DELETE FROM logins WHERE rowid IN (SELECT rowid FROM logins WHERE until < ? LIMIT 10)", now);
+  if (db.one("SELECT 1 FROM logins WHERE issuer = ? AND id = ? AND sid = ? AND until >= ?", issuer, id, NOBODY, now) !== undefined) return false;
+  db.run("INSERT OR REPLACE INTO logins (issuer, id, sid, until) VALUES (?, ?, ?, ?)", issuer, id, sid, endsAt);
+  return true;
+}
+
+/** The sessions that came of a login; none comes of it any more. */
+export function endLogin(db: Database, { issuer, id }: { issuer: string; id: string }, now: number): readonly SessionId[] {
+  db.run("INSERT OR REPLACE INTO logins (issuer, id, sid, until) VALUES (?, ?, ?, ?)", issuer, id, NOBODY, now + ENDED_LOGIN_MS);
+  return db.all<{ sid: SessionId }>("SELECT sid FROM logins WHERE issuer = ? AND id = ? AND sid <> ?", issuer, id, NOBODY).map(({ sid }) => sid);
+}
