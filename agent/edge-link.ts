@@ -32,9 +32,18 @@ export interface OpenedStream {
   readonly closedBecause: () => string | undefined;
 }
 
+/** What a policy demands before bytes go on. */
+export interface FreshSignIn {
+  /** At most so old; 0: any. */
+  readonly maxAgeSeconds: number;
+  readonly mfa: boolean;
+}
+
 interface Held {
   readonly stream: TunnelStream;
   closed: string | undefined;
+  /** The edge holds its bytes until somebody signs in again. */
+  isFrozen: boolean;
 }
 
 interface Opening {
@@ -61,6 +70,8 @@ export class EdgeLink implements StreamOwner {
   #isAnswering = false;
   /** Called once when the edge asks for a new socket. */
   onLeaving: () => void = () => undefined;
+  /** Called when the edge holds streams until somebody signs in again, and once the last of them goes on. */
+  onFrozen: (demand: FreshSignIn | undefined) => void = () => undefined;
   readonly ended: Promise<void>;
 
   constructor(socket: WebSocket) {
@@ -161,7 +172,7 @@ export class EdgeLink implements StreamOwner {
       case "opened": {
         const opening = this.#taken(answer.stream);
         if (opening === undefined) return this.#turnDown(answer.stream);
-        const held: Held = { stream: new TunnelStream(answer.stream, this.#mux, this), closed: undefined };
+        const held: Held = { stream: new TunnelStream(answer.stream, this.#mux, this), closed: undefined, isFrozen: false };
         this.#streams.set(answer.stream, held);
         const { connector, site, request } = answer;
         return opening.done({ stream: held.stream, connector, site, request, closedBecause: () => held.closed });
@@ -176,6 +187,14 @@ export class EdgeLink implements StreamOwner {
         const held = this.#streams.get(answer.stream);
         if (held !== undefined) held.closed = answer.code;
         return;
+      }
+      case "frozen":
+      case "thawed": {
+        const held = this.#streams.get(answer.stream);
+        if (held === undefined) return;
+        held.isFrozen = answer.t === "frozen";
+        if (answer.t === "frozen") return this.onFrozen({ maxAgeSeconds: answer.age, mfa: answer.mfa === 1 });
+        return [...this.#streams.values()].some(({ isFrozen }) => isFrozen) ? undefined : this.onFrozen(undefined);
       }
       case "mark":
         this.#mark = answer.n;

@@ -18,7 +18,7 @@ import { encodeResumeFrame, RESUME_SECRET_BYTES } from "../protocol/resume-frame
 import { AgentFailure } from "./agent-failure.ts";
 import { openAppStream } from "./app-stream.ts";
 import type { AppStream } from "./app-stream.ts";
-import { EdgeLink } from "./edge-link.ts";
+import { EdgeLink, type FreshSignIn } from "./edge-link.ts";
 import { openAgentSocket } from "./edge-socket.ts";
 import type { EdgeAddress } from "./edge-socket.ts";
 import type { KnownConnectors } from "./known-connectors.ts";
@@ -119,6 +119,7 @@ export class TcpAgent {
     link.onLeaving = () => {
       for (const one of this.#carried) one.moveFrom(link);
     };
+    link.onFrozen = (demand) => this.#parts.reports.note(demand === undefined ? "signed in again: the connection goes on" : onHold(this.#parts.edge.origin, demand));
     void link.ended.then(() => this.#links.delete(link));
     return link;
   }
@@ -231,6 +232,15 @@ class Carried {
     this.#stream = stream;
     this.#socket.attach(secure, first.reader, first.frame.received, first.early);
   }
+}
+
+/** The address is of the edge that this agent was told of, whatever the edge says. */
+function onHold(edge: URL, { maxAgeSeconds, mfa }: FreshSignIn): string {
+  const address = new URL("/.postern/login", edge);
+  address.searchParams.set("to", new URL("/", edge).href);
+  if (maxAgeSeconds > 0) address.searchParams.set("max_age", String(maxAgeSeconds));
+  if (mfa) address.searchParams.set("mfa", "1");
+  return `on hold: this app wants a fresh sign-in${mfa ? " with a second factor" : ""}. Open ${address.href} in the browser where you ran \`postern login\`; the connection then goes on by itself`;
 }
 
 function note(reports: AgentReports, { how, fingerprint, besides }: AppStream["trusted"], site: string): void {

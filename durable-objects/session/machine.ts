@@ -13,8 +13,7 @@ import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import { type News, NO_SIGNALS, type SignalFacts, takeNews, withSignals } from "../signal-facts.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import type { Display, NewCredential, Renewal, SignIn } from "../user/rpc.ts";
-import type { EndReason, LeaseQuestion, SessionSnapshot, ShownCode } from "./rpc.ts";
-import type { Watched } from "./watched.ts";
+import type { EndReason, LeaseQuestion, SessionSnapshot, ShownCode, Watched } from "./rpc.ts";
 
 /** One lane's right to trust what it knows of this session until `until` (this object's clock, M9). */
 export interface Lease {
@@ -190,10 +189,14 @@ const saidIn = (facts: { readonly [name: string]: Fact }, but: readonly string[]
  */
 export function observe(state: SessionState, news: News, at: number, now: number): { readonly state: SessionState; readonly changed: boolean } {
   const next = { ...state, signals: takeNews(state.signals ?? NO_SIGNALS, news, at, now) };
-  if (saidIn(factsOf(state)) === saidIn(factsOf(next))) return { state: next, changed: false };
-  // Told together with what is still on its way: every lane anew, and both reports at once.
+  const changed = saidIn(factsOf(state)) !== saidIn(factsOf(next));
+  return { state: changed ? toTell(next, now) : next, changed };
+}
+
+/** A new epoch that every lane is to hear of, together with what is still on its way to them. */
+function toTell(state: SessionState, now: number): SessionState {
   const { startedAt, report } = state.news ?? { startedAt: now, report: NOTHING_CUT };
-  return { state: { ...next, epoch: state.epoch + 1, news: { revocation: "self", startedAt, waiting: state.leases, report } }, changed: true };
+  return { ...state, epoch: state.epoch + 1, news: { revocation: "self", startedAt, waiting: state.leases, report } };
 }
 
 /** Facts that stay true of an earlier sign-in when a newer one says nothing of them; their age bounds them. */
@@ -214,7 +217,7 @@ export function refresh(
   const begun = { startedAt: now, endsAt: Math.max(state.endsAt, endsAt) };
   const next: SessionState = { ...state, ...begun, display, facts: { ...Object.fromEntries(kept), ...facts } };
   const narrowed = saidIn(factsOf(state), PERFORMED) !== saidIn(factsOf(next), PERFORMED);
-  return { state: touch({ ...next, epoch: state.epoch + (narrowed ? 1 : 0) }, now), narrowed };
+  return { state: touch(narrowed ? toTell(next, now) : next, now), narrowed };
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Session: the calls it answers. Types only. */
 import type { AppId, ReceiptId, SessionId, SiteId } from "../../core/ids.ts";
+import type { Deadline } from "../../policy/deadlines.ts";
 import type { Fact, Subject } from "../../policy/facts.ts";
 import type { CodeRecord } from "../../identity/one-time-code.ts";
 import type { CutReport } from "../cut-report.ts";
@@ -7,7 +8,6 @@ import type { Admitted } from "../signer/rpc.ts";
 import type { News } from "../signal-facts.ts";
 import type { StreamReport } from "../tunnel/rpc.ts";
 import type { Display, NewCredential, Renewal, SignIn } from "../user/rpc.ts";
-import type { Watched } from "./watched.ts";
 
 export interface SessionSnapshot {
   readonly v: 1;
@@ -56,6 +56,16 @@ export interface ShownCode {
 }
 
 export type EndReason = "revoked" | "signed_out" | "expired" | "idle";
+
+/** When decisions on a lane's quiet streams at an app must be made again (P18). */
+export interface Watched {
+  readonly site: SiteId;
+  readonly lane: number;
+  readonly app: AppId;
+  readonly deadlines: readonly Deadline[];
+  /** A stream there waits for a step-up: whatever is newer is told, whether or not it says something else. */
+  readonly frozen: boolean;
+}
 
 export interface SessionRpc {
   create(sid: SessionId, signIn: SignIn, now: number): Promise<boolean>;

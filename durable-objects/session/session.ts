@@ -12,8 +12,8 @@ import type { NewCredential, Renewal, SignIn } from "../user/rpc.ts";
 import { type News, NO_SIGNALS, type SignalFacts, takeNews } from "../signal-facts.ts";
 import { within } from "../within.ts";
 import * as machine from "./machine.ts";
-import { dueOf, nextDue, watch, type Watched } from "./watched.ts";
-import type { EndReason, LeaseAnswer, LeaseQuestion, SessionDescription, SessionRpc, SessionSnapshot, ShownCode } from "./rpc.ts";
+import { dueOf, nextDue, waitingOf, watch } from "./watched.ts";
+import type { EndReason, LeaseAnswer, LeaseQuestion, SessionDescription, SessionRpc, SessionSnapshot, ShownCode, Watched } from "./rpc.ts";
 
 const STATE = "session";
 const REPORT = "report";
@@ -92,14 +92,11 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     const next = machine.addCredential(refreshed.state, credential, now);
     if (next === undefined) return false;
     this.#store(next);
-    if (refreshed.narrowed) await this.#tellOfNewFacts(next, now);
+    await this.#setAlarm();
+    // A lane that is not reached now is told later, or forgets by itself when its lease ends.
+    if (refreshed.narrowed) await within(PUSH_ATTEMPT_MS, this.#tellNews());
+    else await this.#decideAgain(waitingOf(next.watched), now);
     return true;
-  }
-
-  /** Lanes forget what they knew; the next byte of each stream waits for a decision on the new facts. One that is not reached forgets by itself when its lease ends. */
-  async #tellOfNewFacts(state: machine.SessionState, now: number): Promise<void> {
-    const lanes = new Set(state.leases.filter((one) => now < one.until).map((one) => laneName(one.site, one.lane)));
-    await Promise.all([...lanes].map((name) => within(PUSH_ATTEMPT_MS, this.env.TUNNEL.getByName(name).newFacts(state.sid, state.epoch))));
   }
 
   async lease(question: LeaseQuestion): Promise<LeaseAnswer> {
@@ -156,7 +153,8 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     const observed = machine.observe(state, news, at, now);
     this.#store(observed.state);
     await this.#setAlarm();
-    return observed.state.news === undefined ? NOTHING_CUT : this.#tellNews();
+    if (observed.state.news !== undefined) return this.#tellNews();
+    return this.#decideAgain(waitingOf(observed.state.watched), now);
   }
 
   async watch(one: Watched): Promise<void> {
@@ -227,24 +225,25 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     const over = machine.endedBecause(state, now);
     if (over !== undefined) return void (await this.end(over, "self"));
     if (state.news !== undefined) await this.#tellNews();
-    await this.#decideAgain(now);
+    const watched = this.#state()?.watched;
+    if (watched !== undefined) await this.#decideAgain(dueOf(watched, machine.factsOf(state), now), now);
     await this.#setAlarm();
   }
 
-  /** What a quiet stream depends on ran out and nobody renewed it: its lane decides again (P18). */
-  async #decideAgain(now: number): Promise<void> {
+  /** What quiet streams depend on ran out and nobody renewed it, or what frozen ones wait for may have come: their lanes decide again (P18). */
+  async #decideAgain(due: readonly Watched[], now: number): Promise<CutReport> {
     const state = this.#state();
-    if (state?.watched === undefined || state.ended !== undefined) return;
-    const due = dueOf(state.watched, machine.factsOf(state), now);
-    if (due.length === 0) return;
+    if (state === undefined || state.ended !== undefined || due.length === 0) return NOTHING_CUT;
     const lanes = new Map(due.map((one) => [laneName(one.site, one.lane), one]));
     const answers = await Promise.all([...lanes.keys()].map(async (name) => [name, await this.#tellSnapshot(name, state)] as const));
     const missed = answers.filter(([, answer]) => answer === undefined).map(([name]) => name);
+    const report = addReports(answers.flatMap(([, answer]) => answer ?? []));
     const latest = this.#state();
-    if (latest === undefined || latest.ended !== undefined) return;
+    if (latest === undefined || latest.ended !== undefined) return report;
     // A lane that was not reached is asked again; what lanes told while they were asked stands.
     const unheard = due.filter((one) => missed.includes(laneName(one.site, one.lane))).map((one) => ({ ...one, deadlines: [{ at: now + PUSH_ATTEMPT_MS }] }));
     this.#store({ ...latest, watched: [...unheard, ...(latest.watched ?? []).filter((one) => !due.includes(one))] });
+    return report;
   }
 
   #tellSnapshot(name: string, state: machine.SessionState): Promise<CutReport | undefined> {

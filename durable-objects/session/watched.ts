@@ -3,16 +3,9 @@
  * fact that nobody renewed runs out (POLICY P18). A lane sets no alarm of its own; the session's
  * tells it only once what it waited for came to pass (M5). Pure.
  */
-import type { AppId, SiteId } from "../../core/ids.ts";
-import { type Deadline, dueAt } from "../../policy/deadlines.ts";
+import { dueAt } from "../../policy/deadlines.ts";
 import type { Fact } from "../../policy/facts.ts";
-
-export interface Watched {
-  readonly site: SiteId;
-  readonly lane: number;
-  readonly app: AppId;
-  readonly deadlines: readonly Deadline[];
-}
+import type { Watched } from "./rpc.ts";
 
 /** Bounds what lanes make a session store: its lanes times the apps it is at. The oldest go: a quiet stream there waits for its next byte. */
 const MAX_WATCHED_COUNT = 256;
@@ -27,6 +20,9 @@ export function watch(watched: readonly Watched[], one: Watched): readonly Watch
   const others = watched.filter(({ site, lane, app }) => site !== one.site || lane !== one.lane || app !== one.app);
   return [...others, one].slice(-MAX_WATCHED_COUNT);
 }
+
+/** What is to be told at once: there is something newer, and somebody waits for it. */
+export const waitingOf = (watched: readonly Watched[] = []): readonly Watched[] => watched.filter(({ frozen }) => frozen);
 
 export function dueOf(watched: readonly Watched[], facts: { readonly [name: string]: Fact }, now: number): readonly Watched[] {
   return watched.filter(({ deadlines }) => deadlines.some((one) => dueAt(one, facts) <= now));

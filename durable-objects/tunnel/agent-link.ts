@@ -5,6 +5,7 @@
  */
 import { concat, fromBase64Url, toBase64Url } from "../../core/bytes.ts";
 import type { AppId, RequestId } from "../../core/ids.ts";
+import type { Decision } from "../../policy/decision.ts";
 import { type AgentAnswer, type AgentOpen, readAgentMessage } from "../../protocol/agent-link.ts";
 import { encodeFrame, Flag, type FrameHeader, FrameType, writeU32 } from "../../protocol/frames.ts";
 import * as limits from "../../protocol/limits.ts";
@@ -27,7 +28,7 @@ import { Unread } from "./unread.ts";
 export interface AgentLane {
   readonly lane: Lane;
   admitTcp(agent: AgentAttachment, app: AppId, more: Pick<OpenContext, "request" | "connector">): Promise<{ readonly open: OpenContext; readonly outcome: Admission | Refusal }>;
-  register(open: OpenContext, admission: Admission, number: number, cut: (why: CutReason) => number): LiveStream;
+  register(open: OpenContext, admission: Admission, number: number, cut: (why: CutReason) => number, tell: LiveStream["tell"]): LiveStream;
   /** All agents of the object hold as much as they may; what weighs most is to go, or nothing more to come. */
   weigh(bytes: number): void;
   readonly full: boolean;
@@ -173,7 +174,7 @@ export class AgentLink implements FrameRouter, FrameSink {
       return "unavailable";
     }
     let cut: (why: CutReason) => number = () => 0;
-    const live = this.#lane.register(open, admission, number, (why) => cut(why));
+    const live = this.#lane.register(open, admission, number, (why) => cut(why), (stepUp) => this.tellFrozen(id, stepUp));
     const stream = this.restore({ id, splice: newSplice(swallow) }, link, live);
     cut = (why) => stream.cut(why);
     // Written before it acts (M3): the stream-open is in the mux's output still.
@@ -206,6 +207,13 @@ export class AgentLink implements FrameRouter, FrameSink {
   tellEnd(id: number, why: StreamEnd | undefined): void {
     if (why !== undefined) this.say({ t: "closed", stream: id, code: why });
     this.#send(encodeFrame(FrameType.windowUpdate, Flag.rst, id, 0));
+  }
+
+  /** Who sits at the agent is asked for the step-up, or told that the stream goes on. */
+  tellFrozen(id: number, stepUp: Decision["stepUp"]): void {
+    if (stepUp === undefined) return this.say({ t: "thawed", stream: id });
+    const { maxAge, mfa } = stepUp;
+    this.say({ t: "frozen", stream: id, age: Number.isFinite(maxAge) ? Math.min(2 ** 32 - 1, Math.floor(maxAge / 1000)) : 0, mfa: mfa ? 1 : 0 });
   }
 
   ended(stream: SplicedStream, how: StreamEnd): void {

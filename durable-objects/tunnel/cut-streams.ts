@@ -7,6 +7,7 @@ import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import type { CutReport } from "../cut-report.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
 import type { LaneParts } from "./admission.ts";
+import type { Verdict } from "./freshness.ts";
 import type { CutReason, LiveStream } from "./live-stream.ts";
 
 export interface Cut {
@@ -17,18 +18,21 @@ export interface Cut {
   readonly sessions: readonly SessionId[];
   /** Apps of which the connectors must end what they keep for agents that are away (M18). */
   readonly apps?: readonly AppId[];
-  readonly forbids: (stream: LiveStream) => boolean;
+  readonly verdict: (stream: LiveStream) => Verdict;
 }
 
-export async function cutStreams({ links, lane }: LaneParts, { streams, why, sessions, apps = [], forbids }: Cut): Promise<CutReport> {
+export async function cutStreams({ links, lane }: LaneParts, { streams, why, sessions, apps = [], verdict }: Cut): Promise<CutReport> {
   const startedAt = Date.now();
   const byLink = new Map<string, number[]>();
   let closed = 0;
+  let frozen = 0;
   let bytesInFlightAtCut = 0;
   const cutAll = (): void => {
     for (const stream of streams) {
-      if (!forbids(stream)) continue;
-      bytesInFlightAtCut += stream.cut(why);
+      const means = verdict(stream);
+      if (means === "freezes") frozen++;
+      if (means !== "ends") continue;
+      bytesInFlightAtCut += stream.cut(why === "policy" && stream.frozenAt !== undefined ? "step_up" : why);
       closed++;
       const numbers = byLink.get(stream.link);
       if (numbers === undefined) byLink.set(stream.link, [stream.number]);
@@ -52,8 +56,8 @@ export async function cutStreams({ links, lane }: LaneParts, { streams, why, ses
   return {
     found: streams.length,
     closed,
-    frozen: 0,
-    kept: streams.length - closed,
+    frozen,
+    kept: streams.length - closed - frozen,
     slowestMs: Date.now() - startedAt,
     bytesInFlightAtCut,
     // Its origin sockets end with its own lease on the admissions it holds (M17).

@@ -8,6 +8,8 @@ import type { CompiledPolicy } from "../../policy/compile.ts";
 import { decide } from "../../policy/decide.ts";
 import { LEASE_HOLD_MS } from "../lease-terms.ts";
 import { type Admissions, factsOf, type LaneParts } from "./admission.ts";
+import { Freezing } from "./freezing.ts";
+import type { HeldLease } from "./lease-table.ts";
 import type { CutReason, LiveStream, StreamTable } from "./live-stream.ts";
 
 /** A piped body's leases are renewed this long before they run out, and again this often until they are. */
@@ -16,7 +18,11 @@ const RENEW_RETRY_MS = 1_000;
 /** What changes while it is asked about is asked about so often, and then it ends. */
 const MAX_RENEW_COUNT = 3;
 
+/** What a decision on a live stream means for it. freezes: it goes on after a step-up. */
+export type Verdict = "stays" | "freezes" | "ends";
+
 export class Freshness {
+  readonly freezing = new Freezing();
   readonly #parts: LaneParts;
   readonly #admissions: Admissions;
   readonly #streams: StreamTable;
@@ -33,6 +39,7 @@ export class Freshness {
   /** A few comparisons per chunk: deadline, version, both leases, bytes left. */
   passes(stream: LiveStream, now: number): boolean {
     const { policy, leases } = this.#parts;
+    if (stream.frozenAt !== undefined) return false;
     // Decided under an older version than this lane now holds a lease on: not by anybody's push, so decide again (M7).
     if (stream.policyVersion !== policy.version) return false;
     if (now >= stream.redecideAt || !policy.isFresh(now) || this.#isUsedUp(stream)) return false;
@@ -54,7 +61,7 @@ export class Freshness {
       const until = end();
       if (up && stream.sid !== undefined) leases.noteActivity(stream.sid, now);
       const { compiled } = policy;
-      if (now >= until || compiled === undefined || !(this.passes(stream, now) || this.redecide(stream, compiled))) return void cut(stream, "policy");
+      if (now >= until || compiled === undefined || !(this.passes(stream, now) || this.redecide(stream, compiled) === "stays")) return void cut(stream, "policy");
       const due = until - RENEW_AHEAD_MS;
       if (now >= due) void this.#renewAhead(stream).then(() => end() === 0 && look(), () => undefined);
       timer = setTimeout(look, Math.min(stream.redecideAt, now < due ? due : until, now + (now < due ? LEASE_HOLD_MS : RENEW_RETRY_MS)) - now);
@@ -109,7 +116,15 @@ export class Freshness {
         if (!outcome.ok) return cut(stream, outcome.code === "unavailable" ? "policy" : "revoked");
       }
       if (this.#streams.get(stream.id) === undefined) return false;
-      if (!this.redecide(stream, policy)) return cut(stream, "policy");
+      const verdict = this.redecide(stream, policy);
+      if (verdict === "ends") return cut(stream, stream.frozenAt === undefined ? "policy" : "step_up");
+      if (verdict === "freezes") {
+        await this.freezing.wait(stream);
+        if (this.#streams.get(stream.id) === undefined) return false;
+        // However often it is asked about: MAX_FROZEN_MS bounds it.
+        attempt = -1;
+        continue;
+      }
       // Not so when the wait let a newer policy or a revocation in: then everything is asked anew.
       if (this.passes(stream, Date.now())) return true;
     }
@@ -119,54 +134,44 @@ export class Freshness {
   /**
    * Synchronous, asks nobody (M10). A stream whose session is not leased passes no byte before a
    * renewal; it ends at once when its last known facts were enough for the `previous` policy and
-   * are not for this one. False: nothing allows it any more, and the caller cuts it.
+   * are not for this one.
    */
-  redecide(stream: LiveStream, policy: CompiledPolicy, previous?: CompiledPolicy): boolean {
+  redecide(stream: LiveStream, policy: CompiledPolicy, previous?: CompiledPolicy): Verdict {
     const now = Date.now();
-    const lease = stream.sid === undefined ? undefined : this.#parts.leases.lease(stream.sid, now);
-    if (stream.sid !== undefined && lease === undefined) {
-      stream.redecideAt = 0;
-      return !this.#takesAway(stream, stream.sid, policy, previous, now);
-    }
-    const facts = factsOf(lease, stream.connection);
-    const decision = decide(policy, stream.ask, facts, at(now));
-    if (decision.effect !== "allow") {
-      this.#parts.log.add(stream.id, stream.ask, facts, lease, stream.connection, decision, now);
-      return false;
-    }
-    stream.redecideAt = decision.redecideAt ?? Number.POSITIVE_INFINITY;
-    stream.limits = decision.limits;
-    stream.policyVersion = policy.version;
-    // Bytes of a piped body cannot be counted against a limit.
-    return stream.limits.maxBytes === undefined || ![...this.#guards].some((one) => one.stream === stream);
+    const { leases } = this.#parts;
+    const lease = stream.sid === undefined ? undefined : leases.lease(stream.sid, now);
+    if (stream.sid === undefined || lease !== undefined) return this.#judge(stream, policy, lease, now);
+    stream.redecideAt = 0;
+    const last = leases.last(stream.sid);
+    if (last === undefined || previous === undefined) return "stays";
+    const before = decide(previous, stream.ask, factsOf(last, stream.connection), at(now)).effect;
+    return before === "allow" ? this.#judge(stream, policy, last, now) : "stays";
   }
 
-  /** New facts of its session, or old ones that ran out: decided again at once, whatever is leased. False: the caller cuts it. */
-  observed(stream: LiveStream, sid: SessionId): boolean {
-    const { policy, leases, log } = this.#parts;
-    if (policy.compiled === undefined) return false;
-    const now = Date.now();
-    const held = leases.last(sid);
-    const facts = factsOf(held, stream.connection);
-    const decision = decide(policy.compiled, stream.ask, facts, at(now));
+  /** New facts of its session, or old ones that ran out: decided again at once, whatever is leased. */
+  observed(stream: LiveStream, sid: SessionId): Verdict {
+    const { policy, leases } = this.#parts;
+    return policy.compiled === undefined ? "ends" : this.#judge(stream, policy.compiled, leases.last(sid), Date.now());
+  }
+
+  /** What the newest word allows. The caller cuts what it ends. */
+  #judge(stream: LiveStream, policy: CompiledPolicy, lease: HeldLease | undefined, now: number): Verdict {
+    const facts = factsOf(lease, stream.connection);
+    const decision = decide(policy, stream.ask, facts, at(now));
+    const isPiped = [...this.#guards].some((one) => one.stream === stream);
+    stream.policyVersion = policy.version;
     if (decision.effect === "allow") {
       stream.redecideAt = decision.redecideAt ?? Number.POSITIVE_INFINITY;
       stream.limits = decision.limits;
-      return stream.limits.maxBytes === undefined || ![...this.#guards].some((one) => one.stream === stream);
+      this.freezing.thaw(stream);
+      // Bytes of a piped body cannot be counted against a limit.
+      return isPiped && stream.limits.maxBytes !== undefined ? "ends" : "stays";
     }
-    log.add(stream.id, stream.ask, facts, held, stream.connection, decision, now);
-    return false;
-  }
-
-  #takesAway(stream: LiveStream, sid: SessionId, policy: CompiledPolicy, previous: CompiledPolicy | undefined, now: number): boolean {
-    const last = this.#parts.leases.last(sid);
-    if (last === undefined || previous === undefined) return false;
-    const facts = factsOf(last, stream.connection);
-    if (decide(previous, stream.ask, facts, at(now)).effect !== "allow") return false;
-    const decision = decide(policy, stream.ask, facts, at(now));
-    if (decision.effect === "allow") return false;
-    this.#parts.log.add(stream.id, stream.ask, facts, last, stream.connection, decision, now);
-    return true;
+    this.#parts.log.add(stream.id, stream.ask, facts, lease, stream.connection, decision, now);
+    // Nor can it be held.
+    if (decision.effect !== "step_up" || isPiped || !this.freezing.mayStay(stream, now)) return "ends";
+    this.freezing.freeze(stream, decision.stepUp, now);
+    return "freezes";
   }
 }
 

@@ -328,6 +328,8 @@ export class HttpRelay implements StreamSink {
   }
 
   #quiet(): void {
+    // It is not the app that is silent.
+    if (this.#stream?.frozenAt !== undefined) return this.#rearm();
     if (!this.#heartbeat) return this.giveUp();
     // Between two events only: a comment inside one would change it.
     if (this.#atBoundary && this.#queue.length === 0) {

@@ -3,7 +3,7 @@
  * and to cut. The relays (http-relay.ts, websocket-relay.ts, spliced-stream.ts) move its bytes.
  */
 import type { RequestId, SessionId } from "../../core/ids.ts";
-import type { Limits } from "../../policy/decision.ts";
+import type { Decision, Limits } from "../../policy/decision.ts";
 import type { Ask, Fact } from "../../policy/facts.ts";
 import type { StreamReport } from "./rpc.ts";
 
@@ -29,12 +29,16 @@ export interface LiveStream {
   /** Of those bytes, how many the session was told (usage.ts). */
   bytesTold: number;
   held: boolean;
+  /** Frozen since then: nothing passes until a step-up is seen, or for too long (freezing.ts). */
+  frozenAt?: number | undefined;
+  /** Tells whoever can act on it that the stream is frozen, and that it is no more. */
+  readonly tell?: (stepUp: Decision["stepUp"]) => void;
   /** Ends both sides at once; answers the bytes that were handed over and may still be on their way. */
   readonly cut: (why: CutReason) => number;
 }
 
-/** revoked: the session or app is gone · policy: decided again and no longer allowed · limit: bytes used up · link: the connector is gone */
-export type CutReason = "revoked" | "policy" | "limit" | "link" | "expired";
+/** revoked: the session or app is gone · policy: decided again and no longer allowed · step_up: frozen for too long · limit: bytes used up · link: the connector is gone */
+export type CutReason = "revoked" | "policy" | "step_up" | "limit" | "link" | "expired";
 
 /** How a stream ended, for the record. flow: a peer broke a rule of its splice · memory: too much waited on it */
 export type StreamEnd = CutReason | "done" | "broken" | "flow" | "memory";
@@ -80,6 +84,6 @@ export function reportOf(stream: LiveStream): StreamReport {
     protocol: stream.ask.protocol,
     bytesIn: stream.bytesIn,
     bytesOut: stream.bytesOut,
-    state: stream.held ? "held" : "open",
+    state: stream.frozenAt !== undefined ? "frozen" : stream.held ? "held" : "open",
   };
 }

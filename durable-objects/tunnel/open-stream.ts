@@ -171,7 +171,7 @@ async function answered({ relay, app, admission }: Opening): Promise<AnswerOk | 
 
 function brokenRefusal(broken: CutReason | "reset" | "protocol", policyVersion: number): Refusal {
   if (broken === "revoked" || broken === "expired") return { code: "revoked", policyVersion, sent: true };
-  if (broken === "policy" || broken === "limit") return { code: "denied", policyVersion, sent: true };
+  if (broken === "policy" || broken === "step_up" || broken === "limit") return { code: "denied", policyVersion, sent: true };
   return { code: broken === "link" ? "no_connector" : "upstream_reset", policyVersion, detail: broken, sent: true };
 }
 

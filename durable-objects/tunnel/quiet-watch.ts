@@ -3,8 +3,10 @@
  * a lane that sleeps finds nothing by itself, and sets no alarm (M5).
  */
 import type { SessionId } from "../../core/ids.ts";
-import { type Deadline, deadlinesOf } from "../../policy/deadlines.ts";
+import { deadlinesOf } from "../../policy/deadlines.ts";
+import type { Watched } from "../session/rpc.ts";
 import { factsOf, type LaneParts } from "./admission.ts";
+import { MAX_FROZEN_MS } from "./freezing.ts";
 import type { LiveStream } from "./live-stream.ts";
 
 /** Words of this lane kept so that they are not said twice. */
@@ -13,7 +15,7 @@ const MAX_TOLD_COUNT = 10_000;
 export class QuietWatch {
   readonly #parts: LaneParts;
   readonly #later: (work: Promise<unknown>) => void;
-  readonly #told = new Map<string, readonly Deadline[]>();
+  readonly #told = new Map<string, Pick<Watched, "deadlines" | "frozen">>();
 
   constructor(parts: LaneParts, later: (work: Promise<unknown>) => void) {
     this.#parts = parts;
@@ -21,25 +23,29 @@ export class QuietWatch {
   }
 
   /** A stream was decided on. An HTTP exchange looks after itself: its lane is awake. Waits for nobody. */
-  note({ sid, ask, connection, limits }: LiveStream): void {
+  note({ sid, ask, connection, limits, frozenAt }: LiveStream): void {
     const { policy, leases, env, lane } = this.#parts;
     const here = lane();
     const last = sid === undefined ? undefined : leases.last(sid);
     const plan = policy.compiled?.plan(ask.app);
-    if (ask.protocol === "http" || sid === undefined || last === undefined || here === undefined || plan === undefined) return;
+    if ((ask.protocol === "http" && frozenAt === undefined) || sid === undefined || last === undefined || here === undefined || plan === undefined) return;
     const now = Date.now();
     const end = limits.sessionEndsAt ?? Number.POSITIVE_INFINITY;
     // The session ends itself, idle or old; here only what ends this app's streams before.
-    const deadlines = deadlinesOf(plan, factsOf(last, connection), end < last.snapshot.endsAt ? end : Number.POSITIVE_INFINITY, now);
+    const isFrozen = frozenAt !== undefined;
+    const deadlines = isFrozen ? [{ at: frozenAt + MAX_FROZEN_MS }] : deadlinesOf(plan, factsOf(last, connection), end < last.snapshot.endsAt ? end : Number.POSITIVE_INFINITY, now);
     const key = `${sid}\n${ask.app}`;
-    const told = (this.#told.get(key) ?? []).filter((one) => now < one.at);
+    const before = this.#told.get(key);
+    const told = (before?.deadlines ?? []).filter((one) => now < one.at);
+    const frozen = isFrozen || before?.frozen === true;
     const news = deadlines.filter((one) => !told.some((known) => known.at <= one.at && known.by?.name === one.by?.name && known.by?.observedAt === one.by?.observedAt));
-    if (news.length === 0) return;
+    if (news.length === 0 && frozen === (before?.frozen ?? false)) return;
     const all = [...told.filter((known) => !news.some((one) => one.by?.name === known.by?.name)), ...news];
     if (this.#told.size >= MAX_TOLD_COUNT) this.#told.clear();
-    this.#told.set(key, all);
+    const watched = { deadlines: all, frozen };
+    this.#told.set(key, watched);
     // Untold, it is told with the next decision; the next byte waits for one in any case.
-    this.#later(env.SESSION.get(env.SESSION.idFromString(sid)).watch({ ...here, app: ask.app, deadlines: all }).catch(() => this.#told.delete(key)));
+    this.#later(env.SESSION.get(env.SESSION.idFromString(sid)).watch({ ...here, app: ask.app, ...watched }).catch(() => this.#told.delete(key)));
   }
 
   /** What was told may have come to pass: the session dropped it. */

@@ -112,8 +112,6 @@ export interface TunnelRpc {
   /** A new policy: decide again for every live stream (M7); answers when connectors confirmed their cuts. */
   applyPolicy(lane: { site: SiteId; lane: number }, snapshot: PolicySnapshot): Promise<CutReport>;
   endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport>;
-  /** What the lane knows of the session is void from this epoch on; its streams are decided again before their next byte. */
-  newFacts(sid: SessionId, epoch: number): Promise<void>;
   /** New facts of a session, or older ones that ran out: decides again at once for each of its streams, and answers when connectors confirmed their cuts. */
   observe(snapshot: SessionSnapshot): Promise<CutReport>;
   endApp(app: AppId): Promise<CutReport>;

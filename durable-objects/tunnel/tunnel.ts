@@ -26,7 +26,7 @@ import { ConnectorLinks } from "./connector-links.ts";
 import { type Cut, cutStreams } from "./cut-streams.ts";
 import { Deadlines } from "./deadlines.ts";
 import { DecisionLog } from "./decision-log.ts";
-import { Freshness } from "./freshness.ts";
+import { Freshness, type Verdict } from "./freshness.ts";
 import { HttpRelay, type Lane } from "./http-relay.ts";
 import { laneStatus } from "./lane-status.ts";
 import { LeaseTable } from "./lease-table.ts";
@@ -174,7 +174,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     };
   }
 
-  #register(open: OpenContext, admission: Admission, number: number, cut: (why: CutReason) => number): LiveStream {
+  #register(open: OpenContext, admission: Admission, number: number, cut: (why: CutReason) => number, tell?: LiveStream["tell"]): LiveStream {
     const { decision } = admission;
     const stream: LiveStream = {
       id: open.request,
@@ -192,6 +192,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       bytesOut: 0,
       bytesTold: 0,
       held: false,
+      ...(tell === undefined ? {} : { tell }),
       cut,
     };
     this.#streams.add(stream);
@@ -228,6 +229,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
 
   finished(stream: LiveStream, how: StreamEnd, socket?: WebSocket): void {
     this.#streams.remove(stream.id);
+    this.#freshness.freezing.wake(stream.id);
     this.#parts.usage.ended(stream);
     if (socket === undefined) this.#fence.closed();
     else if (this.#relays.delete(socket)) socket.serializeAttachment(null); // The next wake must not find it.
@@ -246,8 +248,9 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     const policy = this.#parts.policy.take(snapshot);
     if (policy === undefined) return NOTHING_CUT;
     if (before !== undefined && lanesOf(before.document, lane.site) !== lanesOf(policy.document, lane.site)) this.#agents.drain();
-    const forbids = (stream: LiveStream): boolean => !this.#freshness.redecide(stream, policy, before);
-    const report = await this.#cut({ streams: this.#streams.where(() => true), why: "policy", sessions: [], forbids });
+    const verdict = (stream: LiveStream): Verdict => this.#freshness.redecide(stream, policy, before);
+    const report = await this.#cut({ streams: this.#streams.where(() => true), why: "policy", sessions: [], verdict });
+    for (const stream of this.#streams.where((one) => one.frozenAt !== undefined)) this.#quiet.note(stream);
     await this.#parts.links.configure(policy, lane);
     return report;
   }
@@ -273,7 +276,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     this.#parts.leases.push(sid, epoch);
     const why = reason === "expired" || reason === "idle" ? "expired" : "revoked";
     const holders = this.#agents.holders.of(sid, Date.now());
-    const cut = this.#cut({ streams: this.#streams.ofSession(sid), why, sessions: [sid], forbids: () => true });
+    const cut = this.#cut({ streams: this.#streams.ofSession(sid), why, sessions: [sid], verdict: () => "ends" });
     this.#agents.endSession(sid);
     const report = await this.#unlessAway(holders, cut);
     this.#agents.holders.forget(sid);
@@ -294,18 +297,12 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     return report;
   }
 
-  async newFacts(sid: SessionId, epoch: number): Promise<void> {
-    this.#parts.leases.push(sid, epoch);
-    // What is piped cannot wait for a decision on the new facts: it ends.
-    this.#freshness.lookAgain();
-  }
-
   async observe(snapshot: SessionSnapshot): Promise<CutReport> {
     const { sid } = snapshot;
     if (!this.#parts.leases.learn(snapshot)) return NOTHING_CUT;
     this.#quiet.forget(sid);
     const streams = this.#streams.ofSession(sid);
-    const report = await this.#cut({ streams, why: "policy", sessions: [], forbids: (stream) => !this.#freshness.observed(stream, sid) });
+    const report = await this.#cut({ streams, why: "policy", sessions: [], verdict: (stream) => this.#freshness.observed(stream, sid) });
     // What stays and may be quiet: its session hears when that must be looked at again.
     for (const stream of this.#streams.ofSession(sid)) this.#quiet.note(stream);
     return report;
@@ -313,7 +310,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
 
   async endApp(app: AppId): Promise<CutReport> {
     const streams = this.#streams.where((one) => one.ask.app === app);
-    return this.#unlessAway(this.#agents.holders.all(Date.now()), this.#cut({ streams, why: "revoked", sessions: [], apps: [app], forbids: () => true }));
+    return this.#unlessAway(this.#agents.holders.all(Date.now()), this.#cut({ streams, why: "revoked", sessions: [], apps: [app], verdict: () => "ends" }));
   }
 
   async endConnector(connector: ConnectorId): Promise<CutReport> {
@@ -322,7 +319,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     const ended = links.ofConnector(connector);
     const streams = this.#streams.where((one) => ended.some((link) => link.id === one.link));
     // It destroys what it holds towards the apps and says so, as for any cut (M2); then its sockets go.
-    const report = await this.#cut({ streams, why: "link", sessions: [], forbids: () => true });
+    const report = await this.#cut({ streams, why: "link", sessions: [], verdict: () => "ends" });
     for (const link of ended) links.drop(link.socket, CLOSE_CODES.connector_revoked.code, CLOSE_CODES.connector_revoked.meaning);
     return report;
   }

@@ -26,6 +26,7 @@ const CLOSE_FOR: Readonly<Record<CutReason, CloseName>> = {
   revoked: "signed_out",
   expired: "signed_out",
   policy: "not_allowed",
+  step_up: "not_allowed",
   limit: "not_allowed",
   link: "upstream_lost",
 };

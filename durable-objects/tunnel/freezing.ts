@@ -1,0 +1,48 @@
+/**
+ * Streams that a step-up would let go on: nothing passes, nothing ends, and what came waits within
+ * its credit. Frozen is what the last decision said; a stream of which an instance does not
+ * remember it is decided on anew with its next byte, and frozen again (M3).
+ */
+import type { RequestId } from "../../core/ids.ts";
+import type { Decision } from "../../policy/decision.ts";
+import { within } from "../within.ts";
+import type { LiveStream } from "./live-stream.ts";
+
+/** How long somebody has for the step-up; then the stream ends. Bounds what is kept for who does not come back. */
+export const MAX_FROZEN_MS = 10 * 60_000;
+/** So often the session is asked whether there was a step-up of which this lane was not told. */
+const ASK_AGAIN_MS = 20_000;
+
+export class Freezing {
+  readonly #waiting = new Map<RequestId, () => void>();
+
+  mayStay({ frozenAt }: LiveStream, now: number): boolean {
+    return frozenAt === undefined || now < frozenAt + MAX_FROZEN_MS;
+  }
+
+  freeze(stream: LiveStream, stepUp: Decision["stepUp"], now: number): void {
+    if (stream.frozenAt !== undefined) return;
+    stream.frozenAt = now;
+    stream.tell?.(stepUp);
+  }
+
+  thaw(stream: LiveStream): void {
+    if (stream.frozenAt === undefined) return;
+    stream.frozenAt = undefined;
+    stream.tell?.(undefined);
+    this.wake(stream.id);
+  }
+
+  /** Until there is something new to decide on, or it is time to ask. One wait at a time per stream. */
+  async wait({ id }: LiveStream): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.#waiting.set(id, () => resolve(undefined));
+    await within(ASK_AGAIN_MS, promise);
+    this.#waiting.delete(id);
+  }
+
+  /** The stream is over, or may go on. */
+  wake(id: RequestId): void {
+    this.#waiting.get(id)?.();
+  }
+}
