@@ -3,7 +3,8 @@
  * is written (shape), what it means (read) and how it is tested (compile). Not the tree around
  * them: compile.ts.
  */
-import type * as z from "zod/mini";
+import type * as v from "valibot";
+import type { Shape } from "./containers.ts";
 import type { Fact, FactName } from "./facts.ts";
 import type { Input, Test } from "./kleene.ts";
 import { didYouMean } from "./suggest.ts";
@@ -35,21 +36,21 @@ export interface Criterion<N extends CriterionName = CriterionName> {
   readonly kind: CriterionKind;
   /** One line for LANGUAGE.md: how it is written, what is true, what is unknown. */
   readonly doc: { readonly form: string; readonly holds: string };
-  readonly shape: z.ZodMiniType;
+  readonly shape: Shape;
   /** A value that has the shape → the normalised value; undefined after `refuse` was called. */
   readonly read: (raw: unknown, names: Names, refuse: Refuse) => CriterionValues[N] | undefined;
   readonly reads: (value: CriterionValues[N]) => readonly FactName[];
   readonly compile: (value: CriterionValues[N]) => Test;
 }
 
-interface Definition<N extends CriterionName, S extends z.ZodMiniType> extends Omit<Criterion<N>, "shape" | "read"> {
+interface Definition<N extends CriterionName, S extends Shape> extends Omit<Criterion<N>, "shape" | "read"> {
   readonly shape: S;
-  readonly read: (raw: z.infer<S>, names: Names, refuse: Refuse) => CriterionValues[N] | undefined;
+  readonly read: (raw: v.InferOutput<S>, names: Names, refuse: Refuse) => CriterionValues[N] | undefined;
 }
 
 /** Ties `read` to the type of `shape`; the only cast, and document.ts calls `read` only after the shape was checked. */
-export function defineCriterion<N extends CriterionName, S extends z.ZodMiniType>(definition: Definition<N, S>): Criterion<N> {
-  return { ...definition, read: (raw, names, refuse) => definition.read(raw as z.infer<S>, names, refuse) };
+export function defineCriterion<N extends CriterionName, S extends Shape>(definition: Definition<N, S>): Criterion<N> {
+  return { ...definition, read: (raw, names, refuse) => definition.read(raw as v.InferOutput<S>, names, refuse) };
 }
 
 /**

@@ -2,6 +2,7 @@
  * The way from a value to a document: shape first, then names and meaning. The same for the YAML
  * of a file and for the JSON that the edge takes. Not the reading of text: yaml-text.ts, canonical-text.ts.
  */
+import * as v from "valibot";
 import type { Result } from "../core/result.ts";
 import { err, ok } from "../core/result.ts";
 import type { PolicyDocument } from "./document.ts";
@@ -27,10 +28,10 @@ export function documentOf(source: Source): Result<GoodDocument, readonly Proble
       .slice(0, MAX_PROBLEMS)
       .map((finding) => placed(source, finding))
       .sort(byPlace);
-  const shape = documentShape.safeParse(source.value);
+  const shape = v.safeParse(documentShape, source.value);
   if (!shape.success) {
-    const issues = shape.error.issues.slice(0, MAX_PROBLEMS);
-    return err(place(issues.flatMap((issue) => findingsOf(documentShape, source.value, issue))));
+    const issues = shape.issues.slice(0, MAX_PROBLEMS);
+    return err(place(issues.flatMap((issue) => findingsOf(source.value, issue))));
   }
   const errors: Finding[] = [];
   const warnings: Finding[] = [];
@@ -40,7 +41,7 @@ export function documentOf(source: Source): Result<GoodDocument, readonly Proble
     if (errors.length === MAX_PROBLEMS) throw ENOUGH;
   };
   try {
-    const document = readDocument(shape.data, (path) => source.position?.(path).line, report);
+    const document = readDocument(shape.output, (path) => source.position?.(path).line, report);
     return errors.length > 0 ? err(place(errors)) : ok({ document, warnings: place(warnings) });
   } catch (error) {
     if (error !== ENOUGH) throw error;

@@ -3,13 +3,14 @@
  * What is not given is unknown, never defaulted. Not the facts of real requests: those come from
  * the edge with their own sources and ages.
  */
-import * as z from "zod/mini";
+import * as v from "valibot";
 import { parseUserId } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
 import type { Result } from "../core/result.ts";
 import { err, ok } from "../core/result.ts";
 import type { Millis } from "../core/time.ts";
 import { at, parseDuration } from "../core/time.ts";
+import { keys, list } from "./containers.ts";
 import type { Provider } from "./document.ts";
 import { soleGroupProvider } from "./naming.ts";
 import type { Fact, Facts, Subject } from "./facts.ts";
@@ -20,52 +21,52 @@ import { duration, oneOrMore, text, toList } from "./shapes.ts";
 import { didYouMean } from "./suggest.ts";
 
 /** "0s" is legal for ages, unlike for durations: just now. */
-const age = z.union([duration, z.literal("0s")]);
-const posture = z.union([text, z.number(), z.boolean()]);
+const age = v.union([duration, v.literal("0s")]);
+const posture = v.union([text, v.number(), v.boolean()]);
 
 const KEYS = {
-  user: z.optional(text),
-  provider: z.optional(text),
-  email: z.optional(text),
-  groups: z.optional(z.union([text, z.array(text)])),
-  service: z.optional(text),
-  mfa: z.optional(z.union([z.literal(true), z.strictObject({ methods: z.optional(oneOrMore(text)), age: z.optional(age) })])),
-  auth_age: z.optional(age),
-  session_age: z.optional(age),
-  ip: z.optional(text),
-  country: z.optional(text),
-  asn: z.optional(z.number()),
-  device: z.optional(
-    z.catchall(
-      z.object({
-        id: z.optional(text),
-        registered: z.optional(z.boolean()),
-        managed: z.optional(z.boolean()),
-        tags: z.optional(oneOrMore(text)),
-        owner_is_user: z.optional(z.boolean()),
-        age: z.optional(age),
-      }),
+  user: v.optional(text),
+  provider: v.optional(text),
+  email: v.optional(text),
+  groups: v.optional(v.union([text, list(text, Infinity)])),
+  service: v.optional(text),
+  mfa: v.optional(v.union([v.literal(true), keys({ methods: v.optional(oneOrMore(text)), age: v.optional(age) })])),
+  auth_age: v.optional(age),
+  session_age: v.optional(age),
+  ip: v.optional(text),
+  country: v.optional(text),
+  asn: v.optional(v.number()),
+  device: v.optional(
+    keys(
+      {
+        id: v.optional(text),
+        registered: v.optional(v.boolean()),
+        managed: v.optional(v.boolean()),
+        tags: v.optional(oneOrMore(text)),
+        owner_is_user: v.optional(v.boolean()),
+        age: v.optional(age),
+      },
       posture,
     ),
   ),
-  risk: z.optional(z.enum(["low", "medium", "high"])),
+  risk: v.optional(v.picklist(["low", "medium", "high"])),
 };
 
 /** What a form may hold; LANGUAGE.md lists them. */
 export const FRIENDLY_KEYS: readonly string[] = Object.keys(KEYS);
 
 /** `facts:` may hold any of the keys too, so that `as: {user, groups, facts: {...}}` reads as POLICY.md P26 writes it. */
-const friendlyShape = z.strictObject({ ...KEYS, facts: z.optional(z.strictObject(KEYS)) });
+const friendlyShape = keys({ ...KEYS, facts: v.optional(keys(KEYS)) });
 
-type Friendly = z.infer<z.ZodMiniObject<typeof KEYS, z.core.$strict>>;
+type Friendly = v.InferOutput<ReturnType<typeof keys<typeof KEYS>>>;
 
 const DEVICE_KEYS: ReadonlySet<string> = new Set(["id", "registered", "managed", "tags", "owner_is_user", "age"]);
 
 /** The facts that the friendly form tells, as of `now` (ms); or what is wrong with it, paths inside the form. */
 export function readFriendlyFacts(form: unknown, providers: readonly Pick<Provider, "id" | "groupsClaim">[], now: number): Result<Facts, Finding[]> {
-  const parsed = friendlyShape.safeParse(form);
-  if (!parsed.success) return err(parsed.error.issues.flatMap((issue) => findingsOf(friendlyShape, form, issue)));
-  const { facts: more, ...own } = parsed.data;
+  const parsed = v.safeParse(friendlyShape, form);
+  if (!parsed.success) return err(parsed.issues.flatMap((issue) => findingsOf(form, issue)));
+  const { facts: more, ...own } = parsed.output;
   const given: Friendly = { ...own, ...more };
   const wrong: Finding[] = [];
   const known: Record<string, Fact> = {};

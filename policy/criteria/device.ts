@@ -1,6 +1,7 @@
 /** Criterion `device`: what is known of the device, each fact with its own age (P15). */
-import * as z from "zod/mini";
+import * as v from "valibot";
 import { DAY_MS } from "../../core/time.ts";
+import { keys } from "../containers.ts";
 import { defineCriterion, factOf } from "../criterion.ts";
 import type { Fact } from "../facts.ts";
 import type { Input, Test } from "../kleene.ts";
@@ -11,17 +12,17 @@ import type { DeviceValue, PostureValue } from "../when.ts";
 /** Without max_age no posture fact counts longer than this (P15): bounds replayed reports. */
 export const MAX_POSTURE_AGE_MS = DAY_MS;
 
-const posture = z.union([text, z.number(), z.boolean()]);
+const posture = v.union([text, v.number(), v.boolean()]);
 const POSTURE_NAME = /^[a-z][a-z0-9_]{0,63}$/;
 
-const shape = z.catchall(
-  z.object({
-    registered: z.optional(z.boolean()),
-    managed: z.optional(z.boolean()),
-    tags: z.optional(oneOrMore(label)),
-    owner_is_user: z.optional(z.boolean()),
-    max_age: z.optional(duration),
-  }),
+const shape = keys(
+  {
+    registered: v.optional(v.boolean()),
+    managed: v.optional(v.boolean()),
+    tags: v.optional(oneOrMore(label)),
+    owner_is_user: v.optional(v.boolean()),
+    max_age: v.optional(duration),
+  },
   oneOrMore(posture),
 );
 

@@ -1,5 +1,6 @@
 /** Criterion `mfa`: a second factor, how fresh and which. Unknown when there was none or it is too old. */
-import * as z from "zod/mini";
+import * as v from "valibot";
+import { keys } from "../containers.ts";
 import { defineCriterion, factOf, unknownForService } from "../criterion.ts";
 import { duration, matching, oneOrMore, toList, toMs } from "../shapes.ts";
 
@@ -12,9 +13,9 @@ export const mfa = defineCriterion({
     form: "`mfa: true` or `mfa: {max_age: 12h, methods: [hwk]}`",
     holds: "a second factor was used, at most max_age ago, by one of the methods; unknown if none or older",
   },
-  shape: z.union([
-    z.literal(true),
-    z.strictObject({ max_age: z.optional(duration), methods: z.optional(oneOrMore(method)) }),
+  shape: v.union([
+    v.literal(true),
+    keys({ max_age: v.optional(duration), methods: v.optional(oneOrMore(method)) }),
   ]),
   read: (raw) =>
     raw === true

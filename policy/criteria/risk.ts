@@ -1,5 +1,6 @@
 /** Criterion `risk`: the session's risk level is acceptable. */
-import * as z from "zod/mini";
+import * as v from "valibot";
+import { keys } from "../containers.ts";
 import { defineCriterion, textOf } from "../criterion.ts";
 import { oneOrMore, toList } from "../shapes.ts";
 import type { Risk } from "../when.ts";
@@ -10,7 +11,7 @@ export const risk = defineCriterion({
   name: "risk",
   kind: "context",
   doc: { form: "`risk: {max: medium}` or `risk: [low, medium]`", holds: "the risk is at most this, or one of these" },
-  shape: z.union([z.strictObject({ max: z.enum(["low", "medium", "high"]) }), oneOrMore(z.enum(["low", "medium", "high"]))]),
+  shape: v.union([keys({ max: v.picklist(["low", "medium", "high"]) }), oneOrMore(v.picklist(["low", "medium", "high"]))]),
   read: (raw) => {
     if (typeof raw === "object" && "max" in raw) return LEVELS.slice(0, LEVELS.indexOf(raw.max) + 1);
     const wanted = toList(raw);

@@ -1,5 +1,5 @@
 /** Criterion `session_age`: how long ago the person signed in at the provider (its auth_time). */
-import * as z from "zod/mini";
+import { keys } from "../containers.ts";
 import { defineCriterion, factOf, unknownForService } from "../criterion.ts";
 import { duration, toMs } from "../shapes.ts";
 
@@ -7,7 +7,7 @@ export const sessionAge = defineCriterion({
   name: "session_age",
   kind: "context",
   doc: { form: "`session_age: {max: 1h}`", holds: "the person signed in at the provider at most `max` ago; false if longer" },
-  shape: z.strictObject({ max: duration }),
+  shape: keys({ max: duration }),
   read: (raw) => ({ max: toMs(raw.max) }),
   reads: () => ["auth"],
   compile: ({ max }) => (input) => {

@@ -1,5 +1,6 @@
 /** Criterion `time_window`: local wall-clock time in a named zone, [from, to), may cross midnight (P12). */
-import * as z from "zod/mini";
+import * as v from "valibot";
+import { keys } from "../containers.ts";
 import { defineCriterion } from "../criterion.ts";
 import type { Test } from "../kleene.ts";
 import { any } from "../kleene.ts";
@@ -14,10 +15,10 @@ const DAY_MINUTES = 1_440;
 /** A weekly pattern has shown all it can after this. */
 const HORIZON_DAYS = 8;
 
-const shape = z.strictObject({
-  days: z.optional(oneOrMore(matching(new RegExp(`^(?:${DAY})(?:-(?:${DAY}))?$`), "a day such as mon or a range such as mon-fri"))),
-  from: z.optional(matching(/^(?:[01][0-9]|2[0-3]):[0-5][0-9]$/, "a time such as 07:00")),
-  to: z.optional(matching(/^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)$/, "a time such as 20:00")),
+const shape = keys({
+  days: v.optional(oneOrMore(matching(new RegExp(`^(?:${DAY})(?:-(?:${DAY}))?$`), "a day such as mon or a range such as mon-fri"))),
+  from: v.optional(matching(/^(?:[01][0-9]|2[0-3]):[0-5][0-9]$/, "a time such as 07:00")),
+  to: v.optional(matching(/^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)$/, "a time such as 20:00")),
   zone: text,
 });
 
@@ -36,7 +37,7 @@ function daysOf(written: readonly string[]): number[] {
   return [...out].sort((a, b) => a - b);
 }
 
-function readWindow(raw: z.infer<typeof shape>): TimeWindowValue | "empty" | "zone" {
+function readWindow(raw: v.InferOutput<typeof shape>): TimeWindowValue | "empty" | "zone" {
   const from = minutes(raw.from ?? "00:00");
   const to = minutes(raw.to ?? "24:00");
   if (wallClock(raw.zone) === undefined) return "zone";

@@ -12,7 +12,7 @@ interface Rule {
 }
 const RULES: Readonly<Record<SourceFolder, Rule>> = {
   core: { folders: [], packages: [] },
-  policy: { folders: ["core"], packages: ["yaml", "zod"] },
+  policy: { folders: ["core"], packages: ["valibot", "yaml"] },
   identity: { folders: ["core"], packages: ["jose", "oauth4webapi"] },
   protocol: { folders: ["core"], packages: ["zod"] },
   "durable-objects": { folders: ["core", "policy", "identity", "protocol"], packages: ["cloudflare:", "node:crypto"] },

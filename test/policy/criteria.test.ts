@@ -1,6 +1,7 @@
 /** Each criterion: true, false and unknown, and until when. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
+import * as v from "valibot";
 import { describe, expect, it } from "vitest";
 import type { UserId } from "../../core/ids.ts";
 import { at, DAY_MS, HOUR_MS, MINUTE_MS } from "../../core/time.ts";
@@ -16,7 +17,7 @@ const NAMES: Names = { providers: ["corp"], groupProvider: "corp", list: () => u
 /** Reads the raw value as the document would and runs the test; Infinity is shown as "never". */
 function run<N extends CriterionName>(name: N, raw: unknown, facts: Facts, now = NOW): { answer: unknown; until: number | "never" } {
   const criterion = CRITERIA[name];
-  expect(criterion.shape.safeParse(raw)).toMatchObject({ success: true });
+  expect(v.safeParse(criterion.shape, raw)).toMatchObject({ success: true });
   const value = criterion.read(raw, NAMES, (_, message) => {
     throw new Error(message);
   }) as CriterionValues[N];

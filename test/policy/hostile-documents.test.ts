@@ -1,9 +1,10 @@
 /** Documents that are written to hurt: refused, quickly, and without a trace in Object.prototype. */
+import * as v from "valibot";
 import { describe, expect, it } from "vitest";
 import { parseDocument } from "../../policy/parse-document.ts";
 import { MAX_PROBLEMS } from "../../policy/problems.ts";
 import { MAX_EXPANDED_VALUES } from "../../policy/read-document.ts";
-import { MAX_POLICIES, MAX_WHEN_DEPTH } from "../../policy/schema.ts";
+import { documentShape, MAX_POLICIES, MAX_WHEN_DEPTH } from "../../policy/schema.ts";
 import { MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH } from "../../policy/source.ts";
 import { HEAD, textOf } from "./fixtures.ts";
 
@@ -60,6 +61,22 @@ describe("hostile documents", () => {
   it("reports at most MAX_PROBLEMS", () => {
     const parsed = parseDocument(`${HEAD}${Array.from({ length: 500 }, (_, i) => `k${i}: 1`).join("\n")}`);
     expect(parsed.ok ? 0 : parsed.error.length).toBe(MAX_PROBLEMS);
+  });
+
+  it.each<[string, () => unknown]>([
+    ["in one list", () => ({ policies: Array.from({ length: 5_000 }, () => ({})) })],
+    ["in many lists", () => ({ policies: Array.from({ length: 60 }, () => ({ apps: Array.from({ length: 8_000 }, () => 1) })) })],
+    ["too many by far", () => ({ policies: Array.from({ length: 340_000 }, () => []) })],
+    ["keys", () => Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`k${i}`, 1]))],
+    ["in a form", () => ({ lists: Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`l${i}`, 1])) })],
+  ])("a megabyte of mistakes, %s: no more of them are kept than are told", (_, make) => {
+    const read = v.safeParse(documentShape, { version: 1, domain: "a.test", ...(make() as object) });
+    expect(read.issues?.length).toBeGreaterThan(0);
+    expect(read.issues?.length).toBeLessThanOrEqual(2 * MAX_PROBLEMS);
+  });
+
+  it.each(["identity", "defaults", "lists", "conditions"])("%s: a list is no object, not even an empty one", (key) => {
+    expect(codesOf(`${HEAD.replace(/^identity:[^]*?(?=sites)/m, "")}${key}: []\n`)).toEqual(["type"]);
   });
 
   it("class g: no pattern of the language is a regular expression", () => {
