@@ -6,6 +6,7 @@
  */
 import type { AuditRpc } from "./audit/rpc.ts";
 import type { ControlRpc } from "./control/rpc.ts";
+import type { DeviceRpc } from "./device/rpc.ts";
 import type { SessionRpc } from "./session/rpc.ts";
 import type { SignerRpc } from "./signer/rpc.ts";
 import type { TunnelRpc } from "./tunnel/rpc.ts";
@@ -32,6 +33,7 @@ export interface ObjectEnv {
   readonly TUNNEL: Namespace<TunnelRpc>;
   readonly AUDIT: Namespace<AuditRpc>;
   readonly SIGNER: Namespace<SignerRpc>;
+  readonly DEVICE: Namespace<DeviceRpc>;
 }
 
 /** The one control object. */

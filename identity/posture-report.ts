@@ -13,8 +13,8 @@ import { signStrict, verifyStrict } from "./strict-jws.ts";
 const REPORT_TYPE = "postern-posture+jwt";
 /** Bounds what is read of a report before its signature is known. */
 export const REPORT_MAX_CHARS = 16_384;
-/** Facts of one report, and characters of a text among them. */
-export const MAX_POSTURE_COUNT = 64;
+/** Names that a device may ever have facts under, and characters of a text among them. */
+export const MAX_POSTURE_COUNT = 40;
 export const MAX_POSTURE_CHARS = 256;
 
 /** A posture fact's name; policy/criteria/device.ts looks it up as `device.<name>`. */

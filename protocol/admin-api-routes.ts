@@ -40,5 +40,9 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   { method: "get", path: "/connectors", summary: "Enrolled connectors", needs: "viewer", status: 200, answer: shapes.connectors },
   { method: "get", path: "/edge-status", summary: "Every lane, and what keeps it awake", needs: "viewer", status: 200, answer: shapes.edgeStatus },
   { method: "get", path: "/sessions", summary: "Live sessions and their streams", needs: "viewer", status: 200, answer: shapes.sessions },
+  { method: "get", path: "/devices", summary: "Enrolled devices, and what is known of each", needs: "viewer", status: 200, answer: shapes.devices },
+  { method: "post", path: "/devices/{id}", summary: "Say whose a device is and what it is: its tags, whether the company manages it", needs: "operator", question: shapes.deviceQuestion, status: 200, answer: shapes.facts },
+  { method: "post", path: "/devices/{id}/facts", summary: "A verdict of another system on a device, each fact with its end; answered once its streams are decided again. `managed` needs the role operator", needs: "responder", question: shapes.factsQuestion, status: 200, answer: shapes.facts },
+  { method: "post", path: "/users/{id}/facts", summary: "A verdict of another system on a person: risk low, medium or high, with its end", needs: "responder", question: shapes.factsQuestion, status: 200, answer: shapes.facts },
   { method: "get", path: "/explain/{id}", summary: "A recorded decision, made again from its recorded facts", needs: "viewer", status: 200, answer: shapes.explainedRequest },
 ];

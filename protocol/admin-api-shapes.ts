@@ -154,6 +154,34 @@ export const sessions = many(
   }),
 );
 
+const scalar = z.union([text, z.number(), z.boolean(), many(text)]);
+
+export const devices = many(
+  z.object({
+    id: text,
+    owner: text,
+    name: text,
+    state: z.enum(["enrolled", "revoked", "cloned"]),
+    enrolled_at: instant,
+    reported_at: z.nullable(instant),
+    /** As its sessions know them. */
+    facts: z.record(z.string(), z.unknown()),
+    sessions: count,
+  }),
+);
+
+export const deviceQuestion = z.object({ tags: z.optional(many(text)), managed: z.optional(z.boolean()) });
+
+/** null takes a fact back. */
+export const factsQuestion = z.object({ facts: z.record(z.string(), z.nullable(z.object({ value: scalar, observed_at: z.optional(instant), expires_at: instant }))) });
+
+/** What the new facts did to live streams. */
+export const facts = z.object({ id: text, found: count, closed: count });
+
+/** POST /.postern/devices and …/report; not under the API's path. */
+export const enrolledDevice = z.object({ id: text });
+export const reported = z.object({ seq: count, kept: text });
+
 const outcome = z.enum(["true", "false", "unknown"]);
 
 /** What explain() of policy/ answers. */

@@ -19,5 +19,7 @@ export const LOGOUT_PATH = "/.postern/logout";
 /** RFC 8628 §3.1 and §3.4, and RFC 8693. */
 export const DEVICE_BEGIN_PATH = "/.postern/device/begin";
 export const TOKEN_PATH = "/.postern/token";
+/** Enrolment of a device; under it `/<id>/report`, and `/bind` for browsers. */
+export const DEVICES_PATH = "/.postern/devices";
 /** Under it, by the id of a lane's object: pieces of bodies that left the mux (M15). */
 export const BULK_PATH = "/.postern/bulk/";

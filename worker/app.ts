@@ -4,7 +4,7 @@
  * is the gate's.
  */
 import { Hono } from "hono/tiny";
-import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, TOKEN_PATH } from "../protocol/paths.ts";
+import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, DEVICES_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, TOKEN_PATH } from "../protocol/paths.ts";
 import { canonicalise, MAX_SOCKET_PATH_CHARS, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
 import type { Env } from "./env.ts";
@@ -13,6 +13,7 @@ import { gate } from "./gate.ts";
 import { currentPolicy } from "./policy-cache.ts";
 import { headersTooLarge } from "./proxy.ts";
 import { blank, refuse } from "./respond.ts";
+import * as adminDevices from "./routes/admin/devices.ts";
 import * as explain from "./routes/admin/explain.ts";
 import * as policy from "./routes/admin/policy.ts";
 import * as revocation from "./routes/admin/revocation.ts";
@@ -22,6 +23,7 @@ import * as sites from "./routes/admin/sites.ts";
 import { agent } from "./routes/agent.ts";
 import * as connectors from "./routes/connectors.ts";
 import { beginDevice, decideDevice, devicePage } from "./routes/device.ts";
+import * as devices from "./routes/devices.ts";
 import { redeem, signIn } from "./routes/hand-off.ts";
 import { launcher, me } from "./routes/launcher.ts";
 import { callback, login } from "./routes/login.ts";
@@ -71,6 +73,11 @@ const routes = new Hono<Bindings>({
   .on(["GET", "POST"], `/launcher${BULK_PATH}:at`, (c) => connectors.bulk(c.env.exchange, c.req.param("at")))
   // Agents
   .get(`/launcher${AGENT_PATH}`, (c) => agent(c.env.exchange))
+  // Devices
+  .post(`/launcher${DEVICES_PATH}`, (c) => devices.enrol(c.env.exchange))
+  .get(`/launcher${DEVICES_PATH}/bind`, (c) => devices.askToBind(c.env.exchange))
+  .post(`/launcher${DEVICES_PATH}/bind`, (c) => devices.bind(c.env.exchange))
+  .post(`/launcher${DEVICES_PATH}/:id/report`, (c) => devices.report(c.env.exchange, c.req.param("id")))
   // Operators
   .post(`/launcher${ADMIN_API}/setup`, (c) => policy.setup(c.env.exchange))
   .post(`/launcher${ADMIN_API}/policy`, (c) => policy.apply(c.env.exchange))
@@ -84,6 +91,10 @@ const routes = new Hono<Bindings>({
   .get(`/launcher${ADMIN_API}/connectors`, (c) => sites.connectors(c.env.exchange))
   .get(`/launcher${ADMIN_API}/edge-status`, (c) => sites.edgeStatus(c.env.exchange))
   .get(`/launcher${ADMIN_API}/sessions`, (c) => sessions.sessions(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/devices`, (c) => adminDevices.list(c.env.exchange))
+  .post(`/launcher${ADMIN_API}/devices/:id`, (c) => adminDevices.set(c.env.exchange, c.req.param("id")))
+  .post(`/launcher${ADMIN_API}/devices/:id/facts`, (c) => adminDevices.say(c.env.exchange, c.req.param("id")))
+  .post(`/launcher${ADMIN_API}/users/:id/facts`, (c) => adminDevices.sayOfUser(c.env.exchange, c.req.param("id")))
   .get(`/launcher${ADMIN_API}/explain/:id`, (c) => explain.explainRequest(c.env.exchange, c.req.param("id")));
 
 /** Nothing of ours answers at the launcher or under `/.postern/` but what the table names. */

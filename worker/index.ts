@@ -1,6 +1,7 @@
 /** The Worker's entry: the objects' classes and the fetch handler, nothing else. */
 import { Audit } from "../durable-objects/audit/audit.ts";
 import { Control } from "../durable-objects/control/control.ts";
+import { Device } from "../durable-objects/device/device.ts";
 import { Session } from "../durable-objects/session/session.ts";
 import { Signer } from "../durable-objects/signer/signer.ts";
 import { Tunnel } from "../durable-objects/tunnel/tunnel.ts";
@@ -8,7 +9,7 @@ import { User } from "../durable-objects/user/user.ts";
 import { handle } from "./app.ts";
 import type { Env } from "./env.ts";
 
-export { Audit, Control, Session, Signer, Tunnel, User };
+export { Audit, Control, Device, Session, Signer, Tunnel, User };
 
 export default {
   fetch: (request: Request, env: Env, ctx: ExecutionContext): Promise<Response> => handle(request, env, (work) => ctx.waitUntil(work)),

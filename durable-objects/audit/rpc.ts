@@ -30,6 +30,7 @@ export type AuditKind =
   | "service"
   | "enroll_token"
   | "connector"
+  | "device"
   | "stream_end"
   | "repeated"
   | "anonymous_denials"

@@ -8,7 +8,7 @@ import type { PublicJwk } from "../../identity/keys.ts";
 import { createHash } from "node:crypto";
 import { DurableObject } from "cloudflare:workers";
 import { toBase64Url } from "../../core/bytes.ts";
-import type { ConnectorId, SessionId, SiteId, UserId } from "../../core/ids.ts";
+import type { ConnectorId, DeviceId, SessionId, SiteId, UserId } from "../../core/ids.ts";
 import { parseSessionId, parseUserId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { SETUP_SERVICE } from "../../policy/compile.ts";
@@ -21,6 +21,7 @@ import { ATTEMPT_SKEW_MS, type SignIn } from "../user/rpc.ts";
 import { carryOut } from "./effects.ts";
 import { Changes, type ReceiptRow } from "./changes.ts";
 import { type DeviceDecision, DeviceCodes, type DevicePoll, type DeviceRequest } from "./device-codes.ts";
+import * as devices from "./devices.ts";
 import { Lanes } from "./lanes.ts";
 import * as registry from "./registry.ts";
 import * as signals from "./signals.ts";
@@ -196,6 +197,14 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return registry.connectors(this.#db);
   }
 
+  async enrolDevice(id: DeviceId, owner: UserId): Promise<boolean> {
+    return devices.addDevice(this.#db, id, owner, Date.now());
+  }
+
+  async devices(): Promise<readonly DeviceId[]> {
+    return devices.devices(this.#db);
+  }
+
   async beginDevice(request: DeviceRequest): Promise<boolean> {
     return this.#devices.begin(request, Date.now());
   }
@@ -261,6 +270,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
       case "app":
         return this.#document()?.apps.some((one) => one.id === id) === true ? id : undefined;
       case "device":
+        return devices.isDevice(this.#db, id) ? id : undefined;
       case "grant":
         return undefined;
       default:

@@ -8,6 +8,7 @@ import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import type { Database } from "../sqlite.ts";
 import type { ReceiptRow } from "./changes.ts";
 import type { Lanes } from "./lanes.ts";
+import { revokeDevice } from "./devices.ts";
 import * as registry from "./registry.ts";
 import type { PolicySnapshot } from "./rpc.ts";
 import * as signals from "./signals.ts";
@@ -47,7 +48,10 @@ export async function carryOut(reach: Reach, row: ReceiptRow): Promise<CutReport
       registry.revokeConnector(db, row.target, Date.now());
       return lanes.push((stub) => stub.endConnector(row.target as ConnectorId));
     }
-    case "device":
+    case "device": {
+      revokeDevice(db, row.target, Date.now());
+      return env.DEVICE.getByName(row.target).revoke();
+    }
     case "grant":
       return NOTHING_CUT;
     default:

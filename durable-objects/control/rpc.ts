@@ -1,6 +1,6 @@
 /** Control: the calls it answers. Types only. */
 import type { PublicJwk } from "../../identity/keys.ts";
-import type { ConnectorId, ReceiptId, SessionId, SiteId, UserId } from "../../core/ids.ts";
+import type { ConnectorId, DeviceId, ReceiptId, SessionId, SiteId, UserId } from "../../core/ids.ts";
 import type { PolicyDocument } from "../../policy/document.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { News } from "../signal-facts.ts";
@@ -145,6 +145,10 @@ export interface ControlRpc {
   }): Promise<{ ok: true; connector: ConnectorRecord; lanes: number; keySet: string } | Refused<"enroll_token_invalid">>;
   connector(id: string): Promise<{ record: ConnectorRecord; lanes: number; keySet: string } | undefined>;
   connectors(): Promise<readonly ConnectorRecord[]>;
+
+  /** False: the device is revoked, somebody else's, or one too many. */
+  enrolDevice(id: DeviceId, owner: UserId): Promise<boolean>;
+  devices(): Promise<readonly DeviceId[]>;
 
   /** Programs that wait to be let in (device-codes.ts). */
   beginDevice(request: DeviceRequest): Promise<boolean>;

@@ -76,4 +76,10 @@ export const CONTROL_MIGRATIONS: readonly Migration[] = [
     PRIMARY KEY (issuer, id, sid)
   )`,
   "CREATE INDEX people_by_sub ON people (sub)",
+  `CREATE TABLE devices (
+    id TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    enrolled_at INTEGER NOT NULL,
+    revoked_at INTEGER
+  )`,
 ];

@@ -8,7 +8,7 @@ import { toBase64Url } from "../../core/bytes.ts";
 import type { SessionId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
-import { formatServiceToken, formatSessionToken } from "../../identity/session-token.ts";
+import { formatOperatorToken, formatServiceToken, formatSessionToken } from "../../identity/session-token.ts";
 import { parseDocument } from "../../policy/parse-document.ts";
 import { BULK_HEADER } from "../../protocol/bulk.ts";
 import { ADMIN_API } from "../../protocol/paths.ts";
@@ -18,11 +18,11 @@ import type { Env } from "../../worker/env.ts";
 
 /**
  * anybody: says nothing about anybody · person: finds out by itself who is signed in ·
- * code: needs a secret that was handed out for this · key: proves a connector's key or token ·
- * bearer: a program's own token, through the gate, and no cookie · ticket: judged by the lane that issued it ·
+ * code: needs a secret that was handed out for this · key: proves a connector's or a device's key, or a token ·
+ * bearer: a program's own token, through the gate, and no cookie · token: a person's own sign-in of a program, and no cookie · ticket: judged by the lane that issued it ·
  * page: a change by a cookie, so it compares Origin · setup: the setup key · a role: postern:admin.
  */
-type Class = "anybody" | "person" | "code" | "key" | "bearer" | "ticket" | "page" | "setup" | "viewer" | "responder" | "operator";
+type Class = "anybody" | "person" | "code" | "key" | "bearer" | "token" | "ticket" | "page" | "setup" | "viewer" | "responder" | "operator";
 
 const CLASSES: Readonly<Record<string, Class>> = {
   "get /:place/.postern/jwks.json": "anybody",
@@ -47,6 +47,14 @@ const CLASSES: Readonly<Record<string, Class>> = {
   "get /launcher/.postern/bulk/:at": "ticket",
   "post /launcher/.postern/bulk/:at": "ticket",
   "get /launcher/.postern/agent": "bearer",
+  "post /launcher/.postern/devices": "token",
+  "get /launcher/.postern/devices/bind": "person",
+  "post /launcher/.postern/devices/bind": "page",
+  "post /launcher/.postern/devices/:id/report": "key",
+  "get /api/devices": "viewer",
+  "post /api/devices/:id": "operator",
+  "post /api/devices/:id/facts": "responder",
+  "post /api/users/:id/facts": "responder",
   "post /api/setup": "setup",
   "post /api/policy": "operator",
   "get /api/policy": "viewer",
@@ -113,7 +121,7 @@ async function tried({ method, path }: { method: string; path: string }, headers
     },
   });
   const namespace = (object: string): unknown => ({ getByName: () => stub(object), get: () => stub(object), idFromString: (id: string) => id, idFromName: () => SID });
-  const env = { ...Object.fromEntries(["CONTROL", "USER", "SESSION", "TUNNEL", "AUDIT", "SIGNER"].map((one) => [one, namespace(one)])), POSTERN_SETUP_KEY: "k".repeat(43) } as unknown as Env;
+  const env = { ...Object.fromEntries(["CONTROL", "USER", "SESSION", "TUNNEL", "AUDIT", "SIGNER", "DEVICE"].map((one) => [one, namespace(one)])), POSTERN_SETUP_KEY: "k".repeat(43) } as unknown as Env;
   const place = path.startsWith("/app") ? "https://wiki.access.example.com" : LAUNCHER;
   const url = place + path.replace(/^\/(?:launcher|app|:place)/, "").replace(":id", "x");
   const answer = await handle(new Request(url, { method, headers: { accept: "application/json", ...headers }, ...(method === "POST" ? { body: "x=1" } : {}) }), env, () => undefined);
@@ -166,6 +174,13 @@ describe("routes", () => {
     expect(await tried(route, { ...socket, authorization: TOKEN }, "operator")).toEqual({ status: 404, code: "not_found", asked: ["SESSION.verify", "SESSION.verify", "AUDIT.append"] });
   });
 
+  it.each(routes.filter(({ name }) => CLASSES[name] === "token"))("$name takes a person's token and neither a cookie nor a service's", async (route) => {
+    expect(await tried(route, { cookie: COOKIE, origin: LAUNCHER }, "operator")).toEqual({ status: 401, code: "sign_in_required", asked: [] });
+    expect(await tried(route, { authorization: TOKEN }, "operator")).toEqual({ status: 401, code: "token_invalid", asked: ["SESSION.verify"] });
+    const own = `Bearer ${formatOperatorToken({ sid: SID, secret: SECRET })}`;
+    expect(await tried(route, { authorization: own })).toEqual({ status: 401, code: "token_invalid", asked: ["SESSION.verify"] });
+  });
+
   it.each(routes.filter(({ name }) => CLASSES[name] === "ticket"))("$name asks the lane that it names and nobody else, and nobody for a browser", async (route) => {
     const segment = { [BULK_HEADER]: "anything" };
     expect((await tried(route, segment)).asked).toEqual(["TUNNEL.fetch"]);
@@ -185,7 +200,7 @@ describe("routes", () => {
 
   it("any other route that changes state takes no cookie", async () => {
     const others = routes.filter((route) => route.method !== "GET" && !changes.includes(route) && CLASSES[route.name] !== "setup");
-    expect(others.map((route) => route.name).sort()).toEqual(["post /launcher/.postern/bulk/:at", "post /launcher/.postern/connectors/enroll", "post /launcher/.postern/device/begin", "post /launcher/.postern/token"]);
+    expect(others.map((route) => route.name).sort()).toEqual(["post /launcher/.postern/bulk/:at", "post /launcher/.postern/connectors/enroll", "post /launcher/.postern/device/begin", "post /launcher/.postern/devices", "post /launcher/.postern/devices/:id/report", "post /launcher/.postern/token"]);
     for (const route of others) expect((await tried(route, { cookie: COOKIE, origin: LAUNCHER }, "operator")).asked.filter((one) => one.startsWith("SESSION"))).toEqual([]);
   });
 });

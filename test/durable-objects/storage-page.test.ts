@@ -8,7 +8,7 @@ import type { Attachment } from "../../durable-objects/tunnel/attachments.ts";
 
 const FOLDER = join(import.meta.dirname, "../../durable-objects");
 const page = readFileSync(join(FOLDER, "STORAGE.md"), "utf8");
-const OBJECTS = ["control", "user", "session", "tunnel", "audit", "signer"] as const;
+const OBJECTS = ["control", "user", "session", "tunnel", "audit", "signer", "device"] as const;
 
 /** "### name" by "## object". */
 function headings(): Map<string, string[]> {

@@ -2,9 +2,9 @@
 declare namespace Cloudflare {
   interface GlobalProps {
     mainModule: typeof import("../../worker/index.ts");
-    durableNamespaces: "Control" | "User" | "Session" | "Tunnel" | "Audit" | "Signer";
+    durableNamespaces: "Control" | "User" | "Session" | "Tunnel" | "Audit" | "Signer" | "Device";
   }
-  interface Env extends Readonly<Record<"CONTROL" | "USER" | "SESSION" | "TUNNEL" | "AUDIT" | "SIGNER", DurableObjectNamespace>> {
+  interface Env extends Readonly<Record<"CONTROL" | "USER" | "SESSION" | "TUNNEL" | "AUDIT" | "SIGNER" | "DEVICE", DurableObjectNamespace>> {
     readonly POSTERN_EDGE_KIND: string;
     readonly POSTERN_SETUP_KEY: string;
   }

@@ -8,6 +8,7 @@ import { parseRequestId } from "../../core/ids.ts";
 import { ERRORS } from "../../core/errors.ts";
 import type { ErrorCode } from "../../core/errors.ts";
 import { at, HOUR_MS, MINUTE_MS } from "../../core/time.ts";
+import { bindDevicePage } from "../../worker/pages/bind-device.ts";
 import { blankPage } from "../../worker/pages/blank.ts";
 import { chooserPage } from "../../worker/pages/chooser.ts";
 import { continuePage } from "../../worker/pages/continue.ts";
@@ -85,6 +86,8 @@ export function everyPage(text: Text = (friendly) => friendly, link: Text = (fri
     { name: "device-confirm", file: "device-code.ts", html: deviceCodePage({ step: "confirm", actionUrl: link("/.postern/device"), userCode: text("WDJB-MJHT"), user: text("amira.haddad@example.com"), program: text("postern on linux"), from: text("Berlin, Germany") }) },
     { name: "device-done", file: "device-code.ts", html: deviceCodePage({ step: "done", approved: true }) },
     { name: "device-refused", file: "device-code.ts", html: deviceCodePage({ step: "done", approved: false }) },
+    { name: "bind-device", file: "bind-device.ts", html: bindDevicePage({ actionUrl: link("/.postern/devices/bind"), user: text("amira.haddad@example.com"), device: text("d_x"), code: text("c") }) },
+    { name: "bind-device-done", file: "bind-device.ts", html: bindDevicePage() },
     { name: "too-many-bounces", file: "too-many-bounces.ts", html: tooManyBouncesPage({ requestId: id, retryUrl: link("/"), launcherUrl: link("https://access.example.com/") }) },
     { name: "form-not-sent", file: "form-not-sent.ts", html: formNotSentPage({ requestId: id, signInUrl: link("/.postern/login") }) },
     { name: "me", file: "me.ts", html: mePage({ user: { ...user, provider: text("corp"), groups: [text("staff"), text("finance")] }, session: { ...session, authenticatedAt: NOW, methods: [text("pwd"), text("otp")] }, launcherUrl: link("https://access.example.com/"), signOutUrl: link("/.postern/logout") }) },

@@ -52,6 +52,10 @@ export const ADMIN_ROWS: Readonly<Record<string, AdminRow>> = {
   [`GET ${api("/connectors")}`]: { least: "viewer", good: "200" },
   [`GET ${api("/edge-status")}`]: { least: "viewer", good: "200" },
   [`GET ${api("/sessions")}`]: { least: "viewer", good: "200" },
+  [`GET ${api("/devices")}`]: { least: "viewer", good: "200" },
+  [`POST ${api("/devices/:id")}`]: { least: "operator", good: "404 unknown_id", body: '{"tags":["lab"]}', id: `d_${"A".repeat(43)}` },
+  [`POST ${api("/devices/:id/facts")}`]: { least: "responder", good: "404 unknown_id", body: '{"facts":{"edr":null}}', id: `d_${"A".repeat(43)}` },
+  [`POST ${api("/users/:id/facts")}`]: { least: "responder", good: "400 bad_argument", body: '{"facts":{}}', id: `u_${"A".repeat(43)}` },
   [`GET ${api("/explain/:id")}`]: { least: "viewer", good: "404 unknown_id", id: `r_${"A".repeat(22)}` },
 };
 
@@ -115,6 +119,21 @@ export const OPEN_ROWS: Readonly<Record<string, OpenRow>> = {
       "by alice, own Origin": "400",
     },
   },
+  "POST /launcher/.postern/devices": { cells: { "by nobody": "401 sign_in_required", "by alice": "401 sign_in_required", "by alice, own Origin": "401 sign_in_required" }, type: "application/json", body: "{}" },
+  "GET /launcher/.postern/devices/bind": { cells: { "by nobody": "302", "by alice": "200" } },
+  "POST /launcher/.postern/devices/bind": {
+    type: FORM,
+    body: `device=d_${"A".repeat(43)}&code=x`,
+    cells: {
+      "by nobody": "403 origin_not_allowed",
+      "by nobody, own Origin": "401 sign_in_required",
+      "by alice": "403 origin_not_allowed",
+      "by alice, foreign Origin": "403 origin_not_allowed",
+      "by alice, null Origin": "403 origin_not_allowed",
+      "by alice, own Origin": "400 device_link_over",
+    },
+  },
+  "POST /launcher/.postern/devices/:id/report": { cells: { "by nobody": "400 bad_argument", "by alice": "400 bad_argument" }, type: "application/jose", body: "a.b.c" },
   "GET /launcher/.postern/device": { cells: { "by nobody": "302", "by alice": "200" } },
   "POST /launcher/.postern/token": {
     type: FORM,

@@ -1,0 +1,94 @@
+/**
+ * Devices, as their owners reach them: a key is enrolled by a person's own sign-in, a report is
+ * signed by that key and needs nothing else, and a browser counts as the device once its person
+ * says so there. What a report is worth is the device's object's to judge.
+ */
+import { ADMIN_APP, type DeviceId, parseDeviceId, type SessionId, type UserId } from "../../core/ids.ts";
+import { at } from "../../core/time.ts";
+import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
+import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
+import { verifyEnrollProof } from "../../identity/enroll-proof.ts";
+import { parsePublicJwk } from "../../identity/keys.ts";
+import { deviceIdOf, digestOf, REPORT_MAX_CHARS } from "../../identity/posture-report.ts";
+import type { EnrolledDeviceAnswer, ReportedAnswer } from "../../protocol/admin-api.ts";
+import { DEVICES_PATH } from "../../protocol/paths.ts";
+import { readBoundedJson, readBoundedText } from "../bounded-body.ts";
+import { readCredential } from "../credentials.ts";
+import { type Exchange, originOf } from "../exchange.ts";
+import { bindDevicePage } from "../pages/bind-device.ts";
+import { recordAct } from "../record.ts";
+import { json, page, redirect, refuse } from "../respond.ts";
+import { verifiedSession } from "../session-cache.ts";
+
+const MAX_BODY_BYTES = 8 * 1024;
+const MAX_NAME_CHARS = 63;
+
+const deviceOf = (x: Exchange, id: DeviceId): ReturnType<Exchange["env"]["DEVICE"]["getByName"]> => x.env.DEVICE.getByName(id);
+
+/** POST /.postern/devices {public_key, name, proof}, with the token of `postern login` */
+export async function enrol(x: Exchange): Promise<Response> {
+  const credential = readCredential(x.request, x.env, x.url.host, ADMIN_APP);
+  if (credential.kind !== "presented" || credential.cookie) return refuse(x, "sign_in_required");
+  const body = await readBoundedJson(x.request, MAX_BODY_BYTES);
+  const session = await verifiedSession(x.env, credential.presented, x.now, true);
+  if (session?.subject.kind !== "user") return refuse(x, "token_invalid");
+  const key = await parsePublicJwk(body?.["public_key"]);
+  const { name, proof } = body ?? {};
+  const token = await digestOf(x.request.headers.get("authorization") ?? "");
+  if (key === undefined || typeof name !== "string" || typeof proof !== "string" || !(await verifyEnrollProof(proof, key, token, at(x.now)))) {
+    return refuse(x, "bad_argument", { detail: "It must be {public_key, name, proof}, by a right clock." });
+  }
+  const id = deviceIdOf(key);
+  const owner = session.subject.id as UserId;
+  await recordAct(x, "device", id, { act: "enrol", device: id, owner, sid: session.sid });
+  await leave(x, session, id);
+  const taken = await x.env.CONTROL.getByName(CONTROL_NAME).enrolDevice(id, owner);
+  const enrolled = taken && (await deviceOf(x, id).enrol({ key, owner, name: name.replace(/[^\x20-\x7e]/g, "?").slice(0, MAX_NAME_CHARS), sid: session.sid }));
+  return enrolled ? json(x, { id } satisfies EnrolledDeviceAnswer) : refuse(x, "device_barred");
+}
+
+/** POST /.postern/devices/:id/report, a signed report */
+export async function report(x: Exchange, text: string): Promise<Response> {
+  const id = parseDeviceId(text);
+  const jws = await readBoundedText(x.request, REPORT_MAX_CHARS);
+  if (id === undefined || jws === undefined) return refuse(x, "bad_argument");
+  const done = await deviceOf(x, id).report(jws);
+  if (done.ok) return json(x, { seq: done.seq, kept: done.kept } satisfies ReportedAnswer);
+  return refuse(x, done.code, "fault" in done ? { extra: { fault: done.fault } } : {});
+}
+
+/** GET /.postern/devices/bind?device&code */
+export async function askToBind(x: Exchange): Promise<Response> {
+  const session = await browserSession(x);
+  const query = new URLSearchParams(x.url.query);
+  if (session === undefined) return redirect(x, `${x.launcher}/.postern/login?to=${encodeURIComponent(`${x.launcher}${x.url.path}${x.url.query}`)}`);
+  const user = session.display.email ?? session.display.name ?? session.subject.id;
+  return page(x, bindDevicePage({ actionUrl: `${DEVICES_PATH}/bind`, user, device: query.get("device") ?? "", code: query.get("code") ?? "" }));
+}
+
+/** POST /.postern/devices/bind */
+export async function bind(x: Exchange): Promise<Response> {
+  if (x.request.headers.get("origin") !== originOf(x.url)) return refuse(x, "origin_not_allowed");
+  const session = await browserSession(x);
+  if (session === undefined) return refuse(x, "sign_in_required");
+  const form = new URLSearchParams((await readBoundedText(x.request, MAX_BODY_BYTES)) ?? "");
+  const id = parseDeviceId(form.get("device") ?? "");
+  if (id === undefined) return refuse(x, "bad_argument");
+  await recordAct(x, "device", id, { act: "bind", device: id, owner: session.subject.id, sid: session.sid });
+  await leave(x, session, id);
+  const bound = await deviceOf(x, id).redeem(await digestOf(form.get("code") ?? ""), session.subject.id, session.sid);
+  return bound ? page(x, bindDevicePage()) : refuse(x, "device_link_over");
+}
+
+async function browserSession(x: Exchange): Promise<SessionSnapshot | undefined> {
+  const credential = readCredential(x.request, x.env, x.url.host, undefined);
+  if (credential.kind !== "presented" || !credential.cookie) return undefined;
+  return verifiedSession(x.env, credential.presented, x.now, true);
+}
+
+/** A session goes by one device: by the one before no more. */
+async function leave(x: Exchange, { sid, facts }: { readonly sid: SessionId; readonly facts: SessionSnapshot["facts"] }, next: DeviceId): Promise<void> {
+  const known = facts["device.id"]?.value;
+  const before = typeof known === "string" ? parseDeviceId(known) : undefined;
+  if (before !== undefined && before !== next) await deviceOf(x, before).forget(sid);
+}
