@@ -39,7 +39,7 @@ export async function verifyIdToken(
 }
 
 /** Every audience must be one of ours: a token also meant for others may have been shown to them. */
-function isForAudiences(aud: unknown, audiences: readonly string[]): boolean {
+export function isForAudiences(aud: unknown, audiences: readonly string[]): boolean {
   const named: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
   if (named.length === 0 || named.length > AUDIENCES_MAX_COUNT) return false;
   return named.every((name) => typeof name === "string" && audiences.includes(name));

@@ -21,22 +21,30 @@ export const PROVIDER_TOKEN_MAX_CHARS = 65_536;
 export const PROVIDER_ALGORITHMS: readonly string[] = ["RS256", "PS256", "ES256", "EdDSA"];
 /** How far a provider's clock may be from ours. */
 export const PROVIDER_CLOCK_TOLERANCE_SECONDS = 30;
+/** A statement (a logout token, a security event) says nothing any more after this; whoever takes them remembers each longer, so that none counts twice (class M, row 101). */
+export const STATEMENT_MAX_AGE_SECONDS = 86_400;
 
 export type ProviderClaims = { readonly [claim: string]: unknown };
 
 /** Header parameters that would let a token choose its own key or meaning. */
 const REFUSED_HEADERS = ["jku", "jwk", "x5u", "crit", "zip", "b64"];
 
+/** Who signs, as far as a signature goes: `issuer` names the key set in the cache. */
+export type TokenSigner = Pick<ProviderSettings, "id" | "issuer">;
+export type KeySetPlace = Pick<AuthorizationServer, "jwks_uri">;
+
 /**
  * Verifies a provider's JWT and its exp, iat and nbf against `io.now()`. `types` lists the header
- * `typ` values allowed, "" standing for none. Errors: token_invalid, clock_wrong, and those of providerKeys.
+ * `typ` values allowed, "" standing for none. A `statement` need not have exp: its iat bounds it.
+ * Errors: token_invalid, clock_wrong, and those of providerKeys.
  */
 export async function verifyProviderJws(
   token: string,
   types: readonly string[],
-  provider: ProviderSettings,
-  as: AuthorizationServer,
+  provider: TokenSigner,
+  as: KeySetPlace,
   io: OidcIo,
+  statement = false,
 ): Promise<Result<ProviderClaims, OidcProblem>> {
   const refuse = (cause: string): { ok: false; error: OidcProblem } => err(oidcProblem(provider.id, "token_invalid", cause));
   if (token.length > PROVIDER_TOKEN_MAX_CHARS) return refuse("token too large");
@@ -61,7 +69,7 @@ export async function verifyProviderJws(
   if (payload === undefined) return refuse("signature");
   const claims = readClaims(payload);
   if (claims === undefined) return refuse("claims are not a JSON object");
-  return checkTimes(claims, provider, io);
+  return checkTimes(claims, provider, io, statement);
 }
 
 function readHeader(token: string): CompactJWSHeaderParameters | undefined {
@@ -104,10 +112,12 @@ export function numericDate(value: unknown): number | undefined {
   return typeof value === "number" && value >= 0 && value <= MAX_NUMERIC_DATE ? value : undefined;
 }
 
-function checkTimes(claims: ProviderClaims, provider: ProviderSettings, io: OidcIo): Result<ProviderClaims, OidcProblem> {
+function checkTimes(claims: ProviderClaims, provider: TokenSigner, io: OidcIo, statement: boolean): Result<ProviderClaims, OidcProblem> {
   const now = io.now() / SECOND_MS;
-  const exp = numericDate(claims["exp"]);
   const iat = numericDate(claims["iat"]);
+  const last = statement && iat !== undefined ? iat + STATEMENT_MAX_AGE_SECONDS : Infinity;
+  const said = statement && claims["exp"] === undefined ? last : numericDate(claims["exp"]);
+  const exp = said === undefined ? undefined : Math.min(said, last);
   const nbf = claims["nbf"] === undefined ? 0 : numericDate(claims["nbf"]);
   if (exp === undefined || iat === undefined || nbf === undefined) {
     return err(oidcProblem(provider.id, "token_invalid", "exp, iat or nbf is missing or not a date"));

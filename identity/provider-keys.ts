@@ -4,7 +4,6 @@
  */
 import { createLocalJWKSet } from "jose";
 import type { JSONWebKeySet, JWK } from "jose";
-import type { AuthorizationServer } from "oauth4webapi";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
 import { HOUR_MS, lasting, MINUTE_MS, SECOND_MS } from "../core/time.ts";
@@ -13,7 +12,8 @@ import { oidcProblem } from "./problems.ts";
 import type { OidcProblem } from "./problems.ts";
 import { cacheEntry } from "./provider-cache.ts";
 import type { CachedKeys } from "./provider-cache.ts";
-import type { OidcIo, ProviderSettings } from "./provider.ts";
+import type { KeySetPlace, TokenSigner } from "./provider-jws.ts";
+import type { OidcIo } from "./provider.ts";
 
 /** After this a set is renewed before use, so that a withdrawn key stops counting. */
 export const JWKS_FRESH_MS = 10 * MINUTE_MS;
@@ -36,8 +36,8 @@ const JWKS_MAX_KEYS = 64;
  * provider_unreachable, provider_misconfigured.
  */
 export async function providerKeys(
-  provider: ProviderSettings,
-  as: AuthorizationServer,
+  provider: TokenSigner,
+  as: KeySetPlace,
   io: OidcIo,
   renew: boolean,
 ): Promise<Result<CachedKeys, OidcProblem>> {
@@ -50,12 +50,12 @@ export async function providerKeys(
   }
 }
 
-const noKeys = (provider: ProviderSettings): OidcProblem => oidcProblem(provider.id, "provider_unreachable", "no current keys");
+const noKeys = (provider: TokenSigner): OidcProblem => oidcProblem(provider.id, "provider_unreachable", "no current keys");
 
 /** One look: the keys, a refusal, or "busy" when there are none yet and enough requests ask for them. */
 async function keysNow(
-  provider: ProviderSettings,
-  as: AuthorizationServer,
+  provider: TokenSigner,
+  as: KeySetPlace,
   io: OidcIo,
   renew: boolean,
 ): Promise<Result<CachedKeys, OidcProblem> | "busy"> {
@@ -83,8 +83,8 @@ async function keysNow(
 }
 
 async function fetchKeys(
-  provider: ProviderSettings,
-  as: AuthorizationServer,
+  provider: TokenSigner,
+  as: KeySetPlace,
   io: OidcIo,
 ): Promise<Result<JSONWebKeySet, OidcProblem>> {
   if (as.jwks_uri === undefined) return err(oidcProblem(provider.id, "provider_misconfigured", "no jwks_uri"));

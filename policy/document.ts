@@ -17,7 +17,28 @@ export interface SecretName {
   readonly secret: string;
 }
 
-export type Provider = IdentityProvider<ProviderId, SecretName>;
+export interface Provider extends IdentityProvider<ProviderId, SecretName> {
+  /** Its users and groups are written to us (SCIM); groups come from there, not from tokens. */
+  readonly scim?: {
+    readonly token: SecretName;
+    /** What joins a person who signs in with an entry: `sub` with its externalId, or the verified address with its own. */
+    readonly match: "sub" | "email";
+  };
+}
+
+/** A system that pushes security events about a provider's people (Shared Signals). */
+export interface SignalSource {
+  readonly id: string;
+  /** `iss` of its events, exactly. */
+  readonly issuer: string;
+  readonly jwksUri: string;
+  /** Values of `aud` that mean us. */
+  readonly audience: readonly string[];
+  /** Whose people it may speak of. */
+  readonly provider: ProviderId;
+  /** A bearer that each push must carry. */
+  readonly token?: SecretName;
+}
 
 export interface Site {
   readonly id: SiteId;
@@ -152,6 +173,8 @@ export interface PolicyDocument {
   /** Lower-case. The launcher's host. */
   readonly domain: string;
   readonly providers: readonly Provider[];
+  /** Absent: none. */
+  readonly signals?: readonly SignalSource[];
   readonly sites: readonly Site[];
   readonly apps: readonly App[];
   readonly policies: readonly Policy[];

@@ -8,8 +8,8 @@ export function hostOf(app: Pick<App, "id" | "hostname">, document: Pick<PolicyD
 }
 
 /** The provider that a bare group name belongs to: the only one, or the only one that sends groups (P14). */
-export function soleGroupProvider(providers: readonly Pick<Provider, "id" | "groupsClaim">[]): ProviderId | undefined {
-  const sending = providers.filter((provider) => provider.groupsClaim !== undefined);
+export function soleGroupProvider(providers: readonly Pick<Provider, "id" | "groupsClaim" | "scim">[]): ProviderId | undefined {
+  const sending = providers.filter((provider) => provider.groupsClaim !== undefined || provider.scim !== undefined);
   const candidates = sending.length === 0 ? providers : sending;
   return candidates.length === 1 ? candidates[0]?.id : undefined;
 }

@@ -15,7 +15,8 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const FIRST_BYTE_TIMEOUT_MS = 60_000;
 const HEALTH_EVERY_MS = 10_000;
 
-const LOOPBACK = /^http:\/\/(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?(?:\/|$)/;
+/** http is for a provider on this machine. */
+export const LOOPBACK = /^http:\/\/(?:localhost|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?(?:\/|$)/;
 /** Issuers that speak for many organisations: nobody but the address's owner could vouch for an address (Providers). */
 const MULTI_TENANT = /^https:\/\/(?:login\.microsoftonline\.com\/(?:common|organizations|consumers)(?:\/|$)|accounts\.google\.com\/?$)/;
 
@@ -46,6 +47,9 @@ export function readProvider(raw: RawProvider, path: readonly PathPart[], report
   if (auth !== "none" && raw.client_secret === undefined) {
     report({ code: "client_auth", message: `client_auth ${auth} needs client_secret`, path: [...path, "client_auth"] });
   }
+  if (raw.scim?.match === "email" && emailDomains.length === 0) {
+    report({ code: "scim", message: "match: email needs email_domains", fix: "list the domains that this provider may vouch for", path: [...path, "scim", "match"] });
+  }
   return {
     id: raw.id as ProviderId,
     issuer,
@@ -58,6 +62,7 @@ export function readProvider(raw: RawProvider, path: readonly PathPart[], report
     trustEmail: raw.trust_email ?? false,
     acrValues: raw.acr_values === undefined ? [] : [...toList(raw.acr_values)],
     tokenAudiences: raw.token_audiences === undefined ? [] : [...toList(raw.token_audiences)],
+    ...(raw.scim === undefined ? {} : { scim: { token: { secret: raw.scim.token.secret }, match: raw.scim.match ?? "sub" } }),
   };
 }
 

@@ -7,6 +7,7 @@ import { soleGroupProvider } from "./naming.ts";
 import type { PathPart, Report } from "./problems.ts";
 import { readApp, readProvider, readSite } from "./read-app.ts";
 import { checkPolicy, readPolicy } from "./read-policy.ts";
+import { checkScimTokens, readSignalSource } from "./read-signals.ts";
 import type { ConditionNames, Extent } from "./read-when.ts";
 import { findCycle, readWhen } from "./read-when.ts";
 import { checkReferences, checkIssuers, checkUnique, checkUsed } from "./references.ts";
@@ -26,6 +27,9 @@ export function readDocument(raw: RawDocument, lineOf: (path: readonly PathPart[
   const providers = (raw.identity?.providers ?? []).map((one, i) => readProvider(one, ["identity", "providers", i], report));
   checkUnique(providers, ["identity", "providers"], "providers", report);
   checkIssuers(providers, report);
+  checkScimTokens(providers, report);
+  const signals = (raw.signals ?? []).map((one, i) => readSignalSource(one, ["signals", i], providers, report));
+  checkUnique(signals, ["signals"], "signals", report);
   const sites = (raw.sites ?? []).map((one, i) => readSite(one, ["sites", i], report));
   checkUnique(sites, ["sites"], "sites", report);
   const apps = (raw.apps ?? []).map((one, i) => readApp(one, ["apps", i], report));
@@ -62,6 +66,7 @@ export function readDocument(raw: RawDocument, lineOf: (path: readonly PathPart[
     version: 1,
     domain: raw.domain,
     providers,
+    ...(signals.length === 0 ? {} : { signals }),
     sites,
     apps,
     policies,

@@ -15,6 +15,7 @@ export const MAX_POLICIES = 5_000;
 export const MAX_APPS = 2_000;
 export const MAX_SITES = 500;
 export const MAX_PROVIDERS = 20;
+export const MAX_SIGNAL_SOURCES = 20;
 /** Nesting of any, all, not and use in one policy: bounds recursion. */
 export const MAX_WHEN_DEPTH = 16;
 
@@ -56,6 +57,16 @@ const provider = keys({
   trust_email: v.optional(v.boolean()),
   acr_values: v.optional(oneOrMore(text)),
   token_audiences: v.optional(oneOrMore(text)),
+  scim: v.optional(keys({ token: secret, match: v.optional(v.picklist(["sub", "email"])) })),
+});
+
+const signalSource = keys({
+  id: label,
+  issuer,
+  jwks_uri: matching(/^https?:\/\/[^\s#@]{1,512}$/, "the URL of a key set"),
+  audience: oneOrMore(text),
+  provider: text,
+  token: v.optional(secret),
 });
 
 const site = keys({
@@ -161,6 +172,7 @@ export const documentShape = keys({
   version: v.literal(1),
   domain: hostname,
   identity: v.optional(keys({ providers: v.optional(list(provider, MAX_PROVIDERS)) })),
+  signals: v.optional(list(signalSource, MAX_SIGNAL_SOURCES)),
   sites: v.optional(list(site, MAX_SITES)),
   apps: v.optional(list(app, MAX_APPS)),
   policies: v.optional(list(policy, MAX_POLICIES)),
@@ -172,6 +184,7 @@ export const documentShape = keys({
 
 export type RawDocument = v.InferOutput<typeof documentShape>;
 export type RawProvider = v.InferOutput<typeof provider>;
+export type RawSignalSource = v.InferOutput<typeof signalSource>;
 export type RawSite = v.InferOutput<typeof site>;
 export type RawApp = v.InferOutput<typeof app>;
 export type RawPolicy = v.InferOutput<typeof policy>;

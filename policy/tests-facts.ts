@@ -63,7 +63,7 @@ type Friendly = v.InferOutput<ReturnType<typeof keys<typeof KEYS>>>;
 const DEVICE_KEYS: ReadonlySet<string> = new Set(["id", "registered", "managed", "tags", "owner_is_user", "age"]);
 
 /** The facts that the friendly form tells, as of `now` (ms); or what is wrong with it, paths inside the form. */
-export function readFriendlyFacts(form: unknown, providers: readonly Pick<Provider, "id" | "groupsClaim">[], now: number): Result<Facts, Finding[]> {
+export function readFriendlyFacts(form: unknown, providers: readonly Pick<Provider, "id" | "groupsClaim" | "scim">[], now: number): Result<Facts, Finding[]> {
   const parsed = v.safeParse(friendlyShape, form);
   if (!parsed.success) return err(parsed.issues.flatMap((issue) => findingsOf(form, issue)));
   const { facts: more, ...own } = parsed.output;
@@ -115,7 +115,7 @@ function subjectOf(given: Friendly, person: boolean): Subject {
 
 function readGroups(
   written: readonly string[],
-  providers: readonly Pick<Provider, "id" | "groupsClaim">[],
+  providers: readonly Pick<Provider, "id" | "groupsClaim" | "scim">[],
   provider: string | undefined,
   wrong: Finding[],
 ): string[] {

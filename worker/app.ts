@@ -22,12 +22,15 @@ import * as sessions from "./routes/admin/sessions.ts";
 import * as sites from "./routes/admin/sites.ts";
 import { agent } from "./routes/agent.ts";
 import * as connectors from "./routes/connectors.ts";
+import { backchannelLogout } from "./routes/backchannel.ts";
 import { beginDevice, decideDevice, devicePage } from "./routes/device.ts";
 import * as devices from "./routes/devices.ts";
 import { redeem, signIn } from "./routes/hand-off.ts";
 import { launcher, me } from "./routes/launcher.ts";
 import { callback, login } from "./routes/login.ts";
+import { scim, SCIM_BASE } from "./routes/scim.ts";
 import { askSignOut, signedOut, signOut } from "./routes/sign-out.ts";
+import { receiveEvents } from "./routes/ssf.ts";
 import { token } from "./routes/token.ts";
 import { connectorFile, keys, pageFile, ready } from "./routes/well-known.ts";
 
@@ -78,6 +81,10 @@ const routes = new Hono<Bindings>({
   .get(`/launcher${DEVICES_PATH}/bind`, (c) => devices.askToBind(c.env.exchange))
   .post(`/launcher${DEVICES_PATH}/bind`, (c) => devices.bind(c.env.exchange))
   .post(`/launcher${DEVICES_PATH}/:id/report`, (c) => devices.report(c.env.exchange, c.req.param("id")))
+  // Systems that say what becomes of people
+  .post("/launcher/.postern/backchannel/:provider", (c) => backchannelLogout(c.env.exchange, c.req.param("provider")))
+  .post("/launcher/.postern/ssf/:source", (c) => receiveEvents(c.env.exchange, c.req.param("source")))
+  .on(["GET", "POST", "PUT", "PATCH", "DELETE"], `/launcher${SCIM_BASE}/*`, (c) => scim(c.env.exchange))
   // Operators
   .post(`/launcher${ADMIN_API}/setup`, (c) => policy.setup(c.env.exchange))
   .post(`/launcher${ADMIN_API}/policy`, (c) => policy.apply(c.env.exchange))

@@ -25,6 +25,7 @@ export type AuditKind =
   | "sign_in_refused"
   | "revocation"
   | "signal"
+  | "directory"
   | "policy_applied"
   | "setup"
   | "service"

@@ -5,26 +5,28 @@
  * leases on what it said.
  */
 import type { PublicJwk } from "../../identity/keys.ts";
-import { createHash } from "node:crypto";
 import { DurableObject } from "cloudflare:workers";
 import { toBase64Url } from "../../core/bytes.ts";
 import type { ConnectorId, DeviceId, SessionId, SiteId, UserId } from "../../core/ids.ts";
 import { parseSessionId, parseUserId } from "../../core/ids.ts";
-import { at } from "../../core/time.ts";
 import { SETUP_SERVICE } from "../../policy/compile.ts";
-import { canonicalDocument, type PolicyDocument } from "../../policy/document.ts";
+import type { PolicyDocument } from "../../policy/document.ts";
 import { recordNow } from "../audit/record.ts";
 import type { AuditKind } from "../audit/rpc.ts";
 import { CONTROL_AUDIT_NAME, type ObjectEnv, SIGNER_NAMES } from "../bindings.ts";
 import { Database } from "../sqlite.ts";
-import { ATTEMPT_SKEW_MS, type SignIn } from "../user/rpc.ts";
 import { carryOut } from "./effects.ts";
 import { Changes, type ReceiptRow } from "./changes.ts";
 import { type DeviceDecision, DeviceCodes, type DevicePoll, type DeviceRequest } from "./device-codes.ts";
 import * as devices from "./devices.ts";
+import { digestOf } from "./digest.ts";
+import type { DirectoryRequest } from "./directory.ts";
+import { hear, type Told } from "./hearing.ts";
 import { Lanes } from "./lanes.ts";
+import { Provisioning } from "./provisioning.ts";
 import * as registry from "./registry.ts";
 import * as signals from "./signals.ts";
+import { reserveToken, signInService } from "./service-sign-in.ts";
 import type {
   Actor,
   ConnectorRecord,
@@ -59,6 +61,13 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   readonly #changes = new Changes(this.#db, this.ctx, {
     effect: (row) => carryOut({ env: this.env, db: this.#db, lanes: this.#lanes, policy: () => this.policy() }, row),
     record: (row) => this.#recordChange(row),
+  });
+
+  readonly #provisioning = new Provisioning(this.#db, {
+    document: () => this.#document(),
+    signal: (signal) => this.signal(signal),
+    record: (data) => this.#record("directory", data),
+    ctx: this.ctx,
   });
 
   async policy(known?: number): Promise<PolicySnapshot | undefined> {
@@ -100,9 +109,9 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
       return closed ? undefined : this.#insertVersion(request, "setup", Date.now());
     });
     if (version === undefined) return { ok: false, code: "setup_closed" };
-    this.#reserveToken(SETUP_SERVICE, request.token);
+    reserveToken(this.#db, this.env, SETUP_SERVICE, request.token);
     const receipt = await this.#changes.begin({ kind: "policy", target: String(version), by: "setup", version });
-    await this.#signInService(SETUP_SERVICE, request.token);
+    await signInService(this.#db, this.env, SETUP_SERVICE, request.token);
     return { ok: true, receipt, previous };
   }
 
@@ -144,6 +153,18 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return { ok: true, receipt, repeated: false };
   }
 
+  async hear(told: Told): Promise<void> {
+    await hear({ db: this.#db, env: this.env, signal: (signal) => this.signal(signal) }, told);
+  }
+
+  async provision(provider: string, request: DirectoryRequest): ReturnType<ControlRpc["provision"]> {
+    return this.#provisioning.request(provider, request);
+  }
+
+  async standing(person: Parameters<ControlRpc["standing"]>[0]): ReturnType<ControlRpc["standing"]> {
+    return this.#provisioning.standing(person);
+  }
+
   async receipt(id: string): Promise<Receipt | undefined> {
     return this.#changes.receipt(id);
   }
@@ -153,10 +174,10 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     // Counted and taken in one step, before anything is awaited: of parallel calls two succeed.
     const live = registry.liveTokens(this.#db, request.name, Date.now());
     if (live >= MAX_SERVICE_TOKENS_COUNT) return { ok: false, code: "too_many_tokens", detail: `${request.name} has ${live} valid tokens` };
-    this.#reserveToken(request.name, request);
+    reserveToken(this.#db, this.env, request.name, request);
     try {
       await this.#record("service", { act: "create", name: request.name, expires_at: request.expiresAt, by: nameOf(request.by) });
-      await this.#signInService(request.name, request);
+      await signInService(this.#db, this.env, request.name, request);
     } catch (cause) {
       registry.dropToken(this.#db, request.tokenId);
       throw cause;
@@ -251,9 +272,10 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return this.#lanes.all();
   }
 
-  /** Takes up every change that has no report yet. */
+  /** Takes up every change that has no report yet, and tells who was not told of what their directory says. */
   override async alarm(): Promise<void> {
     await this.#changes.resume();
+    await this.#provisioning.resume();
   }
 
   /** The canonical target of a revocation, or undefined when nothing has that name. */
@@ -288,33 +310,6 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     } catch {
       return undefined;
     }
-  }
-
-  /** A token of a service is a session of the service, so that it is leased and cut like any other. */
-  #reserveToken(name: string, token: { tokenId: string; expiresAt: number }): void {
-    const sid = this.env.SESSION.idFromName(serviceSession(token.tokenId)).toString() as SessionId;
-    registry.addService(this.#db, { name, tokenId: token.tokenId, sid, createdAt: Date.now(), expiresAt: token.expiresAt });
-  }
-
-  async #signInService(name: string, token: { tokenId: string; hash: string; expiresAt: number }): Promise<void> {
-    const now = Date.now();
-    const signIn: SignIn = {
-      owner: `service:${name}`,
-      subject: { kind: "service", id: name },
-      display: { sub: `service:${name}`, name },
-      facts: { service: { value: name, source: "postern", observedAt: at(now) } },
-      attemptStartedAt: now + ATTEMPT_SKEW_MS,
-      endsAt: token.expiresAt,
-      idleMs: token.expiresAt - now,
-      credential: { kind: "service", audience: "any", hash: token.hash, expiresAt: token.expiresAt },
-      sessionName: serviceSession(token.tokenId),
-    };
-    const signedIn = await this.env.USER.getByName(signIn.owner).signIn(signIn);
-    if (!signedIn.ok) throw new Error("the service could not be signed in");
-    // A revocation that came between saw no session to end; it marked the token's row.
-    if (registry.isUsable(this.#db, token.tokenId)) return;
-    await this.env.SESSION.get(this.env.SESSION.idFromString(signedIn.sid)).end("revoked", "self");
-    throw new Error("the service was revoked meanwhile");
   }
 
   /**
@@ -380,10 +375,4 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 const ACTOR_CHANGED = { ok: false, code: "actor_changed" } as const;
 const nameOf = (actor: Actor): string => (actor === "internal" ? actor : actor.name);
 
-/** The name by which a service token's session object is found. */
-const serviceSession = (tokenId: string): string => `service:${tokenId}`;
-
-function digestOf(document: PolicyDocument): string {
-  return createHash("sha256").update(canonicalDocument(document)).digest("base64url");
-}
 

@@ -4,6 +4,10 @@ import type { ConnectorId, DeviceId, ReceiptId, SessionId, SiteId, UserId } from
 import type { PolicyDocument } from "../../policy/document.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { News } from "../signal-facts.ts";
+import type { Result } from "../../core/result.ts";
+import type { ScimProblem } from "../../identity/scim-change.ts";
+import type { DirectoryAnswer, DirectoryRequest, Standing } from "./directory.ts";
+import type { Told } from "./hearing.ts";
 import type { DeviceDecision, DevicePoll, DeviceRequest } from "./device-codes.ts";
 
 /** One policy version as everybody else sees it. Version 0 is "nothing is live": every app denies. */
@@ -124,6 +128,12 @@ export interface ControlRpc {
   revoke(request: { kind: RevokeKind; id: string; by: Actor }): Promise<{ ok: true; receipt: Receipt } | Refused<"unknown_id" | "actor_changed">>;
   /** Carried out to the end whoever hangs up, and answered with what it did. */
   signal(signal: Signal): Promise<{ ok: true; receipt: Receipt; repeated: boolean } | Refused<"unknown_id">>;
+  /** Resolves once all that it states took effect; throws when it did not, and then it may be told again. */
+  hear(told: Told): Promise<void>;
+  /** A provider writes its directory, or reads it. Resolves once everybody whom it concerns was told. */
+  provision(provider: string, request: DirectoryRequest): Promise<Result<DirectoryAnswer, ScimProblem>>;
+  /** What the directory of their provider says of somebody who is about to sign in; undefined if there is none. */
+  standing(person: Pick<PersonRecord, "id" | "issuer" | "sub" | "email">): Promise<Standing | undefined>;
   receipt(id: string): Promise<Receipt | undefined>;
 
   createService(request: {

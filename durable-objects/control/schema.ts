@@ -82,4 +82,27 @@ export const CONTROL_MIGRATIONS: readonly Migration[] = [
     enrolled_at INTEGER NOT NULL,
     revoked_at INTEGER
   )`,
+  // data: the entry itself (JSON). gone: deleted there, kept so that it bars whom it was. settled: the revision whose effect on sessions is done.
+  `CREATE TABLE directory (
+    id TEXT PRIMARY KEY,
+    provider TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    data TEXT NOT NULL,
+    gone INTEGER NOT NULL DEFAULT 0,
+    person TEXT,
+    revision INTEGER NOT NULL DEFAULT 0,
+    settled INTEGER NOT NULL DEFAULT 0
+  )`,
+  "CREATE UNIQUE INDEX directory_name ON directory (provider, kind, lower(data ->> 'name')) WHERE gone = 0",
+  "CREATE UNIQUE INDEX directory_external ON directory (provider, kind, data ->> 'externalId') WHERE gone = 0",
+  "CREATE INDEX directory_by_external ON directory (provider, data ->> 'externalId')",
+  "CREATE INDEX directory_by_email ON directory (provider, data ->> 'email')",
+  "CREATE INDEX directory_person ON directory (person)",
+  "CREATE INDEX directory_open ON directory (provider) WHERE revision > settled",
+  `CREATE TABLE directory_members (
+    group_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    PRIMARY KEY (group_id, user_id)
+  )`,
+  "CREATE INDEX directory_members_user ON directory_members (user_id)",
 ];

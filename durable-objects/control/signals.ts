@@ -46,6 +46,11 @@ export function noteLogin(db: Database, { issuer, id, sid, endsAt }: { issuer: s
   return true;
 }
 
+/** Whether a session came of this login, or it is known to have ended. */
+export function knowsLogin(db: Database, issuer: string, id: string): boolean {
+  return db.one("SELECT 1 FROM logins WHERE issuer = ? AND id = ? LIMIT 1", issuer, id) !== undefined;
+}
+
 /** The sessions that came of a login; none comes of it any more. */
 export function endLogin(db: Database, { issuer, id }: { issuer: string; id: string }, now: number): readonly SessionId[] {
   db.run("INSERT OR REPLACE INTO logins (issuer, id, sid, until) VALUES (?, ?, ?, ?)", issuer, id, NOBODY, now + ENDED_LOGIN_MS);

@@ -19,10 +19,11 @@ import type { Env } from "../../worker/env.ts";
 /**
  * anybody: says nothing about anybody · person: finds out by itself who is signed in ·
  * code: needs a secret that was handed out for this · key: proves a connector's or a device's key, or a token ·
+ * system: a token that a provider or transmitter signed, or a secret that the document names ·
  * bearer: a program's own token, through the gate, and no cookie · token: a person's own sign-in of a program, and no cookie · ticket: judged by the lane that issued it ·
  * page: a change by a cookie, so it compares Origin · setup: the setup key · a role: postern:admin.
  */
-type Class = "anybody" | "person" | "code" | "key" | "bearer" | "token" | "ticket" | "page" | "setup" | "viewer" | "responder" | "operator";
+type Class = "anybody" | "person" | "code" | "key" | "system" | "bearer" | "token" | "ticket" | "page" | "setup" | "viewer" | "responder" | "operator";
 
 const CLASSES: Readonly<Record<string, Class>> = {
   "get /:place/.postern/jwks.json": "anybody",
@@ -55,6 +56,13 @@ const CLASSES: Readonly<Record<string, Class>> = {
   "post /api/devices/:id": "operator",
   "post /api/devices/:id/facts": "responder",
   "post /api/users/:id/facts": "responder",
+  "post /launcher/.postern/backchannel/:provider": "system",
+  "post /launcher/.postern/ssf/:source": "system",
+  "get /launcher/.postern/scim/v2/*": "system",
+  "post /launcher/.postern/scim/v2/*": "system",
+  "put /launcher/.postern/scim/v2/*": "system",
+  "patch /launcher/.postern/scim/v2/*": "system",
+  "delete /launcher/.postern/scim/v2/*": "system",
   "post /api/setup": "setup",
   "post /api/policy": "operator",
   "get /api/policy": "viewer",
@@ -79,7 +87,8 @@ const routes = routeTable.filter(([method]) => method !== "ALL").map(([method, p
 const LAUNCHER = "https://access.example.com";
 const parsed = parseDocument(`version: 1
 domain: access.example.com
-identity: { providers: [{ id: corp, issuer: "https://login.example.com", client_id: postern }] }
+identity: { providers: [{ id: corp, issuer: "https://login.example.com", client_id: postern, scim: { token: { secret: SCIM_TOKEN } } }] }
+signals: [{ id: feed, issuer: "https://ssf.example.com", jwks_uri: "https://ssf.example.com/jwks", audience: us, provider: corp }]
 sites: [{ id: berlin }]
 apps: [{ id: wiki, site: berlin, upstream: "http://10.0.0.5:8080" }]
 policies:
@@ -123,7 +132,7 @@ async function tried({ method, path }: { method: string; path: string }, headers
   const namespace = (object: string): unknown => ({ getByName: () => stub(object), get: () => stub(object), idFromString: (id: string) => id, idFromName: () => SID });
   const env = { ...Object.fromEntries(["CONTROL", "USER", "SESSION", "TUNNEL", "AUDIT", "SIGNER", "DEVICE"].map((one) => [one, namespace(one)])), POSTERN_SETUP_KEY: "k".repeat(43) } as unknown as Env;
   const place = path.startsWith("/app") ? "https://wiki.access.example.com" : LAUNCHER;
-  const url = place + path.replace(/^\/(?:launcher|app|:place)/, "").replace(":id", "x");
+  const url = place + path.replace(/^\/(?:launcher|app|:place)/, "").replace(":id", "x").replace(":provider", "corp").replace(":source", "feed").replace("*", "Users/x");
   const answer = await handle(new Request(url, { method, headers: { accept: "application/json", ...headers }, ...(method === "POST" ? { body: "x=1" } : {}) }), env, () => undefined);
   const body = (await answer.json().catch(() => undefined)) as { error?: { code?: string } } | undefined;
   return { status: answer.status, code: body?.error?.code, asked };
@@ -198,9 +207,17 @@ describe("routes", () => {
     expect((await tried(route, { cookie: COOKIE, origin: LAUNCHER }, "operator")).asked).toContain("SESSION.verify");
   });
 
+  it.each(routes.filter(({ name }) => CLASSES[name] === "system"))("$name asks the objects for nothing before it knows who calls, and a session is nobody here", async (route) => {
+    for (const headers of [{}, { cookie: COOKIE, origin: LAUNCHER }, { authorization: TOKEN }]) {
+      const { status, asked } = await tried(route, headers, "operator");
+      expect([400, 401, 404]).toContain(status);
+      expect(asked).toEqual([]);
+    }
+  });
+
   it("any other route that changes state takes no cookie", async () => {
     const others = routes.filter((route) => route.method !== "GET" && !changes.includes(route) && CLASSES[route.name] !== "setup");
-    expect(others.map((route) => route.name).sort()).toEqual(["post /launcher/.postern/bulk/:at", "post /launcher/.postern/connectors/enroll", "post /launcher/.postern/device/begin", "post /launcher/.postern/devices", "post /launcher/.postern/devices/:id/report", "post /launcher/.postern/token"]);
+    expect(others.map((route) => route.name).sort()).toEqual(["delete /launcher/.postern/scim/v2/*", "patch /launcher/.postern/scim/v2/*", "post /launcher/.postern/backchannel/:provider", "post /launcher/.postern/bulk/:at", "post /launcher/.postern/connectors/enroll", "post /launcher/.postern/device/begin", "post /launcher/.postern/devices", "post /launcher/.postern/devices/:id/report", "post /launcher/.postern/scim/v2/*", "post /launcher/.postern/ssf/:source", "post /launcher/.postern/token", "put /launcher/.postern/scim/v2/*"]);
     for (const route of others) expect((await tried(route, { cookie: COOKIE, origin: LAUNCHER }, "operator")).asked.filter((one) => one.startsWith("SESSION"))).toEqual([]);
   });
 });

@@ -49,7 +49,7 @@ const provider = (fields: string): string => HEAD.replace(PROVIDER, `    - { id:
 const app = (fields: string): string => base(`apps:\n  - { id: wiki, site: berlin, ${fields} }\n`);
 const up = 'upstream: "http://10.0.0.5:8080"';
 
-const KNOWN = "known keys: $schema, version, domain, identity, sites, apps, policies, defaults, lists, conditions, tests";
+const KNOWN = "known keys: $schema, version, domain, identity, signals, sites, apps, policies, defaults, lists, conditions, tests";
 
 describe("the text", () => {
   it.each<[string, string, string[]]>([
@@ -175,6 +175,13 @@ describe("providers", () => {
     ["an http issuer on *.localhost", provider('issuer: "http://idp.postern.localhost:9000/x"'), []],
     ["a host that only looks like loopback", provider('issuer: "http://127.0.0.1.example.com"'), ['issuer @"http://127.0.0.1.example.com" [write https://]']],
     ["a placeholder tenant", provider('issuer: "https://login.microsoftonline.com/{tenantid}/v2.0"'), ["issuer @\"https://login.microsoftonline.com/{tenantid}/v2.0\" [write your tenant's own issuer, for example https://login.microsoftonline.com/<tenant id>/v2.0]"]],
+    ["a directory by address without domains", provider('issuer: "https://a.test", scim: { token: { secret: S }, match: email }'), ["scim @email [list the domains that this provider may vouch for]"]],
+    ["a directory's token in clear", provider('issuer: "https://a.test", scim: { token: s3cret }'), ["type @s3cret"]],
+    ["a directory's token that is Postern's own", provider('issuer: "https://a.test", scim: { token: { secret: POSTERN_SETUP_KEY } }'), ["format @POSTERN_SETUP_KEY"]],
+    ["two directories with one token", base("").replace(PROVIDER, PROVIDER.replace(" }", ", scim: { token: { secret: S } } }") + PROVIDER.replace(" }", ", scim: { token: { secret: S } } }").replace("id: corp", "id: second").replace("login.", "second.")), ["scim @{ [give each a token of its own]"]],
+    ["events about nobody's people", base('signals: [{ id: feed, issuer: "https://s.test", jwks_uri: "https://s.test/k", audience: us, provider: crop }]\n'), ['dangling @crop [did you mean "corp"?]']],
+    ["two sources of one name", base(`signals:\n${'  - { id: feed, issuer: "https://s.test", jwks_uri: "https://s.test/k", audience: us, provider: corp }\n'.repeat(2)}`), ["duplicate_id @feed [rename one of them]"]],
+    ["keys by http from elsewhere", base('signals: [{ id: feed, issuer: "https://s.test", jwks_uri: "http://s.test/k", audience: us, provider: corp }]\n'), ['issuer @"http://s.test/k" [write https://]']],
     ["trust_email without domains", provider('issuer: "https://a.test", trust_email: true'), ["trust_email @true [list the domains that this provider may vouch for]"]],
     ["trust_email of many tenants", provider('issuer: "https://login.microsoftonline.com/common/v2.0", email_domains: [a.test], trust_email: true'), ["trust_email @true [leave trust_email out]"]],
     ["trust_email of one tenant", provider('issuer: "https://login.microsoftonline.com/8c0/v2.0", email_domains: [a.test], trust_email: true'), []],

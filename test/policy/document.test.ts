@@ -57,6 +57,26 @@ describe("defaults", () => {
   });
 });
 
+describe("who tells of people", () => {
+  const withProvider = (fields: string, more = ""): string => `version: 1\ndomain: a.test\nidentity: { providers: [{ id: corp, issuer: "https://a.test/x", client_id: c, ${fields} }] }\n${more}`;
+
+  it("a provider's directory", () => {
+    expect(documentOf(withProvider("scim: { token: { secret: S } }")).providers[0]?.scim).toEqual({ token: { secret: "S" }, match: "sub" });
+    expect(documentOf(withProvider("email_domains: a.test, scim: { token: { secret: S }, match: email }")).providers[0]?.scim).toEqual({ token: { secret: "S" }, match: "email" });
+  });
+
+  it("P14: a provider with a directory sends groups", () => {
+    const two = `version: 1\ndomain: a.test\nidentity: { providers: [{ id: corp, issuer: "https://a.test/x", client_id: c, scim: { token: { secret: S } } }, { id: other, issuer: "https://b.test", client_id: c }] }\nsites: [{ id: s }]\napps: [{ id: a, site: s, upstream: "http://a:1" }]\npolicies: [{ id: p, effect: allow, apps: a, when: { group: staff } }]\n`;
+    expect(documentOf(two).policies[0]?.when).toEqual({ group: ["corp:staff"] });
+  });
+
+  it("a source of security events", () => {
+    const source = '{ id: feed, issuer: "https://ssf.a.test", jwks_uri: "https://ssf.a.test/jwks", audience: us, provider: corp';
+    expect(documentOf(withProvider("", `signals: [${source} }]\n`)).signals).toEqual([{ id: "feed", issuer: "https://ssf.a.test", jwksUri: "https://ssf.a.test/jwks", audience: ["us"], provider: "corp" }]);
+    expect(documentOf(withProvider("", `signals: [${source}, token: { secret: T } }]\n`)).signals?.[0]?.token).toEqual({ secret: "T" });
+  });
+});
+
 describe("values in one spelling", () => {
   it("P21: cors", () => {
     expect(app('upstream: "http://a:1", cors: { origins: "https://b.test", headers: X-A, credentials: true }').cors).toEqual({ origins: ["https://b.test"], methods: ["GET", "HEAD", "POST"], headers: ["x-a"], credentials: true });

@@ -15,6 +15,7 @@ import { formatSessionToken, hashSecret, newSecret } from "../../identity/sessio
 import type { CompiledPolicy } from "../../policy/compile.ts";
 import { cookieOf, SESSION_COOKIE, setCookie } from "../cookies.ts";
 import { readCredential } from "../credentials.ts";
+import { asInDirectory } from "../directory-standing.ts";
 import { type Exchange } from "../exchange.ts";
 import { noteSignIn } from "../known-person.ts";
 import { ATTEMPT_LIFE } from "../lifetimes.ts";
@@ -137,7 +138,9 @@ export async function callback(x: Exchange): Promise<Response> {
     countAnonymousDenial(x);
     return explain(x, identity.error, attempt.value.returnTo, setCookie(name, USED, ATTEMPT_LIFE / 1000));
   }
-  return establish(x, policy, identity.value, attempt.value, name);
+  const known = await asInDirectory(x, policy, identity.value);
+  if (known === undefined) return refuse(x, "account_inactive", { signInUrl: `${x.launcher}/`, headers: { "set-cookie": setCookie(name, USED, ATTEMPT_LIFE / 1000) } });
+  return establish(x, policy, known, attempt.value, name);
 }
 
 async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn, attempt: LoginState, cookieName: string): Promise<Response> {

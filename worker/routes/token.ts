@@ -12,6 +12,7 @@ import { isExplained } from "../../policy/decide.ts";
 import type { App } from "../../policy/document.ts";
 import { readBoundedText } from "../bounded-body.ts";
 import { canonicalHost } from "../canonical.ts";
+import { asInDirectory } from "../directory-standing.ts";
 import type { Exchange } from "../exchange.ts";
 import { noteSignIn } from "../known-person.ts";
 import { newestPolicy } from "../policy-cache.ts";
@@ -40,7 +41,9 @@ export async function token(x: Exchange): Promise<Response> {
   const providers = policy.document.providers.map((one) => providerSettings(policy, x.env, one.id)).filter((one) => one !== undefined);
   const exchanged = await verifySubjectToken(asked.value.subjectToken, providers, oidcIo(x.env));
   if (!exchanged.ok) return json(x, { error: "invalid_request", error_description: exchanged.error.code }, 400);
-  const { identity, expiresAt } = exchanged.value;
+  const { expiresAt } = exchanged.value;
+  const identity = await asInDirectory(x, policy, exchanged.value.identity);
+  if (identity === undefined) return json(x, { error: "invalid_request", error_description: "account_inactive" }, 400);
   const subject = { kind: "user" as const, id: identity.userId };
   // Only after the token: to a stranger an app that is not theirs is one that does not exist (promise 1).
   const app = appNamed(policy, asked.value.audience);

@@ -1,0 +1,96 @@
+/**
+ * What a directory means for live sessions: who is inactive there has none, and groups are as they
+ * are there. Each person's newest revision is one signal, sent before the request that made it is
+ * answered, and again by the alarm if that failed. Not the directory itself: directory.ts.
+ */
+import type { UserId } from "../../core/ids.ts";
+import type { Result } from "../../core/result.ts";
+import { at } from "../../core/time.ts";
+import type { ScimProblem } from "../../identity/scim-change.ts";
+import type { PolicyDocument, Provider } from "../../policy/document.ts";
+import type { Database } from "../sqlite.ts";
+import * as directory from "./directory.ts";
+import type { PersonRecord, Signal } from "./rpc.ts";
+
+export interface ProvisioningWork {
+  readonly document: () => PolicyDocument | undefined;
+  readonly signal: (signal: Signal) => Promise<unknown>;
+  /** Puts a change on record; throws when it cannot. */
+  readonly record: (data: Record<string, string>) => Promise<void>;
+  /** Its alarm calls `resume`. */
+  readonly ctx: { readonly storage: { setAlarm(at: number): Promise<void> }; waitUntil(work: Promise<unknown>): void };
+}
+
+/** People who could not be told are told again after this. */
+const RETAKE_MS = 5_000;
+/** People told of at a time. */
+const TOGETHER_COUNT = 32;
+
+export class Provisioning {
+  readonly #db: Database;
+  readonly #work: ProvisioningWork;
+
+  constructor(db: Database, work: ProvisioningWork) {
+    this.#db = db;
+    this.#work = work;
+  }
+
+  /** Answers once everybody whom it concerns was told. Throws when somebody could not be: asking again does the rest. */
+  async request(provider: string, request: directory.DirectoryRequest): Promise<Result<directory.DirectoryAnswer, ScimProblem>> {
+    const of = this.#directoryOf(({ id }) => id === provider);
+    if (of === undefined) throw new Error("no such directory");
+    const answer = directory.answer(this.#db, of, request);
+    if (!answer.ok || request.do === "list" || request.do === "get") return answer;
+    const told = this.#tell(of);
+    this.#work.ctx.waitUntil(told.catch(() => undefined));
+    await this.#work.record({ provider, act: request.do, kind: request.kind, id: answer.value.entries[0]?.id ?? ("id" in request ? request.id : "") });
+    await told;
+    return answer;
+  }
+
+  /** What the directory of this person's provider says of them; undefined if it has none. */
+  standing(person: Pick<PersonRecord, "id" | "issuer" | "sub" | "email">): directory.Standing | undefined {
+    const of = this.#directoryOf(({ issuer }) => issuer === person.issuer);
+    return of === undefined ? undefined : directory.standing(this.#db, of, person);
+  }
+
+  async resume(): Promise<void> {
+    for (const { id } of this.#work.document()?.providers ?? []) {
+      const of = this.#directoryOf((one) => one.id === id);
+      if (of !== undefined) await this.#tell(of).catch(() => undefined);
+    }
+  }
+
+  #directoryOf(is: (provider: Provider) => boolean): directory.DirectoryOf | undefined {
+    const provider = this.#work.document()?.providers.find(is);
+    return provider?.scim === undefined ? undefined : { id: provider.id, issuer: provider.issuer, match: provider.scim.match };
+  }
+
+  /** Tells of everybody who was not told of yet. The alarm comes back for those who could not be. */
+  async #tell(of: directory.DirectoryOf): Promise<void> {
+    const rows = directory.unsettled(this.#db, of.id);
+    if (rows.length > 0) await this.#work.ctx.storage.setAlarm(Date.now() + RETAKE_MS);
+    const results: PromiseSettledResult<void>[] = [];
+    for (let i = 0; i < rows.length; i += TOGETHER_COUNT) {
+      results.push(...(await Promise.allSettled(rows.slice(i, i + TOGETHER_COUNT).map((row) => this.#signal(of, row)))));
+    }
+    for (const one of results) if (one.status === "rejected") throw one.reason;
+  }
+
+  /** The same revision told twice at once has the same id, and counts once. */
+  async #signal(of: directory.DirectoryOf, row: directory.DirectoryRow): Promise<void> {
+    const person = directory.personOf(this.#db, of, row);
+    if (person !== undefined) {
+      const active = directory.dataOf(row).active === true;
+      const groups = directory.groupsOf(this.#db, of, row.id);
+      await this.#work.signal({
+        source: `scim:${of.id}`,
+        id: `${row.id}.${row.revision}`,
+        name: active ? "groups-changed" : row.gone === 1 ? "user-deleted" : "user-deactivated",
+        target: { kind: "user", id: person as UserId },
+        effect: active ? { kind: "facts", facts: { groups: groups === undefined ? null : { value: groups, source: of.id, observedAt: at(Date.now()) } } } : { kind: "end" },
+      });
+    }
+    directory.settle(this.#db, row);
+  }
+}

@@ -1,0 +1,189 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { UserId } from "../../core/ids.ts";
+import { CONTROL_AUDIT_NAME } from "../../durable-objects/bindings.ts";
+import { userIdOf } from "../../identity/claims.ts";
+import { objects, sessionOf, signedIn, wipe } from "../objects/deployment.ts";
+import { isolate } from "./isolate.ts";
+import { FEED, type Issuer, LAUNCHER, newIssuer, PROVIDER, SECRETS, seconds, serve, setUpDocument } from "./pushing-systems.ts";
+
+const AUDIENCE = "https://access.example.com/.postern/ssf/feed";
+const REVOKED = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+const TYPED = { "content-type": "application/secevent+jwt" };
+const SIGNALS = (token: string): string => `signals: [{ id: feed, issuer: "${FEED}", jwks_uri: "${FEED}/jwks", audience: ["${AUDIENCE}"], provider: corp${token} }]\n`;
+
+let feed: Issuer;
+let provider: Issuer;
+let other: Issuer;
+let asked: { asked: number };
+beforeAll(async () => {
+  [feed, provider, other] = [await newIssuer("f"), await newIssuer("p"), await newIssuer("f")];
+});
+beforeEach(() => {
+  asked = serve(provider, feed);
+});
+afterEach(wipe);
+
+const idOf = (name: string): Promise<UserId> => userIdOf(PROVIDER, name);
+const claims = (name: string, jti: string, more: object = {}): object => ({ iss: FEED, aud: AUDIENCE, iat: seconds(), jti, sub_id: { format: "iss_sub", iss: PROVIDER, sub: name }, events: { [REVOKED]: {} }, ...more });
+const event = (name: string, jti: string, more: object = {}, header: object = {}, by = feed): Promise<string> => by.sign(claims(name, jti, more), { typ: "secevent+jwt", ...header });
+const push = (edge: ReturnType<typeof isolate>, body: string, headers: Record<string, string> = {}): Promise<Response> => edge(LAUNCHER, "/.postern/ssf/feed", { method: "POST", headers: { ...TYPED, ...headers }, body });
+/** What became of people by signals, as the record has it. */
+async function recorded(): Promise<unknown[]> {
+  const events = await objects.AUDIT.getByName(CONTROL_AUDIT_NAME).since(0, 5_000);
+  return events.filter((one) => one.kind === "signal").map((one) => one.data);
+}
+
+describe("a push", () => {
+  beforeEach(() => setUpDocument({ more: SIGNALS("") }));
+
+  it("is accepted with an empty 202 once it took effect, and told again it has none", async () => {
+    const edge = isolate(SECRETS);
+    const sid = await signedIn(await idOf("ann"));
+    const token = await event("ann", "j1");
+    const answer = await push(edge, token);
+    expect([answer.status, await answer.text(), answer.headers.get("cache-control")]).toEqual([202, "", "no-store"]);
+    expect(await sessionOf(sid).isLive()).toBe(false);
+    // Somebody who signed in anew is not ended by what was said before.
+    const again = await signedIn(await idOf("ann"), { attemptStartedAt: Date.now() + 60_000 });
+    expect((await push(edge, token)).status).toBe(202);
+    expect((await push(isolate(SECRETS), token)).status).toBe(202);
+    expect(await sessionOf(again).isLive()).toBe(true);
+    expect(await recorded()).toHaveLength(1);
+  });
+
+  it.each<[string, () => Promise<Response>, number, unknown]>([
+    ["from another issuer", async () => push(isolate(), await event("ann", "j", { iss: "https://evil.example" })), 400, "invalid_issuer"],
+    ["for another audience", async () => push(isolate(), await event("ann", "j", { aud: "https://other.example" })), 400, "invalid_audience"],
+    ["by another key", async () => push(isolate(), await event("ann", "j", {}, {}, other)), 400, "invalid_key"],
+    ["by the provider's key instead of the feed's", async () => push(isolate(), await event("ann", "j", {}, {}, provider)), 400, "invalid_key"],
+    ["of another type", async () => push(isolate(), await event("ann", "j", {}, { typ: "logout+jwt" })), 400, "invalid_request"],
+    ["about a foreign subject", async () => push(isolate(), await event("ann", "j", { sub_id: { format: "iss_sub", iss: "https://partner.example.com", sub: "ann" } })), 400, "invalid_request"],
+    ["of text", async () => push(isolate(), "x".repeat(1_000)), 400, "invalid_request"],
+    ["of a megabyte", async () => push(isolate(), ".".repeat(1_000_000)), 400, "invalid_request"],
+    ["as JSON", async () => push(isolate(), await event("ann", "j"), { "content-type": "application/json" }), 400, "invalid_request"],
+    ["that is packed (row 106)", async () => push(isolate(), await event("ann", "j"), { "content-encoding": "gzip" }), 400, "invalid_request"],
+  ])("%s is refused and has no effect (row 101)", async (_, act, status, err) => {
+    const sid = await signedIn(await idOf("ann"));
+    const answer = await act();
+    expect([answer.status, ((await answer.json()) as { err: unknown }).err]).toEqual([status, err]);
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+    expect(await sessionOf(sid).isLive()).toBe(true);
+    expect(await recorded()).toEqual([]);
+  });
+
+  it("to a source that the document does not name is a push to nothing", async () => {
+    const edge = isolate();
+    const known = await edge(LAUNCHER, "/.postern/nothing", { method: "POST", headers: TYPED, body: "x" });
+    const answer = await edge(LAUNCHER, "/.postern/ssf/other", { method: "POST", headers: TYPED, body: "x" });
+    expect(answer.status).toBe(404);
+    expect((await answer.text()).replace(/r_[\w-]+/, "")).toBe((await known.text()).replace(/r_[\w-]+/, ""));
+  });
+
+  it("of a verification event changes nothing", async () => {
+    const answer = await push(isolate(), await event("ann", "v", { events: { "https://schemas.openid.net/secevent/ssf/event-type/verification": { state: "s" } } }));
+    expect(answer.status).toBe(202);
+    expect(await recorded()).toEqual([]);
+  });
+
+  it("about a person's address ends whoever has it, verified, at this provider", async () => {
+    const control = objects.CONTROL.getByName("control");
+    const sids = [];
+    for (const [name, issuer, email] of [["ann", PROVIDER, "ann@example.com"], ["bob", PROVIDER, undefined], ["eve", "https://partner.example.com", "ann@example.com"]] as const) {
+      const id = await userIdOf(issuer, name);
+      sids.push(await signedIn(id));
+      await control.noteSignIn({ id, issuer, sub: name, lastSignInAt: 1, ...(email === undefined ? {} : { email }) });
+    }
+    expect((await push(isolate(), await event("", "j", { sub_id: { format: "email", email: "Ann@example.com" } }))).status).toBe(202);
+    expect(await Promise.all(sids.map((sid) => sessionOf(sid).isLive()))).toEqual([false, true, true]);
+  });
+
+  it("about a provider's session ends what came of it, else the person's", async () => {
+    const control = objects.CONTROL.getByName("control");
+    const ann = await idOf("ann");
+    const [here, elsewhere] = [await signedIn(ann), await signedIn(ann)];
+    await control.noteSignIn({ id: ann, issuer: PROVIDER, sub: "ann", lastSignInAt: 1 }, { id: "s1", sid: here, endsAt: Date.now() + 60_000 });
+    const about = (session: string): object => ({ sub_id: { format: "complex", user: { format: "iss_sub", iss: PROVIDER, sub: "ann" }, session: { format: "opaque", id: session } } });
+    expect((await push(isolate(), await event("ann", "j1", about("s1")))).status).toBe(202);
+    expect([await sessionOf(here).isLive(), await sessionOf(elsewhere).isLive()]).toEqual([false, true]);
+    expect((await push(isolate(), await event("ann", "j2", about("nobody knows this one")))).status).toBe(202);
+    expect(await sessionOf(elsewhere).isLive()).toBe(false);
+  });
+
+  it("of a weaker sign-in takes back the second factor of live sessions, and leaves a newer one", async () => {
+    const ann = await idOf("ann");
+    const then = Date.now() - 60_000;
+    const fact = (observedAt: number): object => ({ facts: { mfa: { value: { methods: ["hwk"] }, source: "corp", observedAt } } });
+    const sid = await signedIn(ann, fact(then));
+    const known = async (of = sid): Promise<unknown> => (await sessionOf(of).describe())?.facts["mfa"]?.value;
+    expect(await known()).toEqual({ methods: ["hwk"] });
+    expect((await push(isolate(), await event("ann", "j1", { events: { "https://schemas.openid.net/secevent/caep/event-type/credential-change": { credential_type: "fido2-roaming", change_type: "revoke" } } }))).status).toBe(202);
+    expect(await known()).toBeUndefined();
+    expect(await known(await signedIn(ann, fact(Date.now() + 1_000)))).toEqual({ methods: ["hwk"] });
+  });
+});
+
+describe("a bearer that a source must show", () => {
+  beforeEach(() => setUpDocument({ more: SIGNALS(", token: { secret: FEED_TOKEN }") }));
+
+  it.each<[string, string | undefined]>([
+    ["none", undefined],
+    ["another", "Bearer another-token-of-more-than-32-characters"],
+    ["of another scheme (row 52)", `Basic ${SECRETS.FEED_TOKEN}`],
+    ["twice", `Bearer ${SECRETS.FEED_TOKEN}, Bearer ${SECRETS.FEED_TOKEN}`],
+    ["cut short", `Bearer ${SECRETS.FEED_TOKEN.slice(1)}`],
+  ])("%s: refused before the token is looked at", async (_, authorization) => {
+    const answer = await push(isolate(SECRETS), "not even a token", authorization === undefined ? {} : { authorization });
+    expect([answer.status, await answer.json()]).toEqual([401, { err: "authentication_failed", description: "bearer" }]);
+    expect(asked.asked).toBe(0);
+  });
+
+  it("that is not bound, or too short to be one, opens nothing", async () => {
+    for (const secrets of [{}, { FEED_TOKEN: "" }, { FEED_TOKEN: "short" }]) {
+      expect((await push(isolate(secrets), await event("ann", "j"), { authorization: `Bearer ${"FEED_TOKEN" in secrets ? secrets.FEED_TOKEN : ""}` })).status).toBe(401);
+    }
+    expect((await push(isolate(SECRETS), await event("ann", "j"), { authorization: `Bearer ${SECRETS.FEED_TOKEN}` })).status).toBe(202);
+  });
+});
+
+describe("a thousand pushes of which one in a hundred is good (row 101)", () => {
+  beforeEach(() => setUpDocument({ more: SIGNALS("") }));
+
+  it("only the good ones have an effect, each once", async () => {
+    const edge = isolate();
+    const names = Array.from({ length: 10 }, (_, i) => `person${i}`);
+    const good = await Promise.all(names.map((name) => event(name, `good-${name}`)));
+    const live = await Promise.all(names.map(async (name) => signedIn(await idOf(name))));
+    const bystanders = await Promise.all(names.map(async (name) => signedIn(await idOf(`not-${name}`))));
+    const junk: ((i: number) => string | Promise<string>)[] = [
+      (i) => event(`not-person${i % 10}`, `junk-${i}`, {}, {}, other),
+      (i) => event(`not-person${i % 10}`, `junk-${i}`, {}, { kid: `unknown-${i}` }),
+      (i) => event(`not-person${i % 10}`, `junk-${i}`, { aud: "https://other.example" }),
+      (i) => event(`not-person${i % 10}`, `junk-${i}`, { iat: seconds() - 30 * 86_400 }),
+      (i) => event("ann", `junk-${i}`, { sub_id: { format: "iss_sub", iss: "https://partner.example.com", sub: `not-person${i % 10}` } }),
+      (i) => `${"A".repeat(20 + i)}.${"B".repeat(500)}.${"C".repeat(86)}`,
+      // Said before: 110 repetitions of the ten.
+      (i) => good[i % 10] ?? "",
+      (i) => (good[i % 10] ?? "").replace(/.$/, (last) => (last === "A" ? "Q" : "A")),
+      () => ".".repeat(70_000),
+    ];
+    const bodies = await Promise.all(Array.from({ length: 1_000 }, async (_, i) => (i % 100 === 50 ? (good[Math.floor(i / 100)] ?? "") : (junk[i % junk.length]?.(i) ?? ""))));
+    const began = Date.now();
+    const statuses: number[] = [];
+    for (let i = 0; i < bodies.length; i += 50) {
+      const answers = await Promise.all(bodies.slice(i, i + 50).map((body) => push(edge, body)));
+      for (const answer of answers) {
+        statuses.push(answer.status);
+        await answer.body?.cancel();
+      }
+    }
+    expect(Date.now() - began).toBeLessThan(20_000);
+    expect(new Set(statuses)).toEqual(new Set([202, 400]));
+    expect(statuses.filter((one) => one === 202)).toHaveLength(bodies.filter((one) => good.includes(one)).length);
+    expect(await Promise.all(live.map((sid) => sessionOf(sid).isLive()))).toEqual(names.map(() => false));
+    expect(await Promise.all(bystanders.map((sid) => sessionOf(sid).isLive()))).toEqual(names.map(() => true));
+    const effects = (await recorded()) as { target: string }[];
+    expect(effects.map((one) => one.target).sort()).toEqual((await Promise.all(names.map(idOf))).sort());
+    // Key ids that nobody has do not make us ask for the keys each time.
+    expect(asked.asked).toBeLessThan(8);
+  });
+});
