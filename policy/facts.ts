@@ -35,6 +35,7 @@ export interface Fact {
  * | asn             | number                                                       | (record only)      |
  * | user_agent      | text                                                         | (record only)      |
  * | risk            | "low" \| "medium" \| "high"                                  | risk               |
+ * | risk.reasons    | [codes]: why it is so                                        | (record only)      |
  * | device.id       | device id                                                    | device             |
  * | device.<fact>   | registered, managed: boolean; tags: [text]; owner: user id; any posture value | device |
  */

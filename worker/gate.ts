@@ -148,6 +148,7 @@ async function answerAgain(x: Exchange, credential: Credential, before: Standing
 async function denied(x: Exchange, standing: Standing, record: boolean): Promise<Response> {
   const { decision, policy, ask, facts, app, session } = standing;
   if (record && session !== undefined) await recordDenial(x, session.sid, ask, facts, decision);
+  if (session?.subject.kind === "user") x.later(x.env.USER.getByName(session.subject.id).note({ kind: "denied", at: x.now, sid: session.sid }).catch(() => undefined));
   if (!decision.explained || app === undefined || session === undefined) return blank(x);
   const advice = advise(policy, ask, facts, at(x.now));
   const signInUrl = decision.effect === "step_up" ? stepUpAddress(x, decision) : undefined;

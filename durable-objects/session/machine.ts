@@ -12,7 +12,7 @@ import type { Fact, Subject } from "../../policy/facts.ts";
 import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import { type News, NO_SIGNALS, type SignalFacts, takeNews, withSignals } from "../signal-facts.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
-import type { Display, NewCredential, Renewal, SignIn } from "../user/rpc.ts";
+import type { Display, NewCredential, Renewal, RiskEvent, SignIn } from "../user/rpc.ts";
 import type { EndReason, LeaseQuestion, SessionSnapshot, ShownCode, Watched } from "./rpc.ts";
 
 /** One lane's right to trust what it knows of this session until `until` (this object's clock, M9). */
@@ -59,8 +59,45 @@ export interface SessionState {
   readonly granted: readonly string[];
   /** Bytes used by app, all lanes together (P7). */
   readonly used: { readonly [app: string]: number };
+  /** What the person's risk is to hear of: where and at what this session was used, and what moved since it was told. */
+  readonly noted?: Noted;
   /** Facts of the newest connection that asked for a lease; for reports, never for a decision (P17). */
   readonly connection: { readonly [name: string]: Fact };
+}
+
+export interface Noted {
+  readonly uses: readonly string[];
+  readonly bytes: number;
+  readonly requests: number;
+}
+const NOTHING_NOTED: Noted = { uses: [], bytes: 0, requests: 0 };
+/** Told once so much moved; less is told with the next use that is new. */
+const NOTE_BYTES = 10_000_000;
+const NOTE_REQUESTS_COUNT = 500;
+const MAX_USES_COUNT = 32;
+
+/** The event that the person's risk is to hear of, if it is one. */
+export function noteUse(state: SessionState, { connection, app, usedBytes, requests }: LeaseQuestion, now: number): { readonly state: SessionState; readonly event?: RiskEvent } {
+  const said = { country: connection["country"]?.value, asn: connection["asn"]?.value };
+  const country = typeof said.country === "string" ? said.country : undefined;
+  const asn = typeof said.asn === "number" ? said.asn : undefined;
+  const { uses, ...moved } = state.noted ?? NOTHING_NOTED;
+  const use = `${country ?? "?"} ${asn ?? "?"} ${app}`;
+  const bytes = moved.bytes + usedBytes;
+  const total = moved.requests + (requests ?? 0);
+  const isNew = !uses.includes(use);
+  if (state.subject.kind !== "user" || (!isNew && bytes < NOTE_BYTES && total < NOTE_REQUESTS_COUNT)) return { state: { ...state, noted: { uses, bytes, requests: total } } };
+  const event: RiskEvent = {
+    kind: "use",
+    at: now,
+    sid: state.sid,
+    app,
+    bytes,
+    requests: total,
+    country,
+    asn,
+  };
+  return { state: { ...state, noted: { uses: isNew ? [...uses, use].slice(-MAX_USES_COUNT) : uses, bytes: 0, requests: 0 } }, event };
 }
 
 /** Bounds what one session can make its object store: one cookie a host, a few bearers. */

@@ -37,6 +37,8 @@ export interface LeaseQuestion {
   readonly lastActiveAt: number;
   /** Bytes that this lane carried at this app since it asked last (P7). */
   readonly usedBytes: number;
+  /** Streams that it opened there since. */
+  readonly requests: number;
   /** The lane has put this session's first grant at this app on record. */
   readonly recorded: boolean;
   /** Facts of the connection that asks; the session keeps the newest for reports (P17). */

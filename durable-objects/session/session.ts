@@ -135,8 +135,10 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
       return { ok: false, epoch: current?.epoch ?? 0, code: current === undefined ? "unknown" : (machine.endedBecause(current, now) ?? "revoked") };
     }
     // The wait is counted from the answer (M9): the awaited calls above took time.
-    const leased = machine.lease(current, question, now);
+    const { state: leased, event } = machine.noteUse(machine.lease(current, question, now), question, now);
     this.#store(leased);
+    // After the answer, upward (M10): what it changes comes back as a signal.
+    if (event !== undefined) this.ctx.waitUntil(this.env.USER.getByName(leased.owner).note(event).catch(() => undefined));
     return { ok: true, snapshot: machine.snapshot(leased), admitted, firstGrant, usedBytes: leased.used[question.app] ?? 0 };
   }
 

@@ -110,6 +110,7 @@ export class Admissions {
         // The wait may have let a revocation in: the next round takes the lease from the table.
         if (!this.#stillHolds(open, policy, link)) continue;
       } else log.add(open.request, open.ask, facts, lease, open.connection, decision, now);
+      if (open.sid !== undefined) this.#parts.usage.opened(open.sid, open.ask.app);
       return { policy, decision, admitted: known.admitted, link };
     }
     return { code: "unavailable", policyVersion: hold.version, detail: "changed too often" };
@@ -173,6 +174,7 @@ export class Admissions {
       connection: asker.connection,
       lastActiveAt: leases.last(sid)?.lastActiveAt ?? 0,
       usedBytes,
+      requests: usage.tellRequests(sid, app),
       recorded: this.#recorded.has(grantOf(sid, app)),
     };
     try {

@@ -1,6 +1,7 @@
 /**
  * Bytes that a session used at an app (P7 `max_bytes`): what the session counted up to the last
- * lease, and what this lane carried since. Another lane's share arrives with the next lease.
+ * lease, and what this lane carried since. Another lane's share arrives with the next lease. Beside
+ * them requests, for the person's risk.
  */
 import type { AppId, SessionId } from "../../core/ids.ts";
 import type { LiveStream, StreamTable } from "./live-stream.ts";
@@ -10,6 +11,8 @@ interface Used {
   base: number;
   /** Of streams that ended since, and not told to the session. */
   ended: number;
+  /** Opened since the session was told. */
+  requests: number;
 }
 
 /** Bounds pairs of session and app that are remembered; the oldest goes, and its session's count stands. */
@@ -36,6 +39,18 @@ export class Usage {
     const bytes = untold(stream);
     stream.bytesTold += bytes;
     this.#of(stream.sid, stream.ask.app).ended += bytes;
+  }
+
+  opened(sid: SessionId, app: AppId): void {
+    this.#of(sid, app).requests++;
+  }
+
+  /** Approximate: what is told with a question that fails is lost. */
+  tellRequests(sid: SessionId, app: AppId): number {
+    const used = this.#of(sid, app);
+    const { requests } = used;
+    used.requests = 0;
+    return requests;
   }
 
   /** What the session is to be told; counted as told. `untell` gives it back when the question failed. */
@@ -76,7 +91,7 @@ export class Usage {
         const oldest = this.#used.keys().next().value;
         if (oldest !== undefined) this.#used.delete(oldest);
       }
-      this.#used.set(key, (used = { base: 0, ended: 0 }));
+      this.#used.set(key, (used = { base: 0, ended: 0, requests: 0 }));
     }
     return used;
   }

@@ -23,8 +23,28 @@ export interface SignIn {
   readonly credential: NewCredential;
   /** What signals said of this person before; the user's object adds it. */
   readonly signals?: SignalFacts;
+  /** From where; absent for services. */
+  readonly from?: Pick<RiskEvent, "country" | "asn" | "device" | "location">;
   /** For a service token: the name its session object is found by. */
   readonly sessionName?: string;
+}
+
+/** What happens to a person's sessions as far as risk is concerned (risk/). */
+export interface RiskEvent {
+  /** use: a session was asked for more trust by a lane; it tells what moved since it was asked last. */
+  readonly kind: "sign_in" | "use" | "denied";
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly sid?: string;
+  readonly country?: string | undefined;
+  readonly asn?: number | undefined;
+  /** The device, as far as it is told apart: an enrolled one's id, or the program's own words. */
+  readonly device?: string | undefined;
+  /** Degrees north and east, as the platform places the address. */
+  readonly location?: { readonly latitude: number; readonly longitude: number } | undefined;
+  readonly app?: string;
+  readonly bytes?: number;
+  readonly requests?: number;
 }
 
 export interface Display {
@@ -59,6 +79,8 @@ export interface UserRpc {
   revoke(revocation: ReceiptId): Promise<CutReport>;
   /** What a signal said of this person at `at`: kept for later sessions, and told to every live one. */
   observe(news: News, at: number): Promise<CutReport>;
+  /** What a person's sessions do, for their risk. */
+  note(event: RiskEvent): Promise<void>;
   /** A session tells that it ended by itself. */
   forget(sid: SessionId): Promise<void>;
 }

@@ -6,13 +6,27 @@
 import { DurableObject } from "cloudflare:workers";
 import type { ReceiptId, SessionId } from "../../core/ids.ts";
 import { parseSessionId } from "../../core/ids.ts";
+import type { Json } from "../../core/json.ts";
+import { at } from "../../core/time.ts";
+import type { Fact } from "../../policy/facts.ts";
 import type { ObjectEnv } from "../bindings.ts";
 import { addReports, type CutReport } from "../cut-report.ts";
 import type { News } from "../signal-facts.ts";
-import type { SignIn, UserRpc } from "./rpc.ts";
 import * as machine from "./machine.ts";
+import { assess, heed, NO_RISK, report, type RiskState } from "./risk/assess.ts";
+import type { RiskEvent, SignIn, UserRpc } from "./rpc.ts";
 
 const STATE = "user";
+const RISK = "risk";
+const RISK_FACT = "risk";
+/** Why it is so, in the codes of risk/: for the record and for `explain`. */
+const REASONS_FACT = "risk.reasons";
+
+interface Judged {
+  readonly judged: machine.UserState;
+  /** What of it is news to live sessions. */
+  readonly news: News;
+}
 
 export class User extends DurableObject<ObjectEnv> implements UserRpc {
   async signIn(request: SignIn): Promise<{ ok: true; sid: SessionId } | { ok: false; code: "revoked" | "full" }> {
@@ -22,10 +36,13 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     const now = Date.now();
     const registered = machine.register(this.#state(), sid, request.attemptStartedAt, request.endsAt, now);
     if (!registered.ok) return { ok: false, code: registered.code };
+    const { judged, news } = request.from === undefined ? { judged: registered.state, news: {} } : this.#risen(registered.state, { ...request.from, kind: "sign_in", at: now, sid });
     // Registered before it is created: a revocation between the two leaves a tombstone there.
-    this.#store(registered.state);
-    const { signals } = registered.state;
+    this.#store(judged);
+    const { signals } = judged;
     const created = await this.env.SESSION.get(id).create(sid, signals === undefined ? request : { ...request, signals }, now);
+    // The person's other sessions hear of what this sign-in says of all of them.
+    await this.#tell({ ...judged, sessions: judged.sessions.filter((one) => one.sid !== sid) }, news, now);
     if (!created || !this.#state().sessions.some((one) => one.sid === sid)) return { ok: false, code: "revoked" };
     return { ok: true, sid };
   }
@@ -44,10 +61,57 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     return addReports(reports);
   }
 
-  async observe(news: News, at: number): Promise<CutReport> {
-    const state = machine.observe(this.#state(), news, at, Date.now());
-    this.#store(state);
-    return addReports(await Promise.all(state.sessions.map(({ sid }) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).observe(news, at))));
+  async observe(news: News, when: number): Promise<CutReport> {
+    const { [RISK_FACT]: reported, ...rest } = news;
+    if (reported !== undefined) this.#storeRisk(report(this.#risk(), reported, when));
+    const state = machine.observe(this.#state(), rest, when, Date.now());
+    const { judged, news: of } = this.#judged(state, Date.now());
+    this.#store(judged);
+    return this.#tell(judged, { ...rest, ...of }, when);
+  }
+
+  async note(event: RiskEvent): Promise<void> {
+    const { judged, news } = this.#risen(this.#state(), event);
+    this.#store(judged);
+    await this.#tell(judged, news, event.at);
+  }
+
+  /** A sign of risk, or what was reported, stops to count. */
+  override async alarm(): Promise<void> {
+    const now = Date.now();
+    const { judged, news } = this.#judged(this.#state(), now);
+    this.#store(judged);
+    await this.#tell(judged, news, now);
+  }
+
+  async #tell(state: machine.UserState, news: News, when: number): Promise<CutReport> {
+    if (Object.keys(news).length === 0) return addReports([]);
+    return addReports(await Promise.all(state.sessions.map(({ sid }) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).observe(news, when))));
+  }
+
+  #risen(state: machine.UserState, event: RiskEvent): Judged {
+    this.#storeRisk(heed(this.#risk(), event));
+    return this.#judged(state, event.at);
+  }
+
+  /** The state with what the risk is now among its facts, and what of that is news. */
+  #judged(state: machine.UserState, now: number): Judged {
+    const assessed = assess(this.#risk(), now);
+    if (assessed !== undefined && assessed.until !== Infinity) void this.ctx.storage.setAlarm(assessed.until);
+    const known = state.signals?.facts;
+    const said = [known?.[RISK_FACT]?.value, known?.[REASONS_FACT]?.value];
+    if (JSON.stringify(said) === JSON.stringify([assessed?.level, assessed?.reasons])) return { judged: state, news: {} };
+    const fact = (value: Json | undefined): Fact | null => (value === undefined ? null : { value, source: "postern", observedAt: at(now) });
+    const news = { [RISK_FACT]: fact(assessed?.level), [REASONS_FACT]: fact(assessed?.reasons) };
+    return { judged: machine.observe(state, news, now, now), news };
+  }
+
+  #risk(): RiskState {
+    return (this.ctx.storage.kv.get(RISK) as RiskState | undefined) ?? NO_RISK;
+  }
+
+  #storeRisk(risk: RiskState): void {
+    this.ctx.storage.kv.put(RISK, risk);
   }
 
   async forget(sid: SessionId): Promise<void> {

@@ -51,6 +51,7 @@ export const question = (more: Partial<LeaseQuestion> = {}): LeaseQuestion => ({
   issuer: "https://access.example.com",
   lastActiveAt: 0,
   usedBytes: 0,
+  requests: 0,
   connection: {},
   ...more,
 });

@@ -1,12 +1,12 @@
 /** A live stream that a fresh sign-in would allow is held where it stands, goes on when that came, and ends when it does not (P3, M3). */
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { SessionId, UserId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import type { CutReport } from "../../durable-objects/cut-report.ts";
 import type { News } from "../../durable-objects/signal-facts.ts";
 import { MAX_FROZEN_MS } from "../../durable-objects/tunnel/freezing.ts";
-import { documentFor, laneOf, laneStub, objects, openRequest, randomText, sessionOf, setUp, signedIn, userId, wipe } from "./deployment.ts";
+import { documentFor, laneOf, laneStub, objects, openRequest, randomText, sessionOf, sessionStub, setUp, signedIn, userId, wipe } from "./deployment.ts";
 import { eventually } from "./eventually.ts";
 import { TestAgent } from "./test-agent.ts";
 import { connected, type TestConnector } from "./test-connector.ts";
@@ -80,7 +80,7 @@ describe("a WebSocket", () => {
     await risk("high");
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + MAX_FROZEN_MS + 1 });
     try {
-      expect(await risk("high")).toMatchObject({ found: 1, frozen: 0, closed: 1 });
+      await runDurableObjectAlarm(sessionStub(sid));
     } finally {
       vi.useRealTimers();
     }

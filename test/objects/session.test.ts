@@ -59,7 +59,7 @@ describe("a session", () => {
   it("counts the bytes that a lane tells once, also when its question failed and is asked again (P7)", async () => {
     const sid = await signedIn();
     const signer = vi.spyOn(Signer.prototype, "admit").mockRejectedValueOnce(new Error("down"));
-    const ask = (usedBytes: number) => sessionOf(sid).lease({ v: 1, site: BERLIN, lane: 0, nonce: "n", holds: "body", app: "wiki" as AppId, connector: "t".repeat(43), policyVersion: 1, issuer: ISSUER, connection: {}, lastActiveAt: 0, usedBytes, recorded: false });
+    const ask = (usedBytes: number) => sessionOf(sid).lease({ v: 1, site: BERLIN, lane: 0, nonce: "n", holds: "body", app: "wiki" as AppId, connector: "t".repeat(43), policyVersion: 1, issuer: ISSUER, connection: {}, lastActiveAt: 0, usedBytes, requests: 0, recorded: false });
     expect(await outcome(() => ask(1_000))).toBe("failed");
     expect(await ask(1_000)).toMatchObject({ ok: true, usedBytes: 1_000 });
     expect(await ask(0)).toMatchObject({ ok: true, usedBytes: 1_000 });

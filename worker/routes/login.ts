@@ -170,6 +170,7 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
       endsAt: x.now + max,
       idleMs: idle,
       credential,
+      from: whereFrom(x),
     };
     const signedIn = await x.env.USER.getByName(identity.userId).signIn(signIn);
     if (!signedIn.ok) return refuse(x, SIGN_IN_REFUSALS[signedIn.code], { signInUrl: `${x.launcher}/` });
@@ -190,6 +191,20 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
     ["set-cookie", setCookie(cookieName, USED, ATTEMPT_LIFE / 1000)],
   ];
   return page(x, continuePage({ mode: "restore", to: next, flow: attempt.carry["flow"] ?? "" }), 200, { script: true }, cookies);
+}
+
+/** Where a sign-in comes from, for the person's risk. */
+function whereFrom({ connection, request }: Exchange): NonNullable<SignIn["from"]> {
+  const { country, asn, user_agent: device } = connection;
+  const { latitude, longitude } = (request.cf ?? {}) as { readonly latitude?: unknown; readonly longitude?: unknown };
+  const place = { latitude: Number(latitude ?? Number.NaN), longitude: Number(longitude ?? Number.NaN) };
+  return {
+    country: typeof country?.value === "string" ? country.value : undefined,
+    asn: typeof asn?.value === "number" ? asn.value : undefined,
+    // A browser is the same one after its update.
+    device: typeof device?.value === "string" ? device.value.replace(/[0-9._]+/g, "") : undefined,
+    location: Number.isFinite(place.latitude) && Number.isFinite(place.longitude) ? place : undefined,
+  };
 }
 
 function displayOf({ sub, provider, email, name, idToken }: SignedIn): Display {

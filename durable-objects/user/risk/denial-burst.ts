@@ -1,0 +1,12 @@
+/** Sign `denial_burst`: refused again and again in a few minutes: somebody tries doors. */
+import { DENIALS_WINDOW_MS } from "./history.ts";
+import { HOUR_MS, type Sign } from "./sign.ts";
+
+const BURST_COUNT = 10;
+
+export const denialBurst: Sign = {
+  code: "denial_burst",
+  weight: 30,
+  lastsMs: HOUR_MS,
+  appears: ({ kind, at }, { denials }) => kind === "denied" && denials.filter((one) => at < one + DENIALS_WINDOW_MS).length + 1 >= BURST_COUNT,
+};

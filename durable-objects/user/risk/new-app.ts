@@ -1,0 +1,5 @@
+/** Sign `new_app`: an app that this person never used: nothing by itself, something beside others. */
+import { isKnown, isLearned } from "./history.ts";
+import { HOUR_MS, type Sign } from "./sign.ts";
+
+export const newApp: Sign = { code: "new_app", weight: 5, lastsMs: HOUR_MS, appears: ({ app, at }, before) => isLearned(before) && !isKnown(before.apps, app, at) };

@@ -1,0 +1,17 @@
+/** What a sign of risk is: one reason that an event gives for trusting a person less, each in a file of its own. Pure and deterministic. */
+import type { RiskEvent } from "../rpc.ts";
+import type { RiskHistory } from "./history.ts";
+
+export interface Sign {
+  /** Stable; the record, `explain` and policies' readers see it. */
+  readonly code: string;
+  /** Of 100. From 20 on the risk is medium, from 50 on high (assess.ts). */
+  readonly weight: number;
+  /** How long it counts after the event, milliseconds. */
+  readonly lastsMs: number;
+  /** `before`: what was known when the event came. */
+  readonly appears: (event: RiskEvent, before: RiskHistory) => boolean;
+}
+
+export const HOUR_MS = 3_600_000;
+export const DAY_MS = 24 * HOUR_MS;
