@@ -1,9 +1,11 @@
 /** All commands, in the order in which --help lists them. What is not here does not exist. */
+import { addAgent } from "./commands/agent.ts";
 import { addApply } from "./commands/apply.ts";
 import { addApps } from "./commands/apps.ts";
 import { addCheck } from "./commands/check.ts";
 import { addConnectors } from "./commands/connectors.ts";
 import { addCurl } from "./commands/curl.ts";
+import { addDevices } from "./commands/devices.ts";
 import { addEdgeStatus } from "./commands/edge-status.ts";
 import { addEnrollToken } from "./commands/enroll-token.ts";
 import { addExplain } from "./commands/explain.ts";
@@ -27,7 +29,7 @@ import type { Adder } from "./program.ts";
 export const EVERY_COMMAND: readonly Adder[] = [
   addInit, addSetup, addCheck, addTest, addApply, addHistory,
   addSessions, addRevoke, addReceipt, addExplain,
-  addService, addEnrollToken, addConnectors, addEdgeStatus, addStatus,
+  addService, addEnrollToken, addConnectors, addDevices, addEdgeStatus, addStatus,
   addLogin, addLogout, addWhoami, addApps, addCurl, addTcp, addSsh, addSshConfig,
-  addPosture,
+  addPosture, addAgent,
 ];

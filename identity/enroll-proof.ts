@@ -3,13 +3,20 @@
  * (EdDSA) of that key over the token's hash. Not the token's own check, which control makes.
  */
 import { SECOND_MS, type Millis } from "../core/time.ts";
+import type { ConnectorKey } from "./connector-proof.ts";
 import type { PublicJwk } from "./keys.ts";
-import { verifyStrict } from "./strict-jws.ts";
+import { signStrict, verifyStrict } from "./strict-jws.ts";
 
 export const ENROLL_PROOF_TYPE = "postern-enroll+jwt";
 /** A proof answers one request; the clocks may differ this much. */
 const PROOF_SKEW_MS = 300 * SECOND_MS;
 const PROOF_MAX_CHARS = 2_048;
+
+/** Proves to whoever reads it now that this key's holder also holds the token. */
+export function signEnrollProof({ privateJwk, publicJwk, thumbprint }: ConnectorKey, tokenHash: string, now: Millis): Promise<string> {
+  const key = { kid: thumbprint, alg: "EdDSA", use: "admission", privateJwk, publicJwk, createdAt: now } as const;
+  return signStrict(ENROLL_PROOF_TYPE, { token_hash: tokenHash, thumbprint, iat: Math.floor(now / SECOND_MS) }, key);
+}
 
 /** True for a fresh proof by `key` over `tokenHash` (base64url SHA-256 of the whole token). */
 export async function verifyEnrollProof(jws: string, key: PublicJwk, tokenHash: string, now: Millis): Promise<boolean> {
