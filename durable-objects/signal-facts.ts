@@ -1,7 +1,7 @@
 /**
  * What signals said of a person or a session beside what the sign-in proved: facts that replace
- * its facts of the same name, and names whose older facts no longer count. Pure. Survives a newer
- * sign-in, whose own facts it covers (POLICY P17).
+ * its older facts of the same name, and names whose older facts no longer count. Pure. Survives a
+ * newer sign-in, which says anew only what it proved itself (POLICY P17).
  */
 import type { Fact } from "../policy/facts.ts";
 
@@ -41,8 +41,8 @@ export function takeNews(before: SignalFacts, news: News, at: number, now: numbe
   return { facts, voided };
 }
 
-/** The facts of a sign-in as signals left them. */
+/** The facts of a sign-in as signals left them: of two that say the same thing the one that was observed later counts. */
 export function withSignals(said: { readonly [name: string]: Fact }, { facts, voided }: SignalFacts): { readonly [name: string]: Fact } {
-  const kept = Object.entries(said).filter(([name, fact]) => fact.observedAt > (voided[name] ?? -1));
-  return { ...Object.fromEntries(kept), ...facts };
+  const kept = Object.entries(said).filter(([name, fact]) => fact.observedAt > Math.max(voided[name] ?? -1, facts[name]?.observedAt ?? -1));
+  return { ...facts, ...Object.fromEntries(kept) };
 }

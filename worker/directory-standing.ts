@@ -1,5 +1,4 @@
 /** What the directory of a provider says of somebody who signs in by it: whether they may, and their groups. */
-import { at } from "../core/time.ts";
 import { CONTROL_NAME } from "../durable-objects/bindings.ts";
 import type { Identity } from "../identity/claims.ts";
 import type { CompiledPolicy } from "../policy/compile.ts";
@@ -21,6 +20,6 @@ export async function asInDirectory<Whom extends Identity>(x: Exchange, policy: 
   }
   // What a token says of groups counts no more, also for somebody whom the directory does not know.
   const { groups: _said, ...facts } = identity.facts;
-  const groups = typeof standing === "object" ? { groups: { value: standing.groups, source: provider, observedAt: at(x.now) } } : {};
+  const groups = typeof standing === "object" ? { groups: { value: standing.groups, source: provider, observedAt: standing.at } } : {};
   return { ...identity, facts: { ...facts, ...groups } };
 }

@@ -5,6 +5,7 @@
  */
 import { toBase64Url } from "../../core/bytes.ts";
 import type { Result } from "../../core/result.ts";
+import type { Millis } from "../../core/time.ts";
 import { err } from "../../core/result.ts";
 import { reading, type ScimChange, type ScimFilter, type ScimKind, type ScimProblem, ScimRefused } from "../../identity/scim-change.ts";
 import type { ScimEntry } from "../../identity/scim-resource.ts";
@@ -41,8 +42,8 @@ export interface DirectoryRow {
   readonly revision: number;
 }
 
-/** What a directory says of a person. "unknown": it has no such entry, or cannot say which. */
-export type Standing = "unknown" | "inactive" | { readonly groups: readonly string[] };
+/** What a directory says of a person, by the clock that stamps its signals (M9). "unknown": it has no such entry, or cannot say which. */
+export type Standing = "unknown" | "inactive" | { readonly groups: readonly string[]; readonly at: Millis };
 
 /** Bound what a directory can make control store; deleted users count. */
 export const MAX_ENTRIES_COUNT = 50_000;
@@ -164,7 +165,7 @@ export function personOf(db: Database, of: DirectoryOf, row: DirectoryRow): stri
 }
 
 /** What the directory says of somebody who signs in; from here on the entry is theirs. */
-export function standing(db: Database, of: DirectoryOf, person: { readonly id: string; readonly sub: string; readonly email?: string }): Standing {
+export function standing(db: Database, of: DirectoryOf, person: { readonly id: string; readonly sub: string; readonly email?: string }, now: Millis): Standing {
   const [key, value] = of.match === "sub" ? ["externalId", person.sub] : ["email", person.email ?? null];
   const rows = db.all<DirectoryRow>(`SELECT * FROM directory WHERE provider = ? AND kind = 'Users' AND (person = ? OR data ->> '${key}' = ?) ORDER BY gone, person IS NULL`, of.id, person.id, value);
   // One that somebody else was found in before is theirs, whatever its address says now.
@@ -177,7 +178,7 @@ export function standing(db: Database, of: DirectoryOf, person: { readonly id: s
   if (found.person === null && live.length > 1) return "unknown";
   db.run("UPDATE directory SET person = ? WHERE id = ?", person.id, found.id);
   const groups = groupsOf(db, of, found.id);
-  return groups === undefined ? "unknown" : { groups };
+  return groups === undefined ? "unknown" : { groups, at: now };
 }
 
 /** A user's groups as policies name them; undefined if they are too many: half a list is no list. */

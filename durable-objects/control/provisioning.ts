@@ -51,7 +51,7 @@ export class Provisioning {
   /** What the directory of this person's provider says of them; undefined if it has none. */
   standing(person: Pick<PersonRecord, "id" | "issuer" | "sub" | "email">): directory.Standing | undefined {
     const of = this.#directoryOf(({ issuer }) => issuer === person.issuer);
-    return of === undefined ? undefined : directory.standing(this.#db, of, person);
+    return of === undefined ? undefined : directory.standing(this.#db, of, person, at(Date.now()));
   }
 
   async resume(): Promise<void> {

@@ -109,6 +109,33 @@ describe("a push", () => {
     expect(await sessionOf(elsewhere).isLive()).toBe(false);
   });
 
+  it.each<[string, object, object]>([
+    ["caep/event-type/assurance-level-change", { change_direction: "decrease" }, { mfa: undefined, auth: true, groups: ["corp:staff"] }],
+    ["risc/event-type/account-credential-change-required", {}, { mfa: undefined, auth: undefined, groups: ["corp:staff"] }],
+    ["caep/event-type/token-claims-change", { claims: { groups: ["crew"] } }, { auth: true, groups: ["corp:crew"] }],
+    ["caep/event-type/token-claims-change", { claims: { groups: 7 } }, { auth: true, groups: undefined }],
+    ["caep/event-type/device-compliance-change", { current_status: "not-compliant" }, { auth: true, "device.compliant": false }],
+    ["caep/event-type/credential-change", { change_type: "create" }, { mfa: { methods: ["hwk"] } }],
+  ])("of %s %j: what a live session knows afterwards", async (type, payload, expected) => {
+    const ann = await idOf("ann");
+    const said = (value: unknown): object => ({ value, source: "corp", observedAt: Date.now() - 60_000 });
+    const sid = await signedIn(ann, { facts: { mfa: said({ methods: ["hwk"] }), auth: said(true), groups: said(["corp:staff"]) } as never });
+    expect((await push(isolate(), await event("ann", "j", { events: { [`https://schemas.openid.net/secevent/${type}`]: payload } }))).status).toBe(202);
+    const facts = (await sessionOf(sid).describe())?.facts ?? {};
+    for (const [name, value] of Object.entries(expected)) expect(facts[name]?.value, name).toEqual(value);
+    expect(await sessionOf(sid).isLive()).toBe(true);
+  });
+
+  it("about somebody whose newer sign-in says more: the newer counts", async () => {
+    const ann = await idOf("ann");
+    const claimed = (jti: string, groups: string[]): Promise<string> => event("ann", jti, { iat: seconds() - 30, events: { "https://schemas.openid.net/secevent/caep/event-type/token-claims-change": { claims: { groups } } } });
+    expect((await push(isolate(), await claimed("j1", ["crew"]))).status).toBe(202);
+    const signIn = (observedAt: number): Promise<string> => signedIn(ann, { facts: { groups: { value: ["corp:staff"], source: "corp", observedAt } } as never });
+    const groups = async (sid: string): Promise<unknown> => (await sessionOf(sid as never).describe())?.facts["groups"]?.value;
+    expect(await groups(await signIn(Date.now() - 120_000))).toEqual(["corp:crew"]);
+    expect(await groups(await signIn(Date.now()))).toEqual(["corp:staff"]);
+  });
+
   it("of a weaker sign-in takes back the second factor of live sessions, and leaves a newer one", async () => {
     const ann = await idOf("ann");
     const then = Date.now() - 60_000;

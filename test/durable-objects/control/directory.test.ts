@@ -4,7 +4,9 @@ import { notePerson } from "../../../durable-objects/control/registry.ts";
 import { CONTROL_MIGRATIONS } from "../../../durable-objects/control/schema.ts";
 import { Database } from "../../../durable-objects/sqlite.ts";
 import type { ScimChange, ScimKind } from "../../../identity/scim-change.ts";
+import { at } from "../../../core/time.ts";
 import { ObjectStorage } from "../object-storage.ts";
+import { T0 } from "../samples.ts";
 
 const SUB: directory.DirectoryOf = { id: "corp", issuer: "https://idp.example.com", match: "sub" };
 const EMAIL: directory.DirectoryOf = { ...SUB, match: "email" };
@@ -22,7 +24,7 @@ function create(db: Database, kind: ScimKind, change: ScimChange, of = SUB): str
 const user = (db: Database, name: string, more: ScimChange = {}, of = SUB): string => create(db, "Users", { name, externalId: `x-${name}`, email: `${name}@example.com`, ...more }, of);
 const group = (db: Database, name: string, ids: readonly string[] = [], of = SUB): string => create(db, "Groups", { name, members: [{ add: true, ids }] }, of);
 const change = (db: Database, kind: ScimKind, id: string, asked: ScimChange, of = SUB): unknown => ask(db, { do: "change", kind, id, change: asked }, of).entries[0];
-const stands = (db: Database, name: string, of = SUB, email: string | undefined = `${name}@example.com`): directory.Standing => directory.standing(db, of, { id: `u_${name}`, sub: `x-${name}`, ...(email === undefined ? {} : { email }) });
+const stands = (db: Database, name: string, of = SUB, email: string | undefined = `${name}@example.com`): directory.Standing => directory.standing(db, of, { id: `u_${name}`, sub: `x-${name}`, ...(email === undefined ? {} : { email }) }, at(T0));
 const open = (db: Database, of = SUB): string[] => directory.unsettled(db, of.id).map((row) => row.id).sort();
 function settle(db: Database): void {
   for (const row of directory.unsettled(db, SUB.id)) directory.settle(db, row);
@@ -149,7 +151,7 @@ describe("what it says of who signs in", () => {
     const ann = user(db, "ann");
     group(db, "staff", [ann]);
     group(db, "Ops", [ann]);
-    expect(stands(db, "ann")).toEqual({ groups: ["corp:Ops", "corp:staff"] });
+    expect(stands(db, "ann")).toEqual({ groups: ["corp:Ops", "corp:staff"], at: T0 });
     expect(stands(db, "bob")).toBe("unknown");
     change(db, "Users", ann, { active: false });
     expect(stands(db, "ann")).toBe("inactive");
@@ -170,25 +172,25 @@ describe("what it says of who signs in", () => {
     expect(stands(db, "ann")).toBe("inactive");
     expect(() => ask(db, { do: "delete", kind: "Users", id: ann })).toThrow("404");
     user(db, "ann");
-    expect(stands(db, "ann")).toEqual({ groups: [] });
+    expect(stands(db, "ann")).toEqual({ groups: [], at: T0 });
   });
 
   it("by a verified address; without one nobody is found (row 35)", () => {
     const db = fresh();
     const ann = user(db, "ann", {}, EMAIL);
     group(db, "staff", [ann], EMAIL);
-    expect(directory.standing(db, EMAIL, { id: "u_1", sub: "anything", email: "ann@example.com" })).toEqual({ groups: ["corp:staff"] });
-    expect(directory.standing(db, EMAIL, { id: "u_2", sub: "x-ann" })).toBe("unknown");
+    expect(directory.standing(db, EMAIL, { id: "u_1", sub: "anything", email: "ann@example.com" }, at(T0))).toEqual({ groups: ["corp:staff"], at: T0 });
+    expect(directory.standing(db, EMAIL, { id: "u_2", sub: "x-ann" }, at(T0))).toBe("unknown");
   });
 
   it("by an address: stays theirs when it changes, and is not the next one's who gets it", () => {
     const db = fresh();
     const ann = user(db, "ann", {}, EMAIL);
     const first = { id: "u_1", sub: "1", email: "ann@example.com" };
-    expect(directory.standing(db, EMAIL, first)).toEqual({ groups: [] });
+    expect(directory.standing(db, EMAIL, first, at(T0))).toEqual({ groups: [], at: T0 });
     change(db, "Users", ann, { email: "anna@example.com", active: false }, EMAIL);
-    expect(directory.standing(db, EMAIL, first)).toBe("inactive");
-    expect(directory.standing(db, EMAIL, { id: "u_2", sub: "2", email: "anna@example.com" })).toBe("unknown");
+    expect(directory.standing(db, EMAIL, first, at(T0))).toBe("inactive");
+    expect(directory.standing(db, EMAIL, { id: "u_2", sub: "2", email: "anna@example.com" }, at(T0))).toBe("unknown");
   });
 
   it("by an address that two entries have: the worse counts, and no groups", () => {
@@ -196,9 +198,9 @@ describe("what it says of who signs in", () => {
     user(db, "ann", { email: "a@example.com" }, EMAIL);
     const other = user(db, "anna", { email: "a@example.com" }, EMAIL);
     const who = { id: "u_1", sub: "1", email: "a@example.com" };
-    expect(directory.standing(db, EMAIL, who)).toBe("unknown");
+    expect(directory.standing(db, EMAIL, who, at(T0))).toBe("unknown");
     change(db, "Users", other, { active: false }, EMAIL);
-    expect(directory.standing(db, EMAIL, who)).toBe("inactive");
+    expect(directory.standing(db, EMAIL, who, at(T0))).toBe("inactive");
   });
 
   it("too many groups are none that is known", () => {

@@ -185,6 +185,14 @@ export const OPEN_ROWS: Readonly<Record<string, OpenRow>> = {
       "as a WebSocket by nobody, null Origin": "403 origin_not_allowed",
     },
   },
+  // The document names nobody who may push: there is nothing here.
+  "POST /launcher/.postern/backchannel/:provider": { ...anybody("404 not_found"), type: FORM, body: "logout_token=a.b.c" },
+  "POST /launcher/.postern/ssf/:source": { ...anybody("404 not_found"), type: "application/secevent+jwt", body: "a.b.c" },
+  "GET /launcher/.postern/scim/v2/*": anybody("404 not_found"),
+  "POST /launcher/.postern/scim/v2/*": { ...anybody("404 not_found"), type: "application/scim+json", body: "{}" },
+  "PUT /launcher/.postern/scim/v2/*": anybody("404 not_found"),
+  "PATCH /launcher/.postern/scim/v2/*": anybody("404 not_found"),
+  "DELETE /launcher/.postern/scim/v2/*": anybody("404 not_found"),
   // Whoever asks, without a ticket there is nothing here.
   "GET /launcher/.postern/bulk/:at": { cells: { "by nobody": "404 not_found", "by alice": "404 not_found", "by alice, own Origin": "404 not_found" } },
   "POST /launcher/.postern/bulk/:at": { type: "application/octet-stream", body: "bytes", cells: { "by nobody": "404 not_found", "by alice": "404 not_found", "by alice, foreign Origin": "404 not_found" } },

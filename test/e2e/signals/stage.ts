@@ -1,0 +1,79 @@
+/**
+ * The stage of the signals' tests: the whole product with a stamping app, a TCP echo and a vault
+ * that wants a second factor; a directory, and a transmitter of security events.
+ */
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { CompactSign, exportJWK, generateKeyPair } from "jose";
+import { ACR_SECOND_FACTOR } from "../../../start/demo-users.ts";
+import { loopbackFetch, type LoopbackAnswer } from "../../../start/loopback-http.ts";
+import { type Stack, startStack } from "../../../start/stack.ts";
+import { temporaryState } from "../../start/running-stack.ts";
+import { startStampingOrigin, type StampingOrigin } from "../revocation/stamping-origin.ts";
+import { tcpApp, type TcpApp } from "../tcp/stage.ts";
+
+const AUDIENCE = "https://receiver.example.com";
+const SECRETS = { DEMO_SCIM_TOKEN: "scim-token-of-the-demo-for-its-tests", FEED_TOKEN: "feed-token-of-the-demo-for-its-tests" };
+
+export interface SignalStage {
+  readonly stack: Stack;
+  readonly origin: StampingOrigin;
+  readonly echo: TcpApp;
+  readonly urlOf: (app: string) => string;
+  readonly scim: (method: string, path: string, body?: unknown) => Promise<LoopbackAnswer>;
+  /** Pushes an event of CAEP or RISC ("caep/session-revoked") about somebody of the demo. */
+  readonly event: (type: string, sub: string, payload?: object) => Promise<LoopbackAnswer>;
+  readonly end: () => Promise<void>;
+}
+
+export async function startSignalStage(): Promise<SignalStage> {
+  const state = temporaryState();
+  const origin = await startStampingOrigin();
+  const echo = await tcpApp((socket) => void socket.pipe(socket));
+  const { privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true });
+  const keys = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: "feed", alg: "ES256", use: "sig" }] });
+  const transmitter = createServer((_request, response) => void response.setHeader("content-type", "application/json").end(keys));
+  await new Promise<void>((resolve) => transmitter.listen(0, "127.0.0.1", resolve));
+  const feed = `http://127.0.0.1:${(transmitter.address() as AddressInfo).port}`;
+  const documentFile = join(state.path, "own.yaml");
+  writeFileSync(documentFile, `version: 1
+domain: postern.localhost
+identity:
+  providers:
+    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], email_domains: [example.com, partner.example.com], acr_values: ["${ACR_SECOND_FACTOR}"], scim: { token: { secret: DEMO_SCIM_TOKEN } } }
+signals: [{ id: feed, issuer: "${feed}", jwks_uri: "${feed}/keys", audience: "${AUDIENCE}", provider: demo, token: { secret: FEED_TOKEN } }]
+sites: [{ id: office, lanes: 2 }]
+apps:
+  - { id: stamps, site: office, upstream: "${origin.url}" }
+  - { id: vault, site: office, upstream: "${origin.url}" }
+  - { id: pipe, site: office, upstream: "${echo.url}" }
+policies:
+  - { id: crew, effect: allow, apps: [stamps, pipe], when: { group: Crew } }
+  - { id: careful, effect: allow, apps: [vault], when: { group: Crew, mfa: true } }
+  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+`);
+  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: SECRETS, documentFile });
+  const to = `${stack.launcher}/.postern`;
+  return {
+    stack,
+    origin,
+    echo,
+    urlOf: (app) => stack.apps.find(({ id }) => id === app)?.url ?? "",
+    scim: (method, path, body) => loopbackFetch(`${to}/scim/v2${path}`, { method, headers: { authorization: `Bearer ${SECRETS.DEMO_SCIM_TOKEN}`, "content-type": "application/scim+json" }, ...(body === undefined ? {} : { body: JSON.stringify(body) }), timeoutMs: 45_000 }),
+    event: async (type, sub, payload = {}) => {
+      const [profile = "", name = ""] = type.split("/");
+      const claims = { iss: feed, aud: AUDIENCE, iat: Math.floor(Date.now() / 1_000), jti: crypto.randomUUID(), sub_id: { format: "iss_sub", iss: stack.issuer, sub }, events: { [`https://schemas.openid.net/secevent/${profile}/event-type/${name}`]: payload } };
+      const body = await new CompactSign(new TextEncoder().encode(JSON.stringify(claims))).setProtectedHeader({ alg: "ES256", kid: "feed", typ: "secevent+jwt" }).sign(privateKey);
+      return loopbackFetch(`${to}/ssf/feed`, { method: "POST", headers: { authorization: `Bearer ${SECRETS.FEED_TOKEN}`, "content-type": "application/secevent+jwt" }, body, timeoutMs: 45_000 });
+    },
+    end: async () => {
+      await stack.stop();
+      transmitter.close();
+      echo.close();
+      await origin.close();
+      state.remove();
+    },
+  };
+}
