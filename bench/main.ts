@@ -11,6 +11,7 @@ import { wrkVersion } from "./load/wrk.ts";
 import type { Metrics } from "./measure/metrics.ts";
 import { commit, machine, Progress, type Row, rowsOf, writeResults } from "./measure/results.ts";
 import { untilQuiet } from "./measure/sample.ts";
+import { checkNames, matches } from "./names.ts";
 import { type BenchOptions, parseBenchOptions, USAGE } from "./options.ts";
 import { SYSTEMS } from "./systems/registry.ts";
 import type { System } from "./systems/system.ts";
@@ -31,13 +32,6 @@ const SESSIONS_COUNT = { all: 50, tiny: 3 };
 const QUIET_WAIT_MS = { all: 3_000, quick: 500 };
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
-
-const matches = (name: string, patterns: readonly string[]): boolean => patterns.length === 0 || patterns.some((pattern) => (pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
-
-function checkNames(what: string, given: readonly string[], known: readonly string[]): void {
-  const unknown = given.find((pattern) => !known.some((name) => matches(name, [pattern])));
-  if (unknown !== undefined) throw new Error(`there is no ${what} ${unknown}; there are ${known.join(", ")}`);
-}
 
 async function paceOf(options: BenchOptions): Promise<{ readonly pace: Pace; readonly generator: string }> {
   const size = options.tiny ? "tiny" : options.quick ? "quick" : "all";

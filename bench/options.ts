@@ -1,5 +1,6 @@
 /** The command line of `npm run bench`. Reads no file. */
 import { parseArgs } from "node:util";
+import { namesIn } from "./names.ts";
 
 export interface BenchOptions {
   readonly quick: boolean;
@@ -27,8 +28,6 @@ export const USAGE = `npm run bench [-- options]   measure Postern beside its ya
   --help             this text
 `;
 
-const names = (text: string | undefined): string[] => (text ?? "").split(",").map((name) => name.trim()).filter((name) => name !== "");
-
 /** Parses the arguments; throws an Error that says what is wrong. */
 export function parseBenchOptions(args: readonly string[]): BenchOptions {
   const { values } = parseArgs({
@@ -52,8 +51,8 @@ export function parseBenchOptions(args: readonly string[]): BenchOptions {
   return {
     quick: values.quick ?? false,
     tiny: values.tiny ?? false,
-    only: names(values.only),
-    systems: names(values.systems),
+    only: namesIn(values.only),
+    systems: namesIn(values.systems),
     rounds,
     fresh: values.fresh ?? false,
     generator,

@@ -39,7 +39,7 @@ function panel({ title, better }: Panel, bars: readonly Bar[], x: number, y: num
 }
 
 /** Two panels a line; a panel without figures is left out. */
-export function plot(panels: readonly Panel[], rows: readonly Row[]): string {
+export function plot(panels: readonly Panel[], rows: readonly Row[], label = "Figures of the benchmark, beside each other"): string {
   const drawn = panels.flatMap((one) => {
     const bars = rows.filter((row) => row.case === one.case && row.metric === one.metric).map(({ system, value }) => ({ system, value }));
     return bars.length === 0 ? [] : [{ one, bars }];
@@ -51,5 +51,5 @@ export function plot(panels: readonly Panel[], rows: readonly Row[]): string {
     for (const [column, { one, bars }] of pair.entries()) parts.push(panel(one, bars, column * PANEL_WIDTH, y));
     y += TITLE_HEIGHT + Math.max(...pair.map(({ bars }) => bars.length)) * (BAR_HEIGHT + 4) + GAP;
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" role="img" aria-label="Figures of the benchmark, beside each other">\n<style>${STYLE}</style>\n${parts.join("\n")}\n</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" role="img" aria-label="${escaped(label)}">\n<style>${STYLE}</style>\n${parts.join("\n")}\n</svg>\n`;
 }

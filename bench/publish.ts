@@ -1,14 +1,16 @@
 /**
  * `npm run bench:publish [-- --check]`: writes the figures of bench/results/latest.json into
- * docs/performance.md, between its marks, the plot beside it, and the kept profiles; so no figure there is typed by
- * hand. `--check` changes nothing and exits 1 when page or plot are not what the results in the commit
- * say: a run that was made since, and is not published, is no fault.
+ * docs/performance.md, between its marks, the plot beside it, and the kept profiles, and those of
+ * bench/results/revoke.json into docs/freshness.md; so no figure there is typed by hand. `--check` changes
+ * nothing and exits 1 when a page or a plot is not what the results in the commit say: a run that was
+ * made since, and is not published, is no fault.
  */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { freshnessFigures, freshnessPlot } from "./freshness.ts";
 import type { Results, Row } from "./measure/results.ts";
 import { type Panel, plot } from "./plot.ts";
 import { goalCells, verdicts } from "./table.ts";
@@ -19,8 +21,12 @@ const PROJECT = join(import.meta.dirname, "..");
 const RESULTS = "bench/results/latest.json";
 const isCheck = process.argv.includes("--check");
 const hasHistory = existsSync(join(PROJECT, ".git"));
-const PAGE = join(PROJECT, "docs/performance.md");
-const PLOT = join(PROJECT, "docs/images/performance.svg");
+const PAGE = "docs/performance.md";
+const PLOT = "docs/images/performance.svg";
+const REVOKE_RESULTS = "bench/results/revoke.json";
+const REVOKE_PAGE = "docs/freshness.md";
+const REVOKE_PLOT = "docs/images/freshness.svg";
+const NO_REVOKE = "No run is kept with this commit. `npm run bench:revoke -- --quick` makes one in at most 5 minutes.";
 const BEGIN = "<!-- figures: written by npm run bench:publish -->";
 const END = "<!-- end of figures -->";
 const PROFILES_BEGIN = "<!-- profiles: written by npm run bench:publish -->";
@@ -107,26 +113,30 @@ async function keptProfiles(): Promise<Profile[]> {
   return found.filter((one) => one !== undefined);
 }
 
-/** The page with what stands between two marks replaced. */
-function between(text: string, begin: string, end: string, inside: string): string {
+/** A page with what stands between two marks replaced. */
+function between(page: string, text: string, begin: string, end: string, inside: string): string {
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`${PAGE} has lost its marks ${begin} and ${end}`);
+  if (from < 0 || to < from) throw new Error(`${page} has lost its marks ${begin} and ${end}`);
   return `${text.slice(0, from)}${begin}\n\n${inside}\n\n${text.slice(to)}`;
 }
 
-const results = await kept<Results>(RESULTS);
-const page = await readFile(PAGE, "utf8");
-const profiles = await keptProfiles();
-const wanted = between(between(page, BEGIN, END, results === undefined ? NONE : figures(results)), PROFILES_BEGIN, PROFILES_END, profiles.length === 0 ? NO_PROFILE : profileTables(profiles));
-const drawing = results === undefined ? undefined : plot(PANELS, results.rows);
-
-if (isCheck) {
-  const drawn = await readFile(PLOT, "utf8").catch(() => undefined);
-  if (wanted !== page || drawing !== drawn) {
-    process.stderr.write("docs/performance.md or its plot is not what bench/results/latest.json says; write them: npm run bench:publish\n");
-    process.exitCode = 1;
-  }
-} else {
-  await writeFile(PAGE, wanted);
-  if (drawing !== undefined) await writeFile(PLOT, drawing);
+/** Writes a file of the project, or, for a check, says whether it is so. */
+async function put(file: string, wanted: string | undefined, source: string): Promise<void> {
+  const path = join(PROJECT, file);
+  if (!isCheck) return wanted === undefined ? undefined : writeFile(path, wanted);
+  if (wanted === (await readFile(path, "utf8").catch(() => undefined))) return undefined;
+  process.stderr.write(`${file} is not what ${source} says; write it: npm run bench:publish\n`);
+  process.exitCode = 1;
+  return undefined;
 }
+
+const results = await kept<Results>(RESULTS);
+const profiles = await keptProfiles();
+const page = await readFile(join(PROJECT, PAGE), "utf8");
+const withFigures = between(PAGE, page, BEGIN, END, results === undefined ? NONE : figures(results));
+await put(PAGE, between(PAGE, withFigures, PROFILES_BEGIN, PROFILES_END, profiles.length === 0 ? NO_PROFILE : profileTables(profiles)), RESULTS);
+await put(PLOT, results === undefined ? undefined : plot(PANELS, results.rows), RESULTS);
+
+const revoked = await kept<Results>(REVOKE_RESULTS);
+await put(REVOKE_PAGE, between(REVOKE_PAGE, await readFile(join(PROJECT, REVOKE_PAGE), "utf8"), BEGIN, END, revoked === undefined ? NO_REVOKE : freshnessFigures(revoked)), REVOKE_RESULTS);
+await put(REVOKE_PLOT, revoked === undefined ? undefined : freshnessPlot(revoked.rows), REVOKE_RESULTS);

@@ -20,6 +20,14 @@ const UNITS: readonly (readonly [prefix: string, unit: string])[] = [
   ["foreign_cores", "cores"],
   ["errors", "1"],
   ["records_per_request", "1"],
+  ["receipt_closed", "1"],
+  ["receipt_unconfirmed", "1"],
+  ["receipt_", "ms"],
+  ["client_end_", "ms"],
+  ["end_", "ms"],
+  ["last_byte_ms", "ms"],
+  ["bytes_", "B"],
+  ["faults", "1"],
 ];
 
 /** The unit of a metric; one of a part (`cpu_us_per_request_edge`) has that of the whole. */

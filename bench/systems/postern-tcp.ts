@@ -19,7 +19,7 @@ export const AGENT_SERVICE = "bench-agent";
 export const AGENT_INSPECTOR_PORT = 9230;
 
 /** The port that the agent says it listens on. */
-async function listening(child: Child): Promise<number> {
+export async function listening(child: Child): Promise<number> {
   const until = performance.now() + LISTEN_TIMEOUT_MS;
   while (performance.now() < until && !child.ended()) {
     const port = /"listening":"127\.0\.0\.1:([0-9]+)"/.exec(await readFile(child.logFile, "utf8"))?.[1];

@@ -6,7 +6,7 @@ import { PROJECT } from "./source-files.ts";
 
 const pages = (folder: string): string[] => readdirSync(join(PROJECT, folder)).filter((name) => name.endsWith(".md")).map((name) => `${folder}/${name}`);
 
-export const OUR_DOCUMENTS: readonly string[] = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", ...pages("docs/decisions"), "docs/deploy.md", "docs/connector.md", "docs/devices.md", "docs/signals.md", "docs/self-hosting.md", "docs/assertions.md", "docs/performance.md", "bench/README.md"];
+export const OUR_DOCUMENTS: readonly string[] = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", ...pages("docs/decisions"), "docs/deploy.md", "docs/connector.md", "docs/devices.md", "docs/signals.md", "docs/self-hosting.md", "docs/assertions.md", "docs/performance.md", "docs/freshness.md", "bench/README.md"];
 
 export interface Block {
   readonly document: string;

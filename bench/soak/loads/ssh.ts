@@ -5,11 +5,11 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open, writeFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { logTail, plainEnvironment } from "../../../start/processes.ts";
-import { privateFolder } from "../../../start/state-files.ts";
+import { hasOpenSsh, startSshd } from "../../sshd.ts";
 import type { Load, LoadGround } from "../load.ts";
 import { linesOf } from "../named-lines.ts";
 import { finish, programPath } from "../programs.ts";
@@ -25,21 +25,16 @@ const LINE_EVERY_MS = 100;
 const STARTED_WITHIN_MS = 20_000;
 const ECHOED_WITHIN_MS = 90_000;
 
-export const isHere = (): boolean => ["sshd", "ssh", "scp", "ssh-keygen"].every((name) => programPath(name) !== undefined);
+export const isHere = (): boolean => hasOpenSsh("scp");
 
 /** Starts sshd on a port of the site's document and resolves with the options of whoever logs in. */
 async function startServer({ site, folder }: LoadGround, port: number): Promise<readonly string[]> {
-  const keys = await privateFolder(join(folder, "sshd"));
-  for (const name of ["host", "user"]) await finish([programPath("ssh-keygen") ?? "", "-q", "-t", "ed25519", "-N", "", "-f", join(keys, name)], STARTED_WITHIN_MS);
-  await finish(["/bin/cp", join(keys, "user.pub"), join(keys, "authorized_keys")], STARTED_WITHIN_MS);
-  const config = join(keys, "sshd_config");
-  await writeFile(config, `Port ${port}\nListenAddress 127.0.0.1\nHostKey ${join(keys, "host")}\nAuthorizedKeysFile ${join(keys, "authorized_keys")}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nSubsystem sftp internal-sftp\n`);
-  const server = site.stack.processes.start({ name: "sshd", argv: [programPath("sshd") ?? "", "-D", "-e", "-f", config], env: plainEnvironment() });
+  const sshd = await startSshd(site.stack.processes, folder, port);
   const { program, options } = await agentSettings({ site, folder }, "ssh");
   const proxy = [process.execPath, program, "ssh", "shell", "--proxy-command", ...options].join(" ");
-  const common = ["-o", `ProxyCommand=${proxy}`, "-o", `IdentityFile=${join(keys, "user")}`, "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", `UserKnownHostsFile=${join(keys, "known_hosts")}`, "-o", "BatchMode=yes", "-F", "none"];
+  const common = ["-o", `ProxyCommand=${proxy}`, ...sshd.options];
   const login = (): Promise<boolean> => finish([programPath("ssh") ?? "", ...common, `${userInfo().username}@shell`, "true"], STARTED_WITHIN_MS).then(() => true, () => false);
-  if (!(await within(STARTED_WITHIN_MS, login))) throw new Error(`nobody can log in:\n${await logTail(server)}`);
+  if (!(await within(STARTED_WITHIN_MS, login))) throw new Error(`nobody can log in:\n${await logTail(sshd.child)}`);
   return common;
 }
 

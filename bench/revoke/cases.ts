@@ -1,0 +1,100 @@
+/** What `npm run bench:revoke` measures: every signal on every protocol, in full for the main ones, and what happens when a part cannot be reached. */
+import type { Row } from "../measure/results.ts";
+import { sampled } from "../measure/sample.ts";
+import { partitionRows, REPLACED, UNREACHABLE } from "./partitions.ts";
+import { PROTOCOLS, type Protocol } from "./protocols.ts";
+import { Receipts, type Sample } from "./receipts.ts";
+import { receiptRows } from "./rows.ts";
+import { type Signal, SIGNALS } from "./signals.ts";
+import type { Stage } from "./stage.ts";
+import type { StallingStage } from "./stalling-stage.ts";
+
+export type Size = "all" | "quick" | "tiny";
+
+/** The product as it is, or one whose parts can be made unreachable. */
+export interface Stages {
+  readonly plain: () => Promise<Stage>;
+  /** The same again for the same number. */
+  readonly stalling: (number: number) => Promise<StallingStage>;
+}
+
+export interface RevokeCase {
+  readonly name: string;
+  readonly stage: keyof Stages;
+  /** About how many seconds it takes on two quiet cores. */
+  readonly seconds: number;
+  readonly run: (stages: Stages, how: { readonly untilMs: number; readonly say: (line: string) => void }) => Promise<Row[]>;
+}
+
+const MAIN_LIVE = [1, 100, 1_000] as const;
+const OTHER_LIVE = 10;
+/** Receipts by live connections. */
+const RECEIPTS: Readonly<Record<Size, Readonly<Record<number, number>>>> = {
+  all: { 1: 200, 10: 20, 100: 200, 1_000: 20 },
+  quick: { 1: 20, 10: 3, 100: 5, 1_000: 2 },
+  tiny: { 1: 1, 10: 1, 100: 1, 1_000: 1 },
+};
+/** The one case of a quick run with a thousand. */
+const QUICK_THOUSAND = "session/websocket/1000";
+/** Seconds to open one connection, and for one receipt with all around it. */
+const OPEN_S: Readonly<Record<Protocol, number>> = { http: 0.002, sse: 0.002, websocket: 0.002, tcp: 0.005, ssh: 0.006 };
+const RECEIPT_S = 0.12;
+
+function receiptCase(signal: Signal, protocol: Protocol, live: number, size: Size): RevokeCase {
+  const name = `${signal.name}/${protocol}/${live}`;
+  // What it takes to show that it works; figures are not its business.
+  const count = size === "tiny" ? Math.min(live, 3) : live;
+  const wanted = RECEIPTS[size][live] ?? 1;
+  return {
+    name,
+    stage: "plain",
+    seconds: wanted * (RECEIPT_S + count * OPEN_S[protocol] + (signal.seconds ?? 0)),
+    run: async (stages, { untilMs, say }) => {
+      const stage = await stages.plain();
+      const samples: Sample[] = [];
+      const receipts = new Receipts(stage, signal, protocol, count);
+      const { used } = await sampled([], async () => {
+        if (signal.policies !== undefined) await stage.operator.call("POST", "/policy", stage.document(signal.policies));
+        try {
+          while (samples.length < wanted && (samples.length === 0 || performance.now() < untilMs)) samples.push(await receipts.next());
+        } finally {
+          await receipts.end();
+          if (signal.policies !== undefined) await stage.operator.call("POST", "/policy", stage.document());
+        }
+      });
+      for (const fault of new Set(samples.flatMap(({ faults }) => faults))) say(`${name}: ${fault}`);
+      return receiptRows(name, live, signal.isMain === true, samples, used.foreignCores);
+    },
+  };
+}
+
+const isLeftOut = (name: string, size: Size): boolean => name.endsWith("/1000") && size !== "all" && (size === "tiny" || name !== QUICK_THOUSAND);
+
+const unreachable: RevokeCase = {
+  name: "unreachable",
+  stage: "stalling",
+  seconds: 45,
+  run: async (stages, { say }) => {
+    const started: StallingStage[] = [];
+    for (const number of UNREACHABLE.keys()) started.push(await stages.stalling(number));
+    return (await Promise.all(UNREACHABLE.map((partition, number) => partitionRows(started[number] as StallingStage, partition, say)))).flat();
+  },
+};
+
+const replaced: RevokeCase = {
+  name: "replaced",
+  stage: "stalling",
+  seconds: 25,
+  run: async (stages, { say }) => {
+    const rows: Row[] = [];
+    for (const partition of REPLACED) rows.push(...(await partitionRows(await stages.stalling(0), partition, say)));
+    return rows;
+  },
+};
+
+/** All cases of a run of this size, in the order in which they are measured. */
+export function casesOf(size: Size): readonly RevokeCase[] {
+  const receipts = SIGNALS.flatMap((signal) => (signal.isMain === true ? MAIN_LIVE : [OTHER_LIVE]).flatMap((live) => PROTOCOLS.map((protocol) => receiptCase(signal, protocol, live, size)))).filter(({ name }) => !isLeftOut(name, size));
+  // What takes long by waiting first: nothing is left out of it.
+  return [unreachable, replaced, ...receipts];
+}

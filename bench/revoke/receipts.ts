@@ -1,0 +1,137 @@
+/**
+ * One case: so many live connections of one protocol, a signal, its receipt; again and again. What
+ * came after each receipt is told by both ends' stamps and by what the connector counted.
+ */
+import { loopbackFetch } from "../../start/loopback-http.ts";
+import { pause } from "./clock.ts";
+import { appOf, isCarried, openFor, type Protocol } from "./protocols.ts";
+import type { SignedIn } from "./sessions.ts";
+import type { Outcome } from "./sides.ts";
+import type { Acknowledged, Scene, Signal } from "./signals.ts";
+import type { Stage } from "./stage.ts";
+
+/** TCP streams that one session may have (MAX_SESSION_STREAMS_COUNT is 768); the rest of a crowd is another session's and lives on. */
+const MAX_CARRIED_COUNT = 700;
+/** Agents of one app: each acts for one session. */
+const AGENTS_COUNT = 2;
+/** Time for chunks to flow both ways between the mark and the signal. */
+const FLOW_MS = 30;
+/** Longest wait for the ends of what a receipt closed. */
+const END_MS = 5_000;
+
+export interface Sample {
+  readonly tookMs: number;
+  /** From the receipt until the last client saw its end; 0 when that was before it. */
+  readonly clientEndMs: number;
+  readonly afterBytes: number;
+  readonly inFlightBytes: number;
+  /** What did not happen as a receipt promises. */
+  readonly faults: readonly string[];
+}
+
+/** One after the other, until `enough`. */
+export class Receipts {
+  readonly #stage: Stage;
+  readonly #signal: Signal;
+  readonly #protocol: Protocol;
+  readonly #live: number;
+  #crowds = 0;
+  #people = 0;
+  #person = "";
+  #sessions: readonly SignedIn[] = [];
+  #kept: { readonly group: string; readonly count: number } | undefined;
+
+  constructor(stage: Stage, signal: Signal, protocol: Protocol, live: number) {
+    this.#stage = stage;
+    this.#signal = signal;
+    this.#protocol = protocol;
+    this.#live = live;
+  }
+
+  async next(): Promise<Sample> {
+    const { stage } = { stage: this.#stage };
+    const scene = await this.#scene();
+    const groups = await this.#gather(scene);
+    const names = groups.map(({ group }) => group);
+    const cutCount = groups.reduce((sum, { count }) => sum + count, 0);
+    await Promise.all([stage.app("mark"), stage.clients("mark")]);
+    await pause(FLOW_MS);
+    const done = await this.#signal.fire(scene);
+    const handed = this.#kept === undefined ? await handedOver(stage) : undefined;
+    const ended = { names, timeoutMs: END_MS };
+    await Promise.all([stage.clients("ended", ended), stage.app("ended", ended)]);
+    const asked = { names, moment: done.at };
+    const [client, app] = await Promise.all([stage.clients<Outcome>("outcome", asked), stage.app<Outcome>("outcome", asked)]);
+    const handedLater = handed === undefined ? 0 : ((await handedOver(stage)) ?? handed) - handed;
+    const faults = [...faultsOf(done, cutCount, client, app), ...(await this.#keptFaults(done.at))];
+    await Promise.all([stage.clients("abandon", names), stage.app("forget", names)]);
+    await this.#signal.restore?.(scene);
+    return { tookMs: done.tookMs, clientEndMs: Math.max(0, client.lastEndAt - done.at), afterBytes: client.afterBytes + app.afterBytes + handedLater, inFlightBytes: client.inFlightBytes, faults };
+  }
+
+  /** Hangs up what lives on. */
+  async end(): Promise<void> {
+    if (this.#kept !== undefined) {
+      await this.#stage.clients("abandon", [this.#kept.group]);
+      await this.#stage.app("ended", { names: [this.#kept.group], timeoutMs: END_MS });
+      await this.#stage.app("forget", [this.#kept.group]);
+    }
+    await this.#stage.endAgents();
+  }
+
+  get #sessionsCount(): number {
+    const most = isCarried(this.#protocol) ? AGENTS_COUNT : this.#signal.sessions;
+    return Math.min(this.#signal.sessions, most, this.#live);
+  }
+
+  async #scene(): Promise<Scene> {
+    const { name, spends, signIn } = this.#signal;
+    const app = appOf(this.#protocol);
+    if (spends === "person" || this.#person === "") this.#person = `${name}-${this.#protocol}-${this.#live}-${this.#people++}`;
+    if (spends !== "nothing" || this.#sessions.length === 0) {
+      const make = signIn ?? ((stage: Stage, person: string) => stage.signIn(person, app));
+      const sessions: SignedIn[] = [];
+      while (sessions.length < this.#sessionsCount) sessions.push(await make(this.#stage, this.#person, app));
+      this.#sessions = sessions;
+    }
+    return { stage: this.#stage, app, person: this.#person, sessions: this.#sessions };
+  }
+
+  /** Opens what the signal will end, and once what it will not. */
+  async #gather({ sessions, person }: Scene): Promise<readonly { readonly group: string; readonly count: number }[]> {
+    const mostOfOne = isCarried(this.#protocol) ? MAX_CARRIED_COUNT : this.#live;
+    const cutCount = Math.min(this.#live, sessions.length * mostOfOne);
+    const id = `${this.#signal.name}-${this.#protocol}-${this.#live}-${this.#crowds++}`;
+    const groups = sessions.map((_session, i) => ({ group: `${id}-${i}`, count: Math.floor(cutCount / sessions.length) + (i < cutCount % sessions.length ? 1 : 0) }));
+    await Promise.all(groups.map(({ group, count }, i) => openFor(this.#stage, this.#protocol, sessions[i] as SignedIn, count, group, i)));
+    if (cutCount < this.#live && this.#kept === undefined) {
+      this.#kept = { group: `${id}-kept`, count: this.#live - cutCount };
+      await openFor(this.#stage, this.#protocol, await this.#stage.signIn(`${person}-kept`, appOf(this.#protocol)), this.#kept.count, this.#kept.group, sessions.length);
+    }
+    return groups;
+  }
+
+  async #keptFaults(moment: number): Promise<readonly string[]> {
+    if (this.#kept === undefined) return [];
+    const { group, count } = this.#kept;
+    const { openCount, ends } = await this.#stage.clients<Outcome>("outcome", { names: [group], moment });
+    return openCount === count ? [] : [`${count - openCount} connections of another session ended too (${JSON.stringify(ends)})`];
+  }
+}
+
+/** What must hold after a receipt besides the figures. */
+function faultsOf({ receipt }: Acknowledged, live: number, client: Outcome, app: Outcome): readonly string[] {
+  const faults: string[] = [];
+  if (client.openCount > 0) faults.push(`${client.openCount} connections never ended at their clients: ${client.open.join(", ")}`);
+  if (app.openCount > 0) faults.push(`${app.openCount} connections never ended at the app: ${app.open.join(", ")}`);
+  if ((client.ends["whole"] ?? 0) > 0) faults.push(`${client.ends["whole"]} connections ended as if they were whole`);
+  if (receipt !== undefined && (!receipt.complete || receipt.closed < live)) faults.push(`the receipt says found ${receipt.found}, closed ${receipt.closed} of ${live}, unconfirmed ${receipt.unconfirmed.length}`);
+  return faults;
+}
+
+/** Bytes that the connector has handed to the app so far; undefined when it is gone. */
+async function handedOver(stage: Stage): Promise<number | undefined> {
+  const answer = await loopbackFetch(`${stage.connector().metrics}/metrics`).catch(() => undefined);
+  if (answer === undefined) return undefined;
+  return [...answer.text.matchAll(/^postern_connector_bytes_total\{[^}]*direction="in"[^}]*\} (\d+)/gm)].reduce((sum, found) => sum + Number(found[1]), 0);
+}
