@@ -26,9 +26,12 @@ const MAX_NAMES_COUNT = 128;
 export function takeNews(before: SignalFacts, news: News, at: number, now: number): SignalFacts {
   const facts: Record<string, Fact> = {};
   const device = news["device.id"]?.value;
-  // Another device speaks: what one said never stands beside what the other says.
+  // Another device speaks: what one said never stands beside what the other says. What a device's object says has an end.
   const isMoot = (name: string): boolean => device !== undefined && device !== before.facts["device.id"]?.value && name.startsWith("device.");
-  for (const [name, fact] of Object.entries(before.facts)) if (!isMoot(name) && (fact.expiresAt === undefined || now < fact.expiresAt)) facts[name] = fact;
+  for (const [name, fact] of Object.entries(before.facts)) {
+    const isOthers = isMoot(name) && (fact.expiresAt !== undefined || name === "device.registered");
+    if (!isOthers && (fact.expiresAt === undefined || now < fact.expiresAt)) facts[name] = fact;
+  }
   const voided = Object.fromEntries(Object.entries(before.voided).filter(([name]) => !isMoot(name)));
   for (const [name, fact] of Object.entries(news)) {
     const known = facts[name];

@@ -19,7 +19,9 @@ export const MAX_POSTURE_CHARS = 256;
 
 /** A posture fact's name; policy/criteria/device.ts looks it up as `device.<name>`. */
 export const POSTURE_NAME = /^[a-z][a-z0-9_]{0,63}$/;
-/** What others say of a device; no report and no verdict speaks under these names (P15). */
+/** Others' verdict on a device, over the API or by a provider's event; no report speaks under this name. */
+const COMPLIANT = "compliant";
+/** What the edge and operators say of a device; no report and no verdict speaks under these names (P15). */
 const NOT_POSTURE: readonly string[] = ["id", "registered", "managed", "tags", "owner", "owner_is_user", "max_age"];
 
 export type PostureValue = string | number | boolean;
@@ -66,7 +68,7 @@ export async function readReport(jws: string, key: PublicJwk): Promise<PostureRe
   const { device, seq, at, previous, facts, bind } = verified.value;
   const whole = device === deviceIdOf(key) && Number.isSafeInteger(seq) && (seq as number) > 0 && Number.isSafeInteger(at) && typeof previous === "string" && (bind === undefined || typeof bind === "string");
   if (!whole || typeof facts !== "object" || facts === null || Array.isArray(facts)) return undefined;
-  const known = Object.entries(facts).filter((entry): entry is [string, PostureValue] => isPosture(...entry));
+  const known = Object.entries(facts).filter((entry): entry is [string, PostureValue] => entry[0] !== COMPLIANT && isPosture(...entry));
   if (known.length > MAX_POSTURE_COUNT) return undefined;
   return { device: deviceIdOf(key), seq: seq as number, at: at as number, previous, facts: Object.fromEntries(known), ...(bind === undefined ? {} : { bind }) };
 }

@@ -98,7 +98,8 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
   }
 
   override async alarm(): Promise<void> {
-    if (this.#state()?.owed === true) await this.#tell();
+    // For as long as it takes: the platform itself gives an alarm that fails up.
+    if (this.#state()?.owed === true) await this.#tell().catch(() => this.ctx.storage.setAlarm(Date.now() + RETAKE_MS));
   }
 
   async #change(next: (state: machine.DeviceState) => machine.DeviceState): Promise<CutReport | undefined> {
@@ -135,9 +136,9 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
       const now = Date.now();
       const news = machine.newsOf(state, last, now);
       const reports = await Promise.all((only === undefined ? state.sessions : [only]).map((sid) => this.#session(sid).observe(news, now)));
+      if (only === undefined && state.owed && state.barred === "cloned") await this.#record(state);
       // What came meanwhile is told by whoever brought it.
       if (only === undefined && state.owed && this.#cached === state) {
-        if (state.barred === "cloned") await this.#record(state);
         this.#store({ ...state, owed: false });
         await this.ctx.storage.deleteAlarm();
       }

@@ -45,7 +45,7 @@ describe("a report (row 90)", () => {
   });
 
   it("has no fact of a wrong type, and none under a name that is others' to say (P1, P15)", async () => {
-    const facts = { disk_encrypted: null, firewall: { is: true }, screen_lock: [true], os: "linux", os_name: "x".repeat(MAX_POSTURE_CHARS + 1), Edr: true, "a.b": true, registered: true, managed: true, tags: "lab", owner: "u_x", id: "d_x", owner_is_user: true, max_age: 1 };
+    const facts = { disk_encrypted: null, firewall: { is: true }, screen_lock: [true], os: "linux", os_name: "x".repeat(MAX_POSTURE_CHARS + 1), Edr: true, "a.b": true, registered: true, managed: true, tags: "lab", owner: "u_x", id: "d_x", owner_is_user: true, max_age: 1, compliant: true };
     expect((await readReport(await sign(report({ facts })), own.publicJwk))?.facts).toEqual({ os: "linux" });
     expect([isPosture("edr", Number.NaN), isPosture("edr", Infinity), isPosture("edr", 0), isPosture("__proto__", true)]).toEqual([false, false, true, false]);
   });

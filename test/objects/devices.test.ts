@@ -110,8 +110,10 @@ describe("a device's report", () => {
     const { closed } = await open(sid);
     const lost = vi.spyOn(Session.prototype, "observe").mockRejectedValue(new Error("gone"));
     expect(await outcome(() => device.report(BAD))).toBe("failed");
-    lost.mockRestore();
     await evictDurableObject(deviceStub(device.id));
+    // The alarm comes again for as long as it fails.
+    for (let n = 0; n < 8; n++) expect(await runDurableObjectAlarm(deviceStub(device.id))).toBe(true);
+    lost.mockRestore();
     expect(await runDurableObjectAlarm(deviceStub(device.id))).toBe(true);
     expect(await closed).toBe(4403);
     expect(await runDurableObjectAlarm(deviceStub(device.id))).toBe(false);
@@ -197,6 +199,16 @@ describe("what others say of a device", () => {
     expect(await closed).toBe(4403);
     await device.report();
     expect(await opens(sid)).toBe(false);
+  });
+
+  it("of their person stays when a device is bound, or another one, and no device says it of itself", async () => {
+    const sid = await signedIn();
+    const compliant = async (): Promise<unknown> => (await factsOf(sid))["device.compliant"];
+    await sessionOf(sid).observe({ "device.compliant": { value: false, source: "posture:feed", observedAt: at(Date.now()) } }, Date.now());
+    for (const device of [await TestDevice.enrolled(sid), await TestDevice.enrolled(sid)]) {
+      await device.report({ ...GOOD, compliant: true });
+      expect(await compliant()).toBe(false);
+    }
   });
 
   it("is told to sessions that are bound later", async () => {

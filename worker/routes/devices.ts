@@ -41,9 +41,9 @@ export async function enrol(x: Exchange): Promise<Response> {
   const id = deviceIdOf(key);
   const owner = session.subject.id as UserId;
   await recordAct(x, "device", id, { act: "enrol", device: id, owner, sid: session.sid });
+  if (!(await x.env.CONTROL.getByName(CONTROL_NAME).enrolDevice(id, owner))) return refuse(x, "device_barred");
   await leave(x, session, id);
-  const taken = await x.env.CONTROL.getByName(CONTROL_NAME).enrolDevice(id, owner);
-  const enrolled = taken && (await deviceOf(x, id).enrol({ key, owner, name: name.replace(/[^\x20-\x7e]/g, "?").slice(0, MAX_NAME_CHARS), sid: session.sid }));
+  const enrolled = await deviceOf(x, id).enrol({ key, owner, name: name.replace(/[^\x20-\x7e]/g, "?").slice(0, MAX_NAME_CHARS), sid: session.sid });
   return enrolled ? json(x, { id } satisfies EnrolledDeviceAnswer) : refuse(x, "device_barred");
 }
 
