@@ -7,6 +7,7 @@ import { OPERATOR_AUDIENCE } from "../../core/audience.ts";
 import { fromBase64Url, toBase64Url } from "../../core/bytes.ts";
 import { at } from "../../core/time.ts";
 import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
+import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
 import { createOneTimeCode, parseOneTimeCode } from "../../identity/one-time-code.ts";
 import { formatOperatorToken, hashSecret, newSecret } from "../../identity/session-token.ts";
 import { readBoundedText } from "../bounded-body.ts";
@@ -117,12 +118,13 @@ export async function pollDevice(x: Exchange, form: URLSearchParams): Promise<Re
   return json(x, { access_token: formatOperatorToken({ sid: code.sid, secret }), token_type: "Bearer", expires_in: OPERATOR_TOKEN_MS / 1000 });
 }
 
-async function launcherSession(x: Exchange): Promise<{ presented: Presented; name: string } | undefined> {
+/** Who is signed in at the launcher, in this browser. */
+export async function launcherSession(x: Exchange): Promise<{ presented: Presented; session: SessionSnapshot; name: string } | undefined> {
   const credential = readCredential(x.request, x.env, x.url.host, undefined);
   if (credential.kind !== "presented" || !credential.cookie) return undefined;
   const session = await verifiedSession(x.env, credential.presented, x.now, true);
   if (session === undefined) return undefined;
-  return { presented: credential.presented, name: session.display.email ?? session.display.name ?? session.subject.id };
+  return { presented: credential.presented, session, name: session.display.email ?? session.display.name ?? session.subject.id };
 }
 
 const enter = (x: Exchange, wrong: boolean): Response => page(x, deviceCodePage({ step: "enter", actionUrl: "/.postern/device", wrong }), wrong ? 400 : 200);

@@ -19,6 +19,7 @@ import { bindDevicePage } from "../pages/bind-device.ts";
 import { recordAct } from "../record.ts";
 import { json, page, redirect, refuse } from "../respond.ts";
 import { verifiedSession } from "../session-cache.ts";
+import { launcherSession } from "./device.ts";
 
 const MAX_BODY_BYTES = 8 * 1024;
 const MAX_NAME_CHARS = 63;
@@ -59,17 +60,16 @@ export async function report(x: Exchange, text: string): Promise<Response> {
 
 /** GET /.postern/devices/bind?device&code */
 export async function askToBind(x: Exchange): Promise<Response> {
-  const session = await browserSession(x);
+  const signedIn = await launcherSession(x);
   const query = new URLSearchParams(x.url.query);
-  if (session === undefined) return redirect(x, `${x.launcher}/.postern/login?to=${encodeURIComponent(`${x.launcher}${x.url.path}${x.url.query}`)}`);
-  const user = session.display.email ?? session.display.name ?? session.subject.id;
-  return page(x, bindDevicePage({ actionUrl: `${DEVICES_PATH}/bind`, user, device: query.get("device") ?? "", code: query.get("code") ?? "" }));
+  if (signedIn === undefined) return redirect(x, `${x.launcher}/.postern/login?to=${encodeURIComponent(`${x.launcher}${x.url.path}${x.url.query}`)}`);
+  return page(x, bindDevicePage({ actionUrl: `${DEVICES_PATH}/bind`, user: signedIn.name, device: query.get("device") ?? "", code: query.get("code") ?? "" }));
 }
 
 /** POST /.postern/devices/bind */
 export async function bind(x: Exchange): Promise<Response> {
   if (x.request.headers.get("origin") !== originOf(x.url)) return refuse(x, "origin_not_allowed");
-  const session = await browserSession(x);
+  const session = (await launcherSession(x))?.session;
   if (session === undefined) return refuse(x, "sign_in_required");
   const form = new URLSearchParams((await readBoundedText(x.request, MAX_BODY_BYTES)) ?? "");
   const id = parseDeviceId(form.get("device") ?? "");
@@ -78,12 +78,6 @@ export async function bind(x: Exchange): Promise<Response> {
   await leave(x, session, id);
   const bound = await deviceOf(x, id).redeem(await digestOf(form.get("code") ?? ""), session.subject.id, session.sid);
   return bound ? page(x, bindDevicePage()) : refuse(x, "device_link_over");
-}
-
-async function browserSession(x: Exchange): Promise<SessionSnapshot | undefined> {
-  const credential = readCredential(x.request, x.env, x.url.host, undefined);
-  if (credential.kind !== "presented" || !credential.cookie) return undefined;
-  return verifiedSession(x.env, credential.presented, x.now, true);
 }
 
 /** A session goes by one device: by the one before no more. */

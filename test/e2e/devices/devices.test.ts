@@ -49,7 +49,7 @@ async function live(person: Person, token: string): Promise<Live> {
 async function expectOver({ web, tcp, agent }: Live): Promise<void> {
   // The app's own socket is gone when the answer is here, but for its loop's next turn.
   await until(() => stage.echo.sockets.size === 0, "the app holds no connection", 250);
-  await until(() => web.endedAt !== undefined && tcp.stream.end !== "open", "both ends know", 2_000);
+  await until(() => web.end !== undefined && tcp.stream.end !== "open", "both ends know", 2_000);
   expect([web.end, tcp.stream.end]).toEqual(["4403", "closed policy"]);
   agent.close();
 }
