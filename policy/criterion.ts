@@ -34,8 +34,6 @@ export type Refuse = (code: string, message: string, fix?: string, at?: readonly
 export interface Criterion<N extends CriterionName = CriterionName> {
   readonly name: N;
   readonly kind: CriterionKind;
-  /** One line for LANGUAGE.md: how it is written, what is true, what is unknown. */
-  readonly doc: { readonly form: string; readonly holds: string };
   readonly shape: Shape;
   /** A value that has the shape → the normalised value; undefined after `refuse` was called. */
   readonly read: (raw: unknown, names: Names, refuse: Refuse) => CriterionValues[N] | undefined;

@@ -47,6 +47,7 @@ export function readProvider(raw: RawProvider, path: readonly PathPart[], report
   if (auth !== "none" && raw.client_secret === undefined) {
     report({ code: "client_auth", message: `client_auth ${auth} needs client_secret`, path: [...path, "client_auth"] });
   }
+  if (raw.scim !== undefined && raw.groups_claim !== undefined) reportUnused("groups_claim", "a provider with scim has its groups from there", [...path, "groups_claim"], report);
   if (raw.scim?.match === "email" && emailDomains.length === 0) {
     report({ code: "scim", message: "match: email needs email_domains", fix: "list the domains that this provider may vouch for", path: [...path, "scim", "match"] });
   }

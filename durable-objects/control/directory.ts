@@ -139,7 +139,7 @@ function remove(db: Database, row: DirectoryRow): void {
   const { externalId, email } = dataOf(row);
   if (kind === "Users") db.run("UPDATE directory SET gone = 1, data = ? WHERE id = ?", JSON.stringify({ externalId, email, active: false }), id);
   else db.run("DELETE FROM directory WHERE id = ?", id);
-  db.run("DELETE FROM directory_members WHERE ? IN (group_id, user_id)", id);
+  db.run("DELETE FROM directory_members WHERE group_id = ? OR user_id = ?", id, id);
   touch(db, concerned);
 }
 

@@ -5,7 +5,6 @@ import { defineCriterion } from "../criterion.ts";
 export const anyone = defineCriterion({
   name: "anyone",
   kind: "open",
-  doc: { form: "`anyone: true`", holds: "always; in an allow only together with `http.paths`" },
   shape: v.literal(true),
   read: () => true,
   reads: () => [],

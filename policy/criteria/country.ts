@@ -19,7 +19,6 @@ const MISTAKES: Readonly<Record<string, string>> = { UK: "GB", EL: "GR", EN: "GB
 export const country = defineCriterion({
   name: "country",
   kind: "context",
-  doc: { form: "`country: [DE, AT]`", holds: "the connection comes from one of these; `XX` and no country are unknown" },
   shape: oneOrMore(text),
   read: (raw, names, refuse) =>
     readList(raw, names, refuse, (written, no) => {

@@ -33,10 +33,6 @@ const TAKEN: ReadonlySet<string> = new Set(["id", "owner"]);
 export const device = defineCriterion({
   name: "device",
   kind: "context",
-  doc: {
-    form: "`device: {registered: true, disk_encrypted: true, max_age: 15m}`",
-    holds: "every fact named holds: registered, managed, tags, owner_is_user or any posture fact; older than max_age (24h) is unknown",
-  },
   shape,
   read: (raw, _names, refuse) => {
     const value: { -readonly [K in keyof DeviceValue]: DeviceValue[K] } & { posture: Record<string, readonly PostureValue[]> } = { posture: {} };

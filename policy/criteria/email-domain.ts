@@ -5,7 +5,6 @@ import { oneOrMore, text } from "../shapes.ts";
 export const emailDomain = defineCriterion({
   name: "email_domain",
   kind: "who",
-  doc: { form: "`email_domain: [example.com]`", holds: "the verified address ends in @ and one of these" },
   shape: oneOrMore(text),
   read: (raw, names, refuse) =>
     readList(raw, names, refuse, (written, no) => {

@@ -5,7 +5,6 @@ import { oneOrMore, text } from "../shapes.ts";
 export const email = defineCriterion({
   name: "email",
   kind: "who",
-  doc: { form: "`email: [ann@example.com]`", holds: "the verified address is one of these" },
   shape: oneOrMore(text),
   read: (raw, names, refuse) =>
     readList(raw, names, refuse, (written, no) => {

@@ -6,7 +6,6 @@ import { didYouMean } from "../suggest.ts";
 export const group = defineCriterion({
   name: "group",
   kind: "who",
-  doc: { form: "`group: [staff]` or `[corp:staff]`", holds: "the subject is in one of these groups; a bare name if exactly one provider sends groups" },
   shape: oneOrMore(text),
   read: (raw, names, refuse) =>
     readList(raw, names, refuse, (written, no) => {

@@ -7,7 +7,6 @@ import { oneOrMore, text } from "../shapes.ts";
 export const ipRange = defineCriterion({
   name: "ip_range",
   kind: "context",
-  doc: { form: '`ip_range: [192.0.2.0/24, "2001:db8::/32"]`', holds: "the source address lies in one of these; IPv4-mapped IPv6 counts as IPv4" },
   shape: oneOrMore(text),
   read: (raw, names, refuse) =>
     readList(raw, names, refuse, (written, no) => {

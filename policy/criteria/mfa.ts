@@ -9,10 +9,6 @@ const method = matching(/^[A-Za-z0-9_.:-]{1,64}$/, "an amr value (RFC 8176) such
 export const mfa = defineCriterion({
   name: "mfa",
   kind: "context",
-  doc: {
-    form: "`mfa: true` or `mfa: {max_age: 12h, methods: [hwk]}`",
-    holds: "a second factor was used, at most max_age ago, by one of the methods; unknown if none or older",
-  },
   shape: v.union([
     v.literal(true),
     keys({ max_age: v.optional(duration), methods: v.optional(oneOrMore(method)) }),

@@ -6,7 +6,6 @@ import { didYouMean } from "../suggest.ts";
 export const provider = defineCriterion({
   name: "provider",
   kind: "who",
-  doc: { form: "`provider: [corp]`", holds: "the subject signed in at one of these providers" },
   shape: oneOrMore(text),
   read: (raw, names, refuse) =>
     readList(raw, names, refuse, (written, no) => {

@@ -10,7 +10,6 @@ const LEVELS: readonly Risk[] = ["low", "medium", "high"];
 export const risk = defineCriterion({
   name: "risk",
   kind: "context",
-  doc: { form: "`risk: {max: medium}` or `risk: [low, medium]`", holds: "the risk is at most this, or one of these" },
   shape: v.union([keys({ max: v.picklist(["low", "medium", "high"]) }), oneOrMore(v.picklist(["low", "medium", "high"]))]),
   read: (raw) => {
     if (typeof raw === "object" && "max" in raw) return LEVELS.slice(0, LEVELS.indexOf(raw.max) + 1);

@@ -5,7 +5,6 @@ import { oneOrMore, text } from "../shapes.ts";
 export const service = defineCriterion({
   name: "service",
   kind: "who",
-  doc: { form: "`service: [ci]`", holds: "the subject is one of these services; false for users and devices" },
   shape: oneOrMore(text),
   read: (raw, names, refuse) =>
     readList(raw, names, refuse, (written, no) => {

@@ -6,7 +6,6 @@ import { duration, toMs } from "../shapes.ts";
 export const sessionAge = defineCriterion({
   name: "session_age",
   kind: "context",
-  doc: { form: "`session_age: {max: 1h}`", holds: "the person signed in at the provider at most `max` ago; false if longer" },
   shape: keys({ max: duration }),
   read: (raw) => ({ max: toMs(raw.max) }),
   reads: () => ["auth"],

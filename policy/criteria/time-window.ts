@@ -48,10 +48,6 @@ function readWindow(raw: v.InferOutput<typeof shape>): TimeWindowValue | "empty"
 export const timeWindow = defineCriterion({
   name: "time_window",
   kind: "context",
-  doc: {
-    form: '`time_window: {days: [mon-fri], from: "07:00", to: "20:00", zone: Europe/Berlin}`',
-    holds: "the local time lies in [from, to) on one of these days; from > to ends on the following day",
-  },
   shape: oneOrMore(shape),
   read: (raw, _names, refuse) => {
     const windows: TimeWindowValue[] = [];

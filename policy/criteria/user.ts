@@ -6,7 +6,6 @@ import { didYouMean } from "../suggest.ts";
 export const user = defineCriterion({
   name: "user",
   kind: "who",
-  doc: { form: '`user: ["corp:8412", u_…]`', holds: "the subject is one of these users; a bare `sub` if there is one provider" },
   shape: oneOrMore(text),
   read: (raw, names, refuse) =>
     readList(raw, names, refuse, (written, no) => {

@@ -9,3 +9,9 @@ declare namespace Cloudflare {
     readonly POSTERN_SETUP_KEY: string;
   }
 }
+
+/** A file as text, as Vite gives it. */
+declare module "*?raw" {
+  const text: string;
+  export default text;
+}

@@ -176,6 +176,7 @@ describe("providers", () => {
     ["a host that only looks like loopback", provider('issuer: "http://127.0.0.1.example.com"'), ['issuer @"http://127.0.0.1.example.com" [write https://]']],
     ["a placeholder tenant", provider('issuer: "https://login.microsoftonline.com/{tenantid}/v2.0"'), ["issuer @\"https://login.microsoftonline.com/{tenantid}/v2.0\" [write your tenant's own issuer, for example https://login.microsoftonline.com/<tenant id>/v2.0]"]],
     ["a directory by address without domains", provider('issuer: "https://a.test", scim: { token: { secret: S }, match: email }'), ["scim @email [list the domains that this provider may vouch for]"]],
+    ["a directory, and a claim of groups that nobody reads", provider('issuer: "https://a.test", groups_claim: groups, scim: { token: { secret: S } }'), ["warning: no_effect @groups_claim [do not rely on it]"]],
     ["a directory's token in clear", provider('issuer: "https://a.test", scim: { token: s3cret }'), ["type @s3cret"]],
     ["a directory's token that is Postern's own", provider('issuer: "https://a.test", scim: { token: { secret: POSTERN_SETUP_KEY } }'), ["format @POSTERN_SETUP_KEY"]],
     ["two directories with one token", base("").replace(PROVIDER, PROVIDER.replace(" }", ", scim: { token: { secret: S } } }") + PROVIDER.replace(" }", ", scim: { token: { secret: S } } }").replace("id: corp", "id: second").replace("login.", "second.")), ["scim @{ [give each a token of its own]"]],

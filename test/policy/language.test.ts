@@ -11,9 +11,16 @@ import { documentOf, NOW } from "./fixtures.ts";
 const language = readFileSync(join(import.meta.dirname, "../../policy/LANGUAGE.md"), "utf8");
 const rows = (heading: string): string[] => (language.split(`## ${heading}\n`)[1]?.split("\n## ")[0] ?? "").split("\n").filter((line) => line.startsWith("| `"));
 
+/** How each criterion is written and when it holds is said there alone: the edge carries no words for people that it never shows. */
+const criteria = rows("Criteria").map((row) => {
+  const [name = "", kind = "", written = "", holds = ""] = row.slice(2, -2).split(" | ");
+  return { name: name.replaceAll("`", ""), kind, written, holds };
+});
+
 describe("LANGUAGE.md", () => {
   it("its table of criteria is the registry's", () => {
-    expect(rows("Criteria")).toEqual(CRITERION_NAMES.map((name) => `| \`${name}\` | ${CRITERIA[name].kind} | ${CRITERIA[name].doc.form} | ${CRITERIA[name].doc.holds} |`));
+    expect(criteria.map(({ name, kind }) => [name, kind])).toEqual(CRITERION_NAMES.map((name) => [name, CRITERIA[name].kind]));
+    expect(criteria.filter(({ holds }) => holds.length < 5)).toEqual([]);
   });
 
   it("its example is a good document whose tests hold", () => {
@@ -24,8 +31,8 @@ describe("LANGUAGE.md", () => {
   });
 
   it("its example of each criterion's form is accepted", () => {
-    for (const name of CRITERION_NAMES) {
-      const form = /^`([^`]+)`/.exec(CRITERIA[name].doc.form)?.[1]?.replace(', u_…', "") ?? "";
+    for (const { name, written } of criteria) {
+      const form = /^`([^`]+)`/.exec(written)?.[1]?.replace(", u_…", "") ?? "";
       const http = name === "anyone" ? ', http: { paths: ["/a"] }' : "";
       const text = `version: 1\ndomain: a.test\nidentity: { providers: [{ id: corp, issuer: "https://a.test", client_id: c }] }\nsites: [{ id: s }]\napps: [{ id: a, site: s, upstream: "http://a:1" }]\npolicies: [{ id: p, effect: allow, apps: a, when: { ${form} }${http} }]\n`;
       expect(Object.keys(documentOf(text).policies[0]?.when ?? {}), name).toEqual([name]);

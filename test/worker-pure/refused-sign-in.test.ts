@@ -10,7 +10,7 @@ import { FakeProvider, newSigner } from "../identity/fake-provider.ts";
 const LAUNCHER = "https://access.example.com";
 const parsed = parseDocument(`version: 1
 domain: access.example.com
-identity: { providers: [{ id: corp, issuer: "https://idp.example.com", client_id: postern, token_audiences: [ci] }] }
+identity: { providers: [{ id: corp, issuer: "https://idp.example.com", client_id: postern, token_audiences: [ci], scim: { token: { secret: SCIM_TOKEN } } }] }
 sites: [{ id: berlin }]
 apps: [{ id: wiki, site: berlin, upstream: "http://10.0.0.5:8080" }]
 policies: [{ id: staff, effect: allow, apps: [wiki], when: { provider: [corp] } }]
@@ -28,10 +28,12 @@ beforeEach(() => {
 });
 afterEach(() => vi.unstubAllGlobals());
 
-/** The Worker over a user object that refuses with `code`. */
-function edgeThatRefuses(code: "revoked" | "full"): (path: string, init?: RequestInit) => Promise<Response> {
+/** The Worker over a user object that refuses with `code`, or a directory that says "inactive". */
+function edgeThatRefuses(code: "revoked" | "full" | "inactive"): (path: string, init?: RequestInit) => Promise<Response> {
+  const standing = () => Promise.resolve(code === "inactive" ? code : { groups: [], at: at(Date.now()) });
   const env = {
-    CONTROL: { getByName: () => ({ policy: () => Promise.resolve({ document, version: 1 }), sealKey: () => Promise.resolve(sealKey) }) },
+    AUDIT: { getByName: () => ({ append: () => Promise.resolve({ seq: 1 }) }) },
+    CONTROL: { getByName: () => ({ policy: () => Promise.resolve({ document, version: 1 }), sealKey: () => Promise.resolve(sealKey), standing }) },
     USER: { getByName: () => ({ signIn: () => Promise.resolve({ ok: false, code }) }) },
   } as unknown as Env;
   return (path, init) => handle(new Request(LAUNCHER + path, init), env, () => undefined);
@@ -40,6 +42,7 @@ function edgeThatRefuses(code: "revoked" | "full"): (path: string, init?: Reques
 describe.each([
   ["revoked", "revoked", 401],
   ["full", "too_many_sessions", 403],
+  ["inactive", "account_inactive", 403],
 ] as const)("a sign-in that is refused as %s", (refusal, code, status) => {
   it(`is answered with ${code} to a browser`, async () => {
     const edge = edgeThatRefuses(refusal);

@@ -1,16 +1,28 @@
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { SessionId } from "../../core/ids.ts";
+import type { ScimChange } from "../../identity/scim-change.ts";
 import { CONTROL_AUDIT_NAME } from "../../durable-objects/bindings.ts";
 import { User } from "../../durable-objects/user/user.ts";
 import { userIdOf } from "../../identity/claims.ts";
 import { objects, sessionOf, signedIn, stubs, wipe } from "../objects/deployment.ts";
+import entra from "../identity/scim/entra.json?raw";
+import okta from "../identity/scim/okta.json?raw";
 import { isolate } from "./isolate.ts";
 import { LAUNCHER, PROVIDER, SECRETS, setUpDocument } from "./pushing-systems.ts";
 
 const CORP = `Bearer ${SECRETS.CORP_SCIM_TOKEN}`;
 const SCIM = "application/scim+json";
 const USER_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User";
+
+/** As test/identity/scim/ has them. */
+interface DialectRequest {
+  readonly what: string;
+  readonly method: string;
+  readonly path: string;
+  readonly body?: unknown;
+  readonly asks: { readonly change?: ScimChange };
+}
 
 interface Said {
   readonly status: number;
@@ -128,6 +140,28 @@ describe("a directory", () => {
     expect((await call("POST", "/Groups", { displayName: "staff", members: [{ value: ann }] }, theirs)).status).toBe(400);
     expect((await call("POST", "/Users", { userName: "ann@example.com", externalId: "ann", active: false }, theirs)).status).toBe(201);
     expect(await standing("ann")).toMatchObject({ groups: [] });
+  });
+});
+
+describe.each([["Entra", entra], ["Okta", okta]])("%s's requests, one after the other", (_name, requests) => {
+  it("are answered as it expects, and leave what they say", async () => {
+    await setUpDocument({ corp: ", scim: { token: { secret: CORP_SCIM_TOKEN } }" });
+    const [ann, bob] = [await user("ann"), await user("bob")];
+    const ids: Record<string, string> = {};
+    for (const request of JSON.parse(requests) as DialectRequest[]) {
+      const kind = request.path.startsWith("/Users") ? "Users" : "Groups";
+      const filled = (text: string): string => text.replaceAll("/ID", `/${ids[kind]}`).replaceAll('"ID"', `"${ids[kind]}"`).replace(/f648f8d5ea4e4cd38e9c|23a35c27-23d3/g, ann).replaceAll("89bb1940b905", bob);
+      const [path = "", query] = filled(request.path).split("?");
+      const said = await call(request.method, query === undefined ? path : `${path}?${new URLSearchParams(query).toString()}`, request.body === undefined ? undefined : filled(JSON.stringify(request.body)));
+      expect(said.status, request.what).toBe(request.method === "POST" ? 201 : request.method === "PATCH" && kind === "Groups" ? 204 : 200);
+      if (request.method === "POST") ids[kind] = said.body.id;
+      const { change } = request.asks;
+      if (kind === "Users" && change?.active !== undefined) expect(said.body["active"], request.what).toBe(change.active);
+      if (change?.members !== undefined) {
+        const members = ((await call("GET", `/Groups/${ids["Groups"]}`)).body["members"] as { value: string }[]).map((one) => one.value);
+        for (const { add, ids: named } of change.members) if (named !== "all") for (const one of named) expect(members.includes(filled(one)), request.what).toBe(add);
+      }
+    }
   });
 });
 

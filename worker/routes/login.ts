@@ -139,7 +139,7 @@ export async function callback(x: Exchange): Promise<Response> {
     return explain(x, identity.error, attempt.value.returnTo, setCookie(name, USED, ATTEMPT_LIFE / 1000));
   }
   const known = await asInDirectory(x, policy, identity.value);
-  if (known === undefined) return refuse(x, "account_inactive", { signInUrl: `${x.launcher}/`, headers: { "set-cookie": setCookie(name, USED, ATTEMPT_LIFE / 1000) } });
+  if (known === undefined) return refuse(x, "account_inactive", { signInUrl: `${x.launcher}/` });
   return establish(x, policy, known, attempt.value, name);
 }
 
