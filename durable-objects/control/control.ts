@@ -154,7 +154,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   }
 
   async hear(told: Told): Promise<void> {
-    await hear({ db: this.#db, env: this.env, signal: (signal) => this.signal(signal) }, told);
+    await hear({ db: this.#db, env: this.env, signal: (signal) => this.signal(signal), record: (data) => this.#record("device", data) }, told);
   }
 
   async provision(provider: string, request: DirectoryRequest): ReturnType<ControlRpc["provision"]> {

@@ -27,10 +27,12 @@ interface Hearer {
   readonly db: Database;
   readonly env: ObjectEnv;
   readonly signal: ControlRpc["signal"];
+  /** Puts what was said of a device on record; throws when it cannot. */
+  readonly record: (data: Record<string, string>) => Promise<void>;
 }
 
 /** Resolves once all of it took effect. The same token gives the same ids. */
-export async function hear({ db, env, signal }: Hearer, { source, id, issuer, statements }: Told): Promise<void> {
+export async function hear({ db, env, signal, record }: Hearer, { source, id, issuer, statements }: Told): Promise<void> {
   await Promise.all(statements.map(async ({ name, named, effect }, i) => {
     const targets = await targetsOf(db, issuer, named);
     const compliant = effect.kind === "facts" ? effect.facts["device.compliant"] : undefined;
@@ -39,7 +41,10 @@ export async function hear({ db, env, signal }: Hearer, { source, id, issuer, st
     if (compliant !== undefined && device !== undefined) {
       const stub = env.DEVICE.getByName(device);
       const owner = (await stub.describe())?.owner;
-      if (targets.some((target) => target.id === owner)) return stub.say({ compliant }, compliant?.observedAt ?? Date.now());
+      if (targets.some((target) => target.id === owner)) {
+        await stub.say({ compliant }, compliant?.observedAt ?? Date.now());
+        return record({ act: "facts", facts: JSON.stringify({ compliant }), device, by: source, id });
+      }
     }
     return Promise.all(targets.map((target, n) => signal({ source, id: `${id}/${i}${n === 0 ? "" : `/${target.id}`}`, name, target, effect })));
   }));

@@ -3,6 +3,7 @@ import type { UserId } from "../../core/ids.ts";
 import { CONTROL_AUDIT_NAME } from "../../durable-objects/bindings.ts";
 import { userIdOf } from "../../identity/claims.ts";
 import { objects, sessionOf, signedIn, wipe } from "../objects/deployment.ts";
+import { TestDevice } from "../objects/test-device.ts";
 import { isolate } from "./isolate.ts";
 import { FEED, type Issuer, LAUNCHER, newIssuer, PROVIDER, SECRETS, seconds, serve, setUpDocument } from "./pushing-systems.ts";
 
@@ -124,6 +125,26 @@ describe("a push", () => {
     const facts = (await sessionOf(sid).describe())?.facts ?? {};
     for (const [name, value] of Object.entries(expected)) expect(facts[name]?.value, name).toEqual(value);
     expect(await sessionOf(sid).isLive()).toBe(true);
+  });
+
+  it("about a device of theirs: that device alone, and nobody else's", async () => {
+    const [ann, bob] = [await idOf("ann"), await idOf("bob")];
+    const [onDevice, elsewhere, bobs] = [await signedIn(ann), await signedIn(ann), await signedIn(bob)];
+    const device = await TestDevice.enrolled(onDevice, ann);
+    const other = await TestDevice.enrolled(bobs, bob);
+    for (const one of [device, other]) await one.report();
+    const compliant = async (sid: typeof bobs): Promise<unknown> => (await sessionOf(sid).describe())?.facts["device.compliant"]?.value;
+    const say = async (id: string, jti: string, status: string): Promise<number> =>
+      (await push(isolate(), await event("ann", jti, { sub_id: { format: "complex", user: { format: "iss_sub", iss: PROVIDER, sub: "ann" }, device: { format: "opaque", id } }, events: { "https://schemas.openid.net/secevent/caep/event-type/device-compliance-change": { current_status: status } } }))).status;
+    expect(await say(device.id, "j1", "compliant")).toBe(202);
+    expect(await Promise.all([onDevice, elsewhere, bobs].map(compliant))).toEqual([true, undefined, undefined]);
+    expect((await objects.AUDIT.getByName(CONTROL_AUDIT_NAME).since(0, 100)).filter((one) => one.kind === "device").map((one) => one.data["device"])).toEqual([device.id]);
+    // A device that is not hers, or nobody's here: all that is known is that it is one of hers.
+    for (const [i, id] of [other.id, "serial-4711"].entries()) {
+      expect(await say(id, `k${i}`, "not-compliant")).toBe(202);
+      expect(await compliant(elsewhere)).toBe(false);
+      expect(await compliant(bobs)).toBeUndefined();
+    }
   });
 
   it("about somebody whose newer sign-in says more: the newer counts", async () => {
