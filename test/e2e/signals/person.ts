@@ -1,18 +1,20 @@
-/** Somebody of the demo with everything open that a signal may end: a WebSocket, an event stream, a download, a TCP connection. */
+/** Somebody of the demo with everything open that a signal may end: a WebSocket, an event stream, a download, a TCP connection, an SSH login. */
 import { loopbackFetch } from "../../../start/loopback-http.ts";
 import { until } from "../../start/running-stack.ts";
 import type { FormBrowser } from "../../start/form-browser.ts";
 import { DEMO_PASSWORD } from "../../../start/demo-users.ts";
 import { type Person, signIn } from "../sign-in.ts";
-import { type ClientSide, type Kind, open } from "../revocation/stream-clients.ts";
+import { type ClientSide, open } from "../revocation/stream-clients.ts";
 import { TestAgent } from "../tcp/agent-client.ts";
 import { type AppConnection, appConnection } from "../tcp/app-connection.ts";
-import type { SignalStage } from "./stage.ts";
+import { type Login, logIn } from "./shell.ts";
+import type { Demand, SignalStage } from "./stage.ts";
 
 export interface Connected {
   readonly person: Person;
   readonly clients: readonly ClientSide[];
   readonly tcp: AppConnection;
+  readonly login: Login | undefined;
   /** Bytes that the local end of the TCP connection was given; each is sent back to the app. */
   readonly received: () => number;
   /** Ends what is left of it, in good order: a lost agent's connection would be kept for a minute. */
@@ -20,7 +22,7 @@ export interface Connected {
 }
 
 /** Signs in, again and again for a while: who was just signed out is refused for a moment longer. */
-export async function signedIn(stage: SignalStage, user: string, app = "stamps"): Promise<Person> {
+export async function signedIn(stage: SignalStage, user: string, app: Demand = "crew"): Promise<Person> {
   let person: Person | undefined;
   await until(async () => {
     person = await signIn(stage.urlOf(app), user).catch(() => undefined);
@@ -42,16 +44,16 @@ async function tokenOf(stage: SignalStage, person: Person): Promise<string> {
   return token;
 }
 
-/** Opens all of it; every connection has carried something. */
-export async function connect(stage: SignalStage, person: Person, kinds: readonly Kind[] = ["websocket", "events", "download"], app = "stamps"): Promise<Connected> {
+/** Opens all of it at the apps of this demand; every connection has carried something. */
+export async function connect(stage: SignalStage, person: Person, demand: Demand = "crew"): Promise<Connected> {
   const clients: ClientSide[] = [];
-  for (const kind of kinds) {
-    const opened = await open(kind, { port: stage.stack.port, headers: person.headers(stage.urlOf(app)), name: `${person.user}-${kind}-${crypto.randomUUID()}` });
+  for (const kind of ["websocket", "events", "download"] as const) {
+    const opened = await open(kind, { port: stage.stack.port, headers: person.headers(stage.urlOf(demand)), name: `${person.user}-${kind}-${crypto.randomUUID()}` });
     if (!opened.ok) throw new Error(`${kind} was refused: ${opened.status}`);
     clients.push(opened.client);
   }
-  const agent = await TestAgent.connect({ port: stage.stack.port, host: new URL(stage.stack.launcher).host, app: "pipe", token: await tokenOf(stage, person) });
-  const tcp = await appConnection(agent, "pipe");
+  const agent = await TestAgent.connect({ port: stage.stack.port, host: new URL(stage.stack.launcher).host, app: `${demand}-pipe`, token: await tokenOf(stage, person) });
+  const tcp = await appConnection(agent, `${demand}-pipe`);
   let received = 0;
   tcp.local.on("error", () => undefined);
   tcp.local.on("data", (bytes: Buffer) => {
@@ -60,15 +62,17 @@ export async function connect(stage: SignalStage, person: Person, kinds: readonl
   });
   tcp.local.write("round and round");
   await until(() => received > 150, "bytes go round");
+  const login = stage.shell === undefined ? undefined : await logIn(stage.shell, () => appConnection(agent, `${demand}-shell`));
   const leave = async (): Promise<void> => {
     clients.forEach((client) => client.abandon());
+    await login?.leave();
     if (tcp.stream.end === "open") {
       tcp.local.end();
       await tcp.over;
     }
     agent.close();
   };
-  return { person, clients, tcp, received: () => received, leave };
+  return { person, clients, tcp, login, received: () => received, leave };
 }
 
 /** Follows a page's way to a stronger sign-in, and shows the second factor. */

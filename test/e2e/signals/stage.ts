@@ -1,6 +1,7 @@
 /**
- * The stage of the signals' tests: the whole product with a stamping app, a TCP echo and a vault
- * that wants a second factor; a directory, and a transmitter of security events.
+ * The stage of the signals' tests: the whole product with a stamping app, a TCP echo and a shell,
+ * each behind three policies (a group; a second factor too; a device that complies), a directory if
+ * it is asked for, and a transmitter of security events.
  */
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -13,14 +14,21 @@ import { type Stack, startStack } from "../../../start/stack.ts";
 import { temporaryState } from "../../start/running-stack.ts";
 import { startStampingOrigin, type StampingOrigin } from "../revocation/stamping-origin.ts";
 import { tcpApp, type TcpApp } from "../tcp/stage.ts";
+import { hasOpenSsh, type Shell, startShell } from "./shell.ts";
 
 const AUDIENCE = "https://receiver.example.com";
 const SECRETS = { DEMO_SCIM_TOKEN: "scim-token-of-the-demo-for-its-tests", FEED_TOKEN: "feed-token-of-the-demo-for-its-tests" };
+
+/** What a policy demands; each is three apps: itself, `-pipe` and `-shell`. */
+export type Demand = "crew" | "careful" | "lab";
+const DEMANDS: readonly Demand[] = ["crew", "careful", "lab"];
 
 export interface SignalStage {
   readonly stack: Stack;
   readonly origin: StampingOrigin;
   readonly echo: TcpApp;
+  /** Absent where OpenSSH is not installed. */
+  readonly shell: Shell | undefined;
   readonly urlOf: (app: string) => string;
   readonly scim: (method: string, path: string, body?: unknown) => Promise<LoopbackAnswer>;
   /** Pushes an event of CAEP or RISC ("caep/session-revoked") about somebody of the demo. */
@@ -28,10 +36,12 @@ export interface SignalStage {
   readonly end: () => Promise<void>;
 }
 
-export async function startSignalStage(): Promise<SignalStage> {
+/** `directory`: groups come by SCIM; otherwise from the demo provider's tokens. */
+export async function startSignalStage({ directory }: { readonly directory: boolean }): Promise<SignalStage> {
   const state = temporaryState();
   const origin = await startStampingOrigin();
   const echo = await tcpApp((socket) => void socket.pipe(socket));
+  const shell = hasOpenSsh ? await startShell(state.path) : undefined;
   const { privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true });
   const keys = JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: "feed", alg: "ES256", use: "sig" }] });
   const transmitter = createServer((_request, response) => void response.setHeader("content-type", "application/json").end(keys));
@@ -42,16 +52,17 @@ export async function startSignalStage(): Promise<SignalStage> {
 domain: postern.localhost
 identity:
   providers:
-    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], email_domains: [example.com, partner.example.com], acr_values: ["${ACR_SECOND_FACTOR}"], scim: { token: { secret: DEMO_SCIM_TOKEN } } }
+    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], email_domains: [example.com, partner.example.com], acr_values: ["${ACR_SECOND_FACTOR}"], ${directory ? "scim: { token: { secret: DEMO_SCIM_TOKEN } }" : "groups_claim: groups"} }
 signals: [{ id: feed, issuer: "${feed}", jwks_uri: "${feed}/keys", audience: "${AUDIENCE}", provider: demo, token: { secret: FEED_TOKEN } }]
 sites: [{ id: office, lanes: 2 }]
 apps:
-  - { id: stamps, site: office, upstream: "${origin.url}" }
-  - { id: vault, site: office, upstream: "${origin.url}" }
-  - { id: pipe, site: office, upstream: "${echo.url}" }
+${DEMANDS.map((one) => `  - { id: ${one}, site: office, upstream: "${origin.url}" }
+  - { id: ${one}-pipe, site: office, upstream: "${echo.url}" }
+  - { id: ${one}-shell, site: office, upstream: "tcp://127.0.0.1:${shell?.port ?? 1}" }`).join("\n")}
 policies:
-  - { id: crew, effect: allow, apps: [stamps, pipe], when: { group: Crew } }
-  - { id: careful, effect: allow, apps: [vault], when: { group: Crew, mfa: true } }
+  - { id: crew, effect: allow, apps: [crew, crew-pipe, crew-shell], when: { group: ${directory ? "Crew" : "staff"} } }
+  - { id: careful, effect: allow, apps: [careful, careful-pipe, careful-shell], when: { group: ${directory ? "Crew" : "staff"}, mfa: true } }
+  - { id: lab, effect: allow, apps: [lab, lab-pipe, lab-shell], when: { provider: demo, device: { compliant: true } } }
   - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
 `);
   const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: SECRETS, documentFile });
@@ -60,6 +71,7 @@ policies:
     stack,
     origin,
     echo,
+    shell,
     urlOf: (app) => stack.apps.find(({ id }) => id === app)?.url ?? "",
     scim: (method, path, body) => loopbackFetch(`${to}/scim/v2${path}`, { method, headers: { authorization: `Bearer ${SECRETS.DEMO_SCIM_TOKEN}`, "content-type": "application/scim+json" }, ...(body === undefined ? {} : { body: JSON.stringify(body) }), timeoutMs: 45_000 }),
     event: async (type, sub, payload = {}) => {
@@ -70,6 +82,7 @@ policies:
     },
     end: async () => {
       await stack.stop();
+      await shell?.stop();
       transmitter.close();
       echo.close();
       await origin.close();
