@@ -37,7 +37,7 @@ async function connected(user: string): Promise<Connected> {
 }
 
 describe("a directory", () => {
-  it("scim-group · http, sse, websocket, tcp, ssh: a member leaves the group (Entra's way)", async () => {
+  it("scim-group · http, sse, websocket, tcp, ssh: a member leaves the group, as Entra writes it", async () => {
     const [alice, bob] = [await connected("alice"), await connected("bob")];
     await cuts(stage, alice, bob, "4403", () => patch(`/Groups/${crew}`, { op: "Remove", path: `members[value eq "${idOf("alice")}"]` }));
     // Still signed in, and let in nowhere; and in again with the group, without a new sign-in.
@@ -56,7 +56,7 @@ describe("a directory", () => {
     await patch(`/Groups/${crew}`, { op: "add", path: "members", value: [{ value: idOf("alice") }] });
   });
 
-  it("scim-deactivate · http, sse, websocket, tcp, ssh: an account is not active any more (Okta's way), and signing in says so until it is", async () => {
+  it("scim-deactivate · http, sse, websocket, tcp, ssh: an account is not active any more, as Okta writes it, and signing in says so until it is", async () => {
     const [alice, bob] = [await connected("alice"), await connected("bob")];
     await cuts(stage, alice, bob, "4401", () => patch(`/Users/${idOf("alice")}`, { op: "replace", value: { active: false } }));
     expect((await alice.person.call(`${stage.urlOf("crew")}/plain`)).status).toBe(401);

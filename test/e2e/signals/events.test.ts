@@ -29,18 +29,18 @@ async function connected(user: string, demand: Demand = "crew"): Promise<Connect
 }
 
 describe("what ends sessions", () => {
-  it("ssf-session-revoked · http, sse, websocket, tcp, ssh: all of theirs ends, and nobody else's", async () => {
+  it("ssf-session-revoked · http, sse, websocket, tcp, ssh: all of theirs ends, and nothing of others", async () => {
     const [alice, carol] = [await connected("alice"), await connected("carol")];
     await cuts(stage, alice, carol, "4401", () => stage.event("caep/session-revoked", "alice"));
     expect((await alice.person.call(`${stage.urlOf("crew")}/plain`)).status).toBe(401);
   });
 
-  it("ssf-account-disabled · http, sse, websocket, tcp, ssh: all of theirs ends, and nobody else's", async () => {
+  it("ssf-account-disabled · http, sse, websocket, tcp, ssh: all of theirs ends, and nothing of others", async () => {
     const [alice, carol] = [await connected("alice"), await connected("carol")];
     await cuts(stage, alice, carol, "4401", () => stage.event("risc/account-disabled", "alice"));
   });
 
-  it("backchannel-logout · http, sse, websocket, tcp, ssh: a sign-out at the provider ends what came of that session there, by a token of the provider's own", async () => {
+  it("backchannel-logout · http, sse, websocket, tcp, ssh: a sign-out at the provider ends what came of that session there, by a token that it signed", async () => {
     const [alice, elsewhere] = [await connected("alice"), await connected("alice")];
     const { browser } = alice.person;
     await cuts(stage, alice, elsewhere, "4401", async () => {
