@@ -19,7 +19,7 @@ const NOT_MEASURING = [
   "test/e2e/*.test.ts",
   ...filesOf(["bench", "e2e/apps", "e2e/corpus", "e2e/policy", "e2e/wrangler-dev"]),
   "test/e2e/credentials/{matrix,routes}.test.ts",
-  "test/e2e/browser/{hostile-sibling,providers,return-to}.test.ts",
+  "test/e2e/browser/{hostile-sibling,passkeys,providers,return-to}.test.ts",
   "test/e2e/conformance/{http,websocket}.test.ts",
   "test/e2e/revocation/{crash,outlasting,sign-in-races}.test.ts",
   "test/e2e/tunnel/{chaos,replicas}.test.ts",

@@ -28,7 +28,7 @@ export interface Remedy {
 }
 
 /** The facts as a sign-in at this moment would leave them, with the factor that was asked for. */
-function afterSigningIn(facts: Facts, demand: Demand, now: Millis): Facts {
+export function afterSigningIn(facts: Facts, demand: Pick<Demand, "mfa" | "methods">, now: Millis): Facts {
   const auth = { value: true, source: "postern", observedAt: now };
   const mfa = { value: { methods: demand.methods }, source: "postern", observedAt: now };
   return {

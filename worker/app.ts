@@ -28,6 +28,7 @@ import * as devices from "./routes/devices.ts";
 import { redeem, signIn } from "./routes/hand-off.ts";
 import { launcher, me } from "./routes/launcher.ts";
 import { callback, login } from "./routes/login.ts";
+import { passkey, passkeys, removePasskey } from "./routes/passkeys.ts";
 import { scim, SCIM_BASE } from "./routes/scim.ts";
 import { askSignOut, signedOut, signOut } from "./routes/sign-out.ts";
 import { receiveEvents } from "./routes/ssf.ts";
@@ -60,6 +61,9 @@ const routes = new Hono<Bindings>({
   .post(`/launcher${DEVICE_BEGIN_PATH}`, (c) => beginDevice(c.env.exchange))
   .post("/launcher/.postern/device", (c) => decideDevice(c.env.exchange))
   .get("/launcher/.postern/device", (c) => devicePage(c.env.exchange))
+  .get("/launcher/.postern/passkeys", (c) => passkeys(c.env.exchange))
+  .post("/launcher/.postern/passkeys", (c) => passkey(c.env.exchange))
+  .post("/launcher/.postern/passkeys/remove", (c) => removePasskey(c.env.exchange))
   .post(`/launcher${TOKEN_PATH}`, (c) => token(c.env.exchange))
   // People, at every host
   .get(`/:place${ME_PATH}`, (c) => me(c.env.exchange))

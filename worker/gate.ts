@@ -13,6 +13,7 @@ import { decide } from "../policy/decide.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { App } from "../policy/document.ts";
 import type { Ask, Facts } from "../policy/facts.ts";
+import { passkeysThatHelp } from "../policy/passkey.ts";
 import { sessionFacts } from "../policy/session-facts.ts";
 import { canonicalise } from "./canonical.ts";
 import { readCredential, type Credential } from "./credentials.ts";
@@ -151,7 +152,7 @@ async function denied(x: Exchange, standing: Standing, record: boolean): Promise
   if (session?.subject.kind === "user") x.later(x.env.USER.getByName(session.subject.id).note({ kind: "denied", at: x.now, sid: session.sid }).catch(() => undefined));
   if (!decision.explained || app === undefined || session === undefined) return blank(x);
   const advice = advise(policy, ask, facts, at(x.now));
-  const signInUrl = decision.effect === "step_up" ? stepUpAddress(x, decision) : undefined;
+  const signInUrl = decision.effect === "step_up" ? stepUpAddress(x, standing) : undefined;
   if (decision.reason === "read_only") return refuse(x, "read_only", { advice });
   if (!isNavigation(x.request)) {
     return refuse(x, decision.effect === "step_up" ? "step_up_required" : "denied", { advice, signInUrl });
@@ -169,11 +170,11 @@ async function denied(x: Exchange, standing: Standing, record: boolean): Promise
   return page(x, html, 403);
 }
 
-function stepUpAddress(x: Exchange, decision: Decision): string {
+function stepUpAddress(x: Exchange, { policy, ask, facts, decision: { stepUp: step } }: Standing): string {
   const target = x.method === "GET" ? x.url.path + x.url.query : "/";
-  const step = decision.stepUp;
   const maxAge = step === undefined || !Number.isFinite(step.maxAge) ? "" : `&max_age=${Math.floor(step.maxAge / 1000)}`;
-  return `${signInAddress(x, target)}${maxAge}${step?.mfa === false ? "" : "&mfa=1"}`;
+  const passkey = passkeysThatHelp(policy, ask, facts, at(x.now));
+  return `${signInAddress(x, target)}${maxAge}${step?.mfa === false ? "" : "&mfa=1"}${passkey === 0 ? "" : `&passkey=${passkey}`}`;
 }
 
 function notSignedIn(x: Exchange, credential: Credential): Promise<Response> | Response {

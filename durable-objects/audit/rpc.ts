@@ -23,6 +23,7 @@ export type AuditKind =
   | "sign_in"
   | "sign_out"
   | "sign_in_refused"
+  | "passkey"
   | "revocation"
   | "signal"
   | "directory"

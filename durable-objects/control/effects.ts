@@ -33,7 +33,7 @@ export async function carryOut(reach: Reach, row: ReceiptRow): Promise<CutReport
     case "session":
       return sessionOf(env, row.target).end("revoked", row.id);
     case "user":
-      return env.USER.getByName(row.target).revoke(row.id);
+      return env.USER.getByName(row.target).revoke(row.id, true);
     case "service": {
       registry.revokeService(db, row.target, Date.now());
       return env.USER.getByName(`service:${row.target}`).revoke(row.id);

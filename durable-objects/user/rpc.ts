@@ -1,5 +1,7 @@
 /** User: the calls it answers. Types, and the one constant that callers share. */
 import type { ReceiptId, SessionId, UserId } from "../../core/ids.ts";
+import type { Json } from "../../core/json.ts";
+import type { CeremonyPlace, PasskeyKind } from "../../identity/passkey.ts";
 import type { Fact, Subject } from "../../policy/facts.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { News, SignalFacts } from "../signal-facts.ts";
@@ -73,14 +75,46 @@ export interface NewCredential {
   readonly expiresAt: number;
 }
 
+/** Somebody who deals with their own passkeys, as the edge found them to be. */
+export interface PasskeyAsk {
+  /** The edge's request, for the record. */
+  readonly request: string;
+  readonly owner: string;
+  readonly sid: SessionId;
+  readonly act: "add" | "use" | "remove";
+  /** What the session proved in the last minutes: a second factor, a sign-in at the provider, or neither. */
+  readonly proved: "mfa" | "auth" | "nothing";
+}
+
+type PasskeyRefused = { readonly ok: false; readonly code: "passkey_refused" | "step_up_required" };
+export type PasskeyChallenge = { readonly ok: true; readonly challenge: string; readonly keys: readonly { readonly id: string; readonly kind: PasskeyKind }[] } | PasskeyRefused;
+export type PasskeyAnswer = { readonly ok: true } | PasskeyRefused;
+
+/** A passkey as its owner sees it. */
+export interface PasskeyShown {
+  readonly id: string;
+  readonly kind: PasskeyKind;
+  readonly name: string;
+  readonly createdAt: number;
+  /** 0: never. */
+  readonly usedAt: number;
+}
+
 export interface UserRpc {
   signIn(request: SignIn): Promise<{ ok: true; sid: SessionId } | { ok: false; code: "revoked" | "full" }>;
   sessions(): Promise<readonly SessionId[]>;
-  revoke(revocation: ReceiptId): Promise<CutReport>;
+  /** `passkeys`: they go too; only an operator's own word takes them. */
+  revoke(revocation: ReceiptId, passkeys?: boolean): Promise<CutReport>;
   /** What a signal said of this person at `at`: kept for later sessions, and told to every live one. */
   observe(news: News, at: number): Promise<CutReport>;
   /** What a person's sessions do, for their risk. */
   note(event: RiskEvent): Promise<void>;
   /** A session tells that it ended by itself. */
   forget(sid: SessionId): Promise<void>;
+  passkeys(): Promise<readonly PasskeyShown[]>;
+  /** A challenge for one answer in this session, good for minutes. */
+  askPasskey(asked: PasskeyAsk): Promise<PasskeyChallenge>;
+  /** What a browser answered: a key is added, or the session has a second factor from now on. */
+  answerPasskey(asked: PasskeyAsk, answered: { readonly name: string; readonly place: CeremonyPlace; readonly answer: Json }): Promise<PasskeyAnswer>;
+  removePasskey(asked: PasskeyAsk, id: string): Promise<PasskeyAnswer>;
 }

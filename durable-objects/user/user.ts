@@ -1,7 +1,7 @@
 /**
  * User: one person or service, and the sessions that are theirs. A session counts only after it
  * was registered here (M1); revoking the user ends every one of them and refuses sign-ins begun
- * before. Storage: one record (STORAGE.md "user").
+ * before. Their passkeys are passkey-desk.ts. Storage: STORAGE.md "user".
  */
 import { DurableObject } from "cloudflare:workers";
 import type { ReceiptId, SessionId } from "../../core/ids.ts";
@@ -12,9 +12,10 @@ import type { Fact } from "../../policy/facts.ts";
 import type { ObjectEnv } from "../bindings.ts";
 import { addReports, type CutReport } from "../cut-report.ts";
 import type { News } from "../signal-facts.ts";
+import { PasskeyDesk } from "./passkey-desk.ts";
 import * as machine from "./machine.ts";
 import { assess, heed, NO_RISK, report, type RiskState } from "./risk/assess.ts";
-import type { RiskEvent, SignIn, UserRpc } from "./rpc.ts";
+import type { PasskeyAnswer, PasskeyAsk, PasskeyChallenge, PasskeyShown, RiskEvent, SignIn, UserRpc } from "./rpc.ts";
 
 const STATE = "user";
 const RISK = "risk";
@@ -29,6 +30,8 @@ interface Judged {
 }
 
 export class User extends DurableObject<ObjectEnv> implements UserRpc {
+  readonly #desk = new PasskeyDesk(this.ctx.storage.kv, this.env);
+
   async signIn(request: SignIn): Promise<{ ok: true; sid: SessionId } | { ok: false; code: "revoked" | "full" }> {
     const id = request.sessionName === undefined ? this.env.SESSION.newUniqueId() : this.env.SESSION.idFromName(request.sessionName);
     const sid = parseSessionId(id.toString());
@@ -51,7 +54,8 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     return this.#state().sessions.map((one) => one.sid);
   }
 
-  async revoke(revocation: ReceiptId): Promise<CutReport> {
+  async revoke(revocation: ReceiptId, passkeys = false): Promise<CutReport> {
+    if (passkeys) this.#desk.forget();
     const { state, ending } = machine.revoke(this.#state(), Date.now());
     this.#store(state);
     const reports = await Promise.all(
@@ -116,6 +120,27 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
 
   async forget(sid: SessionId): Promise<void> {
     this.#store(machine.forget(this.#state(), sid));
+  }
+
+  async passkeys(): Promise<readonly PasskeyShown[]> {
+    return this.#desk.state.keys;
+  }
+
+  async askPasskey(asked: PasskeyAsk): Promise<PasskeyChallenge> {
+    return this.#isSession(asked) ? this.#desk.ask(asked) : { ok: false, code: "passkey_refused" };
+  }
+
+  async answerPasskey(asked: PasskeyAsk, answered: Parameters<UserRpc["answerPasskey"]>[1]): Promise<PasskeyAnswer> {
+    return this.#isSession(asked) ? this.#desk.answer(asked, answered) : { ok: false, code: "passkey_refused" };
+  }
+
+  async removePasskey(asked: PasskeyAsk, id: string): Promise<PasskeyAnswer> {
+    return this.#isSession(asked) ? this.#desk.remove(asked, id) : { ok: false, code: "passkey_refused" };
+  }
+
+  /** One that a revocation ended is no longer among them. */
+  #isSession({ sid }: PasskeyAsk): boolean {
+    return this.#state().sessions.some((one) => one.sid === sid);
   }
 
   #state(): machine.UserState {

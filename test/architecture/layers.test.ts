@@ -13,7 +13,7 @@ interface Rule {
 const RULES: Readonly<Record<SourceFolder, Rule>> = {
   core: { folders: [], packages: [] },
   policy: { folders: ["core"], packages: ["valibot", "yaml"] },
-  identity: { folders: ["core"], packages: ["jose", "oauth4webapi"] },
+  identity: { folders: ["core"], packages: ["@levischuck/tiny-cbor", "@simplewebauthn/server", "jose", "oauth4webapi"] },
   protocol: { folders: ["core"], packages: ["zod"] },
   "durable-objects": { folders: ["core", "policy", "identity", "protocol"], packages: ["cloudflare:", "node:crypto"] },
   worker: { folders: ["core", "policy", "identity", "protocol", "durable-objects"], packages: ["hono", "zod"] },

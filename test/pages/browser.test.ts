@@ -137,7 +137,7 @@ describe("layout", () => {
 
 describe("by keyboard", () => {
   it.each([
-    ["launcher", ["Sign out", "Administer Postern", "Wiki", "Payroll", "Grafana"]],
+    ["launcher", ["Sign out", "Administer Postern", "Your passkeys", "Wiki", "Payroll", "Grafana"]],
     ["denied", ["Sign in again", "How to encrypt your disk", "Try again", "Your apps", "Sign in as somebody else"]],
     ["denied-step-up", ["Confirm it is you", "Sign in as somebody else"]],
     ["chooser", ["Continue with Example Corporation", "Continue with Partner accounts"]],

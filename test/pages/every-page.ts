@@ -18,6 +18,7 @@ import { errorPage } from "../../worker/pages/error.ts";
 import { formNotSentPage } from "../../worker/pages/form-not-sent.ts";
 import { launcherPage } from "../../worker/pages/launcher.ts";
 import { mePage } from "../../worker/pages/me.ts";
+import { passkeysPage, stepUpPage } from "../../worker/pages/passkeys.ts";
 import { signOutPage } from "../../worker/pages/sign-out.ts";
 import { signedOutPage } from "../../worker/pages/signed-out.ts";
 import { tooManyBouncesPage } from "../../worker/pages/too-many-bounces.ts";
@@ -88,6 +89,12 @@ export function everyPage(text: Text = (friendly) => friendly, link: Text = (fri
     { name: "device-refused", file: "device-code.ts", html: deviceCodePage({ step: "done", approved: false }) },
     { name: "bind-device", file: "bind-device.ts", html: bindDevicePage({ actionUrl: link("/.postern/devices/bind"), user: text("amira.haddad@example.com"), device: text("d_x"), code: text("c") }) },
     { name: "bind-device-done", file: "bind-device.ts", html: bindDevicePage() },
+    { name: "passkeys", file: "passkeys.ts", script: true, html: passkeysPage({ launcherUrl: link("https://access.example.com/"), keys: [
+      { id: text("AAECAwQFBgcICQoLDA0ODw"), name: text("Laptop"), createdAt: NOW, usedAt: 0 },
+      { id: text("EAECAwQFBgcICQoLDA0ODw"), name: text("A security key whose owner gave it a long name, in full"), createdAt: NOW, usedAt: NOW },
+    ] }) },
+    { name: "passkeys-none", file: "passkeys.ts", script: true, html: passkeysPage({ launcherUrl: link("https://access.example.com/"), keys: [] }) },
+    { name: "step-up", file: "passkeys.ts", script: true, html: stepUpPage({ helps: 3, nextUrl: link("/.postern/login?to=x"), providerUrl: link("/.postern/login?to=x&mfa=1") }) },
     { name: "too-many-bounces", file: "too-many-bounces.ts", html: tooManyBouncesPage({ requestId: id, retryUrl: link("/"), launcherUrl: link("https://access.example.com/") }) },
     { name: "form-not-sent", file: "form-not-sent.ts", html: formNotSentPage({ requestId: id, signInUrl: link("/.postern/login") }) },
     { name: "me", file: "me.ts", html: mePage({ user: { ...user, provider: text("corp"), groups: [text("staff"), text("finance")] }, session: { ...session, authenticatedAt: NOW, methods: [text("pwd"), text("otp")] }, launcherUrl: link("https://access.example.com/"), signOutUrl: link("/.postern/logout") }) },

@@ -27,7 +27,7 @@ describe("every page", () => {
 
   it.each(cases)("%s has no inline script, style or handler, and loads nothing from elsewhere", (_name, { html }) => {
     expect(html).not.toMatch(/<style|\sstyle=|\son[a-z]+=|<iframe|<object|<embed|<base/i);
-    expect([...html.matchAll(/<script\b([^>]*)>([^<]*)/g)].every(([, attributes, body]) => attributes === ` src="/.postern/fragment.js" defer` && body === "")).toBe(true);
+    expect([...html.matchAll(/<script\b([^>]*)>([^<]*)/g)].every(([, attributes, body]) => /^ src="\/\.postern\/(?:fragment|passkey)\.js" defer$/.test(attributes ?? "") && body === "")).toBe(true);
     const loaded = [...html.matchAll(/<(?:link|script|img)\b[^>]*?(?:href|src)="([^"]*)"/g)].map((match) => match[1]);
     for (const path of loaded) expect(Object.keys(PAGE_FILES)).toContain(path);
   });
@@ -81,7 +81,7 @@ describe("the launcher", () => {
 describe("headers of pages", () => {
   it("forbid everything that a page does not use", () => {
     expect(pageHeaders()["content-security-policy"]).toBe("default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'");
-    expect(pageHeaders({ script: true })["content-security-policy"]).toContain(" script-src 'self';");
+    expect(pageHeaders({ script: true })["content-security-policy"]).toContain(" script-src 'self'; connect-src 'self';");
     expect(pageHeaders()).toMatchObject({ "cache-control": "no-store", "x-content-type-options": "nosniff", "referrer-policy": "same-origin" });
   });
 

@@ -4,7 +4,7 @@
  */
 
 export interface PageHeaderOptions {
-  /** The page loads fragment.js (continue, chooser). */
+  /** The page loads a script of ours, which may ask this host and no other. */
   readonly script?: boolean;
   /** Origins besides our own that a form's redirects may end at (a provider's logout): Chromium checks those too. */
   readonly formOrigins?: readonly string[];
@@ -19,7 +19,7 @@ export function pageHeaders(options: PageHeaderOptions = {}): Readonly<Record<st
   return {
     "content-type": "text/html; charset=utf-8",
     "cache-control": "no-store",
-    "content-security-policy": `default-src 'none'; style-src 'self'; img-src 'self' data:;${options.script === true ? " script-src 'self';" : ""} form-action ${forms.join(" ")}; frame-ancestors 'none'; base-uri 'none'`,
+    "content-security-policy": `default-src 'none'; style-src 'self'; img-src 'self' data:;${options.script === true ? " script-src 'self'; connect-src 'self';" : ""} form-action ${forms.join(" ")}; frame-ancestors 'none'; base-uri 'none'`,
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
@@ -31,4 +31,5 @@ export const PAGE_FILES: Readonly<Record<string, string>> = {
   "/.postern/style.css": "text/css; charset=utf-8",
   "/.postern/icon.svg": "image/svg+xml",
   "/.postern/fragment.js": "text/javascript; charset=utf-8",
+  "/.postern/passkey.js": "text/javascript; charset=utf-8",
 };

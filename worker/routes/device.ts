@@ -7,19 +7,18 @@ import { OPERATOR_AUDIENCE } from "../../core/audience.ts";
 import { fromBase64Url, toBase64Url } from "../../core/bytes.ts";
 import { at } from "../../core/time.ts";
 import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
-import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
 import { createOneTimeCode, parseOneTimeCode } from "../../identity/one-time-code.ts";
 import { formatOperatorToken, hashSecret, newSecret } from "../../identity/session-token.ts";
 import { readBoundedText } from "../bounded-body.ts";
 import { addressOf } from "../connection-facts.ts";
-import { readCredential } from "../credentials.ts";
 import { type Exchange, originOf } from "../exchange.ts";
 import { DEVICE_LIFE_MS, OPERATOR_TOKEN_MS } from "../lifetimes.ts";
 import { deviceCodePage } from "../pages/device-code.ts";
+import { personAtLauncher } from "../person-at-launcher.ts";
 import { random } from "../random.ts";
 import { recordAct } from "../record.ts";
 import { json, page, redirect, refuse } from "../respond.ts";
-import { type Presented, sessionStub, verifiedSession } from "../session-cache.ts";
+import { sessionStub } from "../session-cache.ts";
 
 export const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
 const POLL_SECONDS = 3;
@@ -59,7 +58,7 @@ export async function beginDevice(x: Exchange): Promise<Response> {
 
 /** GET /.postern/device: the code's form, for somebody who is signed in. */
 export async function devicePage(x: Exchange): Promise<Response> {
-  const signedIn = await launcherSession(x);
+  const signedIn = await personAtLauncher(x);
   if (signedIn === undefined) {
     const here = `${x.launcher}/.postern/device${x.url.query}`;
     return redirect(x, `${x.launcher}/.postern/login?to=${encodeURIComponent(here)}`);
@@ -71,7 +70,7 @@ export async function devicePage(x: Exchange): Promise<Response> {
 /** POST /.postern/device: shows what asks, then carries out the decision. */
 export async function decideDevice(x: Exchange): Promise<Response> {
   if (x.request.headers.get("origin") !== originOf(x.url)) return refuse(x, "origin_not_allowed");
-  const signedIn = await launcherSession(x);
+  const signedIn = await personAtLauncher(x);
   if (signedIn === undefined) return refuse(x, "sign_in_required", { signInUrl: `${x.launcher}/.postern/device` });
   const form = new URLSearchParams((await readBoundedText(x.request, MAX_FORM_BYTES)) ?? "");
   const typed = form.get("user_code") ?? "";
@@ -116,15 +115,6 @@ export async function pollDevice(x: Exchange, form: URLSearchParams): Promise<Re
   );
   if (redeemed !== true) return oauthError("expired_token");
   return json(x, { access_token: formatOperatorToken({ sid: code.sid, secret }), token_type: "Bearer", expires_in: OPERATOR_TOKEN_MS / 1000 });
-}
-
-/** Who is signed in at the launcher, in this browser. */
-export async function launcherSession(x: Exchange): Promise<{ presented: Presented; session: SessionSnapshot; name: string } | undefined> {
-  const credential = readCredential(x.request, x.env, x.url.host, undefined);
-  if (credential.kind !== "presented" || !credential.cookie) return undefined;
-  const session = await verifiedSession(x.env, credential.presented, x.now, true);
-  if (session === undefined) return undefined;
-  return { presented: credential.presented, session, name: session.display.email ?? session.display.name ?? session.subject.id };
 }
 
 const enter = (x: Exchange, wrong: boolean): Response => page(x, deviceCodePage({ step: "enter", actionUrl: "/.postern/device", wrong }), wrong ? 400 : 200);

@@ -16,10 +16,10 @@ import { readBoundedJson, readBoundedText } from "../bounded-body.ts";
 import { readCredential } from "../credentials.ts";
 import { type Exchange, originOf } from "../exchange.ts";
 import { bindDevicePage } from "../pages/bind-device.ts";
+import { personAtLauncher } from "../person-at-launcher.ts";
 import { recordAct } from "../record.ts";
 import { json, page, redirect, refuse } from "../respond.ts";
 import { verifiedSession } from "../session-cache.ts";
-import { launcherSession } from "./device.ts";
 
 const MAX_BODY_BYTES = 8 * 1024;
 const MAX_NAME_CHARS = 63;
@@ -60,7 +60,7 @@ export async function report(x: Exchange, text: string): Promise<Response> {
 
 /** GET /.postern/devices/bind?device&code */
 export async function askToBind(x: Exchange): Promise<Response> {
-  const signedIn = await launcherSession(x);
+  const signedIn = await personAtLauncher(x);
   const query = new URLSearchParams(x.url.query);
   if (signedIn === undefined) return redirect(x, `${x.launcher}/.postern/login?to=${encodeURIComponent(`${x.launcher}${x.url.path}${x.url.query}`)}`);
   return page(x, bindDevicePage({ actionUrl: `${DEVICES_PATH}/bind`, user: signedIn.name, device: query.get("device") ?? "", code: query.get("code") ?? "" }));
@@ -69,7 +69,7 @@ export async function askToBind(x: Exchange): Promise<Response> {
 /** POST /.postern/devices/bind */
 export async function bind(x: Exchange): Promise<Response> {
   if (x.request.headers.get("origin") !== originOf(x.url)) return refuse(x, "origin_not_allowed");
-  const session = (await launcherSession(x))?.session;
+  const session = (await personAtLauncher(x))?.session;
   if (session === undefined) return refuse(x, "sign_in_required");
   const form = new URLSearchParams((await readBoundedText(x.request, MAX_BODY_BYTES)) ?? "");
   const id = parseDeviceId(form.get("device") ?? "");

@@ -44,10 +44,10 @@ export async function handOff(x: Exchange, presented: Presented, target: string,
   return `${url.origin}/.postern/continue?code=${code}&to=${encodeURIComponent(to)}`;
 }
 
-/** GET /.postern/sign-in?to[&max_age][&mfa] on an app's host: the nonce first, then the launcher. */
+/** GET /.postern/sign-in?to[&max_age][&mfa][&passkey] on an app's host: the nonce first, then the launcher. */
 export function signIn(x: Exchange): Promise<Response> {
   const query = new URLSearchParams(x.url.query);
-  const demand = ["max_age", "mfa"].map((name) => (/^[0-9]{1,9}$/.test(query.get(name) ?? "") ? `&${name}=${query.get(name)}` : "")).join("");
+  const demand = ["max_age", "mfa", "passkey"].map((name) => (/^[0-9]{1,9}$/.test(query.get(name) ?? "") ? `&${name}=${query.get(name)}` : "")).join("");
   return beginSignIn(x, ownPath(x, query.get("to")), demand);
 }
 

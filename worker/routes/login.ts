@@ -14,7 +14,6 @@ import { loginCookieName, sealLoginState, unsealLoginState } from "../../identit
 import { formatSessionToken, hashSecret, newSecret } from "../../identity/session-token.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
 import { cookieOf, SESSION_COOKIE, setCookie } from "../cookies.ts";
-import { readCredential } from "../credentials.ts";
 import { asInDirectory } from "../directory-standing.ts";
 import { type Exchange } from "../exchange.ts";
 import { noteSignIn } from "../known-person.ts";
@@ -23,35 +22,38 @@ import { chooserPage } from "../pages/chooser.ts";
 import { continuePage } from "../pages/continue.ts";
 import { newestPolicy } from "../policy-cache.ts";
 import { oidcIo, providerSettings } from "../providers.ts";
+import { personAtLauncher } from "../person-at-launcher.ts";
 import { spendAttempt } from "../spent-attempts.ts";
 import { random } from "../random.ts";
 import { countAnonymousDenial, recordAct } from "../record.ts";
 import { page, redirect, refuse } from "../respond.ts";
 import { sealKey } from "../seal-key.ts";
-import { sessionStub, verifiedSession } from "../session-cache.ts";
+import { sessionStub } from "../session-cache.ts";
 import { SIGN_IN_REFUSALS } from "../sign-in-refusals.ts";
 import { lostCookie } from "../signed-out.ts";
 import { handOff, safeTarget } from "./hand-off.ts";
+import { stepUpByPasskey } from "./passkeys.ts";
 import { endOwnSession } from "./sign-out.ts";
 
 /** What the cookie of an attempt holds once it was used, so that a reload of the callback is told from a stranger's. */
 const USED = "used";
 
-/** GET /.postern/login?to&n[&provider][&max_age][&mfa] */
+/** GET /.postern/login?to&n[&provider][&max_age][&mfa][&passkey] */
 export async function login(x: Exchange): Promise<Response> {
   const { policy } = x;
   if (policy === undefined) return refuse(x, "unavailable", { detail: "No policy is live yet." });
   const query = new URLSearchParams(x.url.query);
   const target = safeTarget(x, query.get("to"));
   const nonceHash = query.get("n") ?? "";
-  const demand = readDemand(query);
+  let demand = readDemand(query);
   if (demand === undefined) {
-    const credential = readCredential(x.request, x.env, x.url.host, undefined);
-    // Only a browser's session is handed on: a program's token becomes no cookie.
-    if (credential.kind === "presented" && credential.cookie) {
-      const session = await verifiedSession(x.env, credential.presented, x.now, true);
-      if (session !== undefined) return redirect(x, await handOff(x, credential.presented, target, nonceHash));
-    }
+    const person = await personAtLauncher(x);
+    if (person !== undefined) return redirect(x, await handOff(x, person.presented, target, nonceHash));
+  } else {
+    const first = await stepUpByPasskey(x, query);
+    if (first instanceof Response) return first;
+    // The second factor is asked for afterwards, when only it is missing.
+    if (first === "sign_in") demand = { ...demand, mfa: false };
   }
   const providers = policy.document.providers;
   const wanted = query.get("provider") ?? (providers.length === 1 ? providers[0]?.id : undefined);
@@ -152,14 +154,14 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
     hash: toBase64Url(await hashSecret(secret)),
     expiresAt: x.now + max,
   };
-  const before = readCredential(x.request, x.env, x.url.host, undefined);
-  const held = before.kind === "presented" && before.cookie ? await verifiedSession(x.env, before.presented, x.now, true) : undefined;
+  const before = await personAtLauncher(x);
+  const held = before?.session;
   let sid = held?.subject.id === identity.userId ? held.sid : undefined;
   if (sid !== undefined) {
     // The same person again: the session goes on with newer facts, and nothing that is open ends (M5).
     const refreshed = await sessionStub(x.env, sid)?.refresh({ facts: identity.facts, display: displayOf(identity), endsAt: credential.expiresAt }, credential);
     if (refreshed !== true) sid = undefined;
-  } else if (held !== undefined && before.kind === "presented") await endOwnSession(x, before.presented, held);
+  } else if (before !== undefined) await endOwnSession(x, before.presented, before.session);
   if (sid === undefined) {
     const signIn: SignIn = {
       owner: identity.userId,

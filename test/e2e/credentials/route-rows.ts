@@ -134,6 +134,33 @@ export const OPEN_ROWS: Readonly<Record<string, OpenRow>> = {
     },
   },
   "POST /launcher/.postern/devices/:id/report": { cells: { "by nobody": "400 bad_argument", "by alice": "400 bad_argument" }, type: "application/jose", body: "a.b.c" },
+  "GET /launcher/.postern/passkeys": { cells: { "by nobody": "302", "by alice": "200" } },
+  "POST /launcher/.postern/passkeys": {
+    type: "application/json",
+    body: '{"act":"use"}',
+    cells: {
+      "by nobody": "403 origin_not_allowed",
+      "by nobody, own Origin": "401 sign_in_required",
+      "by alice": "403 origin_not_allowed",
+      "by alice, foreign Origin": "403 origin_not_allowed",
+      "by alice, null Origin": "403 origin_not_allowed",
+      "by alice, foreign Origin, as text/plain": "403 origin_not_allowed",
+      "by alice, own Origin": "200",
+    },
+  },
+  "POST /launcher/.postern/passkeys/remove": {
+    type: FORM,
+    body: "id=none",
+    cells: {
+      "by nobody": "403 origin_not_allowed",
+      "by nobody, own Origin": "401 sign_in_required",
+      "by alice": "403 origin_not_allowed",
+      "by alice, foreign Origin": "403 origin_not_allowed",
+      "by alice, null Origin": "403 origin_not_allowed",
+      "by alice, foreign Origin, as text/plain": "403 origin_not_allowed",
+      "by alice, own Origin": "303",
+    },
+  },
   "GET /launcher/.postern/device": { cells: { "by nobody": "302", "by alice": "200" } },
   "POST /launcher/.postern/token": {
     type: FORM,
