@@ -11,6 +11,7 @@ import { readGroups } from "./groups.ts";
 import { oidcProblem } from "./problems.ts";
 import type { OidcProblem } from "./problems.ts";
 import { numericDate } from "./provider-jws.ts";
+import { isUsableEndpoint, parseIssuer } from "./provider-url.ts";
 import type { OidcIo } from "./provider.ts";
 import { isObject, type Payload, shortText, verifyStatement } from "./statement.ts";
 
@@ -49,13 +50,15 @@ const EVENT = /^https:\/\/schemas\.openid\.net\/secevent\/(?:caep|risc)\/event-t
 
 /**
  * The token's id and its events that change something; none is no error (verification, events of
- * other kinds). Errors: those of verifyStatement, with `cause` "subject" for one that it may not name.
+ * other kinds). Errors: provider_misconfigured, those of verifyStatement, with `cause` "subject" for one that it may not name.
  */
 export async function readSecurityEvents(
   token: string,
   source: EventSource,
   io: OidcIo,
 ): Promise<Result<{ readonly jti: string; readonly statements: readonly Statement[] }, OidcProblem>> {
+  const issuer = parseIssuer(source.issuer);
+  if (issuer === undefined || !isUsableEndpoint(issuer, source.jwksUri)) return err(oidcProblem(source.id, "provider_misconfigured", "jwks_uri"));
   // Its key set is its own, even where its issuer is that of a provider.
   const signer = { id: source.id, issuer: source.jwksUri };
   const verified = await verifyStatement(token, ["secevent+jwt"], signer, { jwks_uri: source.jwksUri }, source, io);

@@ -106,8 +106,8 @@ function change(db: Database, of: DirectoryOf, row: DirectoryRow, { members = []
   if (users && key === "externalId" && before.externalId !== undefined && data.externalId !== before.externalId) throw new ScimRefused("externalId", "mutability");
   db.run("UPDATE directory SET data = ? WHERE id = ?", JSON.stringify(data), id);
   if (users) {
-    // What barred a person ends where the directory has them again.
-    if (row.revision === 0) db.run(`DELETE FROM directory WHERE provider = ? AND gone = 1 AND data ->> '${key}' = ?`, of.id, data[key]);
+    // The same person again: what barred them ends. Who gets the address of somebody who left is another.
+    if (row.revision === 0 && key === "externalId") db.run("DELETE FROM directory WHERE provider = ? AND gone = 1 AND data ->> 'externalId' = ?", of.id, data.externalId);
     if (row.revision === 0 || data.active !== before.active || data[key] !== before[key]) touch(db, [id]);
     return;
   }

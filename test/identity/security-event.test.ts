@@ -116,6 +116,12 @@ describe("a token that is none has no effect (row 101)", () => {
     expect(await readSecurityEvents(token, source, idp.io)).toMatchObject({ ok: false, error: { cause: "signature" } });
   });
 
+  it.each(["https://10.0.0.1/jwks", "https://metadata.internal/jwks", "http://127.0.0.1/jwks", "https://user@ssf.example.com/jwks", "ftp://ssf.example.com/jwks"])("of a source whose keys would be asked for at %s: nothing is asked (row 95)", async (jwksUri) => {
+    const other = new FakeProvider(await newSigner("k"));
+    expect(await readSecurityEvents(await other.mint(GOOD, { typ: "secevent+jwt" }), { ...source, jwksUri }, other.io)).toMatchObject({ ok: false, error: { code: "provider_misconfigured" } });
+    expect(other.asked).toEqual([]);
+  });
+
   it("while its key set is out of reach, which is not the token's fault", async () => {
     const other = new FakeProvider(await newSigner("k"));
     delete other.answers["/jwks"];

@@ -193,6 +193,21 @@ describe("what it says of who signs in", () => {
     expect(directory.standing(db, EMAIL, { id: "u_2", sub: "2", email: "anna@example.com" }, at(T0))).toBe("unknown");
   });
 
+  it("by an address: who left stays barred when somebody else gets it, and comes back as who they were", () => {
+    const db = fresh();
+    const [ann, anna] = [{ id: "u_1", sub: "1", email: "ann@example.com" }, { id: "u_2", sub: "2", email: "ann@example.com" }];
+    const first = user(db, "ann", {}, EMAIL);
+    directory.standing(db, EMAIL, ann, at(T0));
+    ask(db, { do: "delete", kind: "Users", id: first }, EMAIL);
+    expect(directory.standing(db, EMAIL, ann, at(T0))).toBe("inactive");
+    const second = user(db, "anna", { email: "ann@example.com" }, EMAIL);
+    expect(directory.standing(db, EMAIL, anna, at(T0))).toEqual({ groups: [], at: T0 });
+    expect(directory.standing(db, EMAIL, ann, at(T0))).toBe("inactive");
+    ask(db, { do: "delete", kind: "Users", id: second }, EMAIL);
+    user(db, "ann", {}, EMAIL);
+    expect(directory.standing(db, EMAIL, ann, at(T0))).toEqual({ groups: [], at: T0 });
+  });
+
   it("by an address that two entries have: the worse counts, and no groups", () => {
     const db = fresh();
     user(db, "ann", { email: "a@example.com" }, EMAIL);
