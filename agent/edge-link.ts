@@ -37,6 +37,8 @@ export interface FreshSignIn {
   /** At most so old; 0: any. */
   readonly maxAgeSeconds: number;
   readonly mfa: boolean;
+  /** Passkeys of the edge's own that would do, as its login page takes them; 0: none. */
+  readonly passkey: number;
 }
 
 interface Held {
@@ -193,7 +195,7 @@ export class EdgeLink implements StreamOwner {
         const held = this.#streams.get(answer.stream);
         if (held === undefined) return;
         held.isFrozen = answer.t === "frozen";
-        if (answer.t === "frozen") return this.onFrozen({ maxAgeSeconds: answer.age, mfa: answer.mfa === 1 });
+        if (answer.t === "frozen") return this.onFrozen({ maxAgeSeconds: answer.age, mfa: answer.mfa === 1, passkey: answer.passkey });
         return [...this.#streams.values()].some(({ isFrozen }) => isFrozen) ? undefined : this.onFrozen(undefined);
       }
       case "mark":

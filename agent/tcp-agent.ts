@@ -235,11 +235,12 @@ class Carried {
 }
 
 /** The address is of the edge that this agent was told of, whatever the edge says. */
-function onHold(edge: URL, { maxAgeSeconds, mfa }: FreshSignIn): string {
+function onHold(edge: URL, { maxAgeSeconds, mfa, passkey }: FreshSignIn): string {
   const address = new URL("/.postern/login", edge);
   address.searchParams.set("to", new URL("/", edge).href);
   if (maxAgeSeconds > 0) address.searchParams.set("max_age", String(maxAgeSeconds));
   if (mfa) address.searchParams.set("mfa", "1");
+  if (passkey > 0) address.searchParams.set("passkey", String(passkey));
   return `on hold: this app wants a fresh sign-in${mfa ? " with a second factor" : ""}. Open ${address.href} in the browser where you ran \`postern login\`; the connection then goes on by itself`;
 }
 

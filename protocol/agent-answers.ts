@@ -12,7 +12,7 @@ const ANSWER_SHAPES = {
   opened: object({ t: oneOf("opened"), stream, request: named(parseRequestId), connector: named(parseConnectorId), site: named(parseSiteId) }),
   refused: object({ t: oneOf("refused"), stream, code, request: named(parseRequestId), detail: maybe(text(MAX_DETAIL_BYTES)) }),
   closed: object({ t: oneOf("closed"), stream, code }),
-  frozen: object({ t: oneOf("frozen"), stream, age: whole(0, 2 ** 32 - 1), mfa: whole(0, 1) }),
+  frozen: object({ t: oneOf("frozen"), stream, age: whole(0, 2 ** 32 - 1), mfa: whole(0, 1), passkey: whole(0, 7) }),
   thawed: object({ t: oneOf("thawed"), stream }),
   mark: object({ t: oneOf("mark"), n: whole(0, 2 ** 32 - 1) }),
   drain: object({ t: oneOf("drain") }),

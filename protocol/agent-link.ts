@@ -27,8 +27,8 @@ export type AgentAnswer =
   | { readonly t: "refused"; readonly stream: number; readonly code: string; readonly request: RequestId; readonly detail?: string | undefined }
   /** The edge ends this stream; its RST follows. */
   | { readonly t: "closed"; readonly stream: number; readonly code: string }
-  /** Nothing passes on this stream until the person signed in again: within `age` seconds (0: whenever), with a second factor if `mfa` is 1. */
-  | { readonly t: "frozen"; readonly stream: number; readonly age: number; readonly mfa: number }
+  /** Nothing passes on this stream until the person signed in again: within `age` seconds (0: whenever), with a second factor if `mfa` is 1; `passkey` are the passkeys of ours that would do, in bits (policy/passkey.ts). */
+  | { readonly t: "frozen"; readonly stream: number; readonly age: number; readonly mfa: number; readonly passkey: number }
   /** It goes on. */
   | { readonly t: "thawed"; readonly stream: number }
   /** To be sent back as it is, once all before it is read. */

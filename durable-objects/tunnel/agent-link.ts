@@ -5,7 +5,6 @@
  */
 import { concat, fromBase64Url, toBase64Url } from "../../core/bytes.ts";
 import type { AppId, RequestId } from "../../core/ids.ts";
-import type { Decision } from "../../policy/decision.ts";
 import { type AgentAnswer, type AgentOpen, readAgentMessage } from "../../protocol/agent-link.ts";
 import { encodeFrame, Flag, type FrameHeader, FrameType, writeU32 } from "../../protocol/frames.ts";
 import * as limits from "../../protocol/limits.ts";
@@ -18,7 +17,7 @@ import { KEPT_STREAM_BYTES, type KeptStream, packStreams } from "./agent-streams
 import type { AgentAttachment } from "./attachments.ts";
 import { type ConnectorLink, textFault } from "./connector-link.ts";
 import type { Lane } from "./http-relay.ts";
-import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
+import type { CutReason, LiveStream, StreamEnd, Wanted } from "./live-stream.ts";
 import { sendOpen } from "./open-stream.ts";
 import type { OpenContext, Refusal, RefusalCode } from "./rpc.ts";
 import { SplicedStream } from "./spliced-stream.ts";
@@ -174,7 +173,7 @@ export class AgentLink implements FrameRouter, FrameSink {
       return "unavailable";
     }
     let cut: (why: CutReason) => number = () => 0;
-    const live = this.#lane.register(open, admission, number, (why) => cut(why), (stepUp) => this.tellFrozen(id, stepUp));
+    const live = this.#lane.register(open, admission, number, (why) => cut(why), (wanted) => this.tellFrozen(id, wanted));
     const stream = this.restore({ id, splice: newSplice(swallow) }, link, live);
     cut = (why) => stream.cut(why);
     // Written before it acts (M3): the stream-open is in the mux's output still.
@@ -210,10 +209,10 @@ export class AgentLink implements FrameRouter, FrameSink {
   }
 
   /** Who sits at the agent is asked for the step-up, or told that the stream goes on. */
-  tellFrozen(id: number, stepUp: Decision["stepUp"]): void {
-    if (stepUp === undefined) return this.say({ t: "thawed", stream: id });
-    const { maxAge, mfa } = stepUp;
-    this.say({ t: "frozen", stream: id, age: Number.isFinite(maxAge) ? Math.min(2 ** 32 - 1, Math.floor(maxAge / 1000)) : 0, mfa: mfa ? 1 : 0 });
+  tellFrozen(id: number, wanted: Wanted | undefined): void {
+    if (wanted === undefined) return this.say({ t: "thawed", stream: id });
+    const { maxAge, mfa, passkey } = wanted;
+    this.say({ t: "frozen", stream: id, age: Number.isFinite(maxAge) ? Math.min(2 ** 32 - 1, Math.floor(maxAge / 1000)) : 0, mfa: mfa ? 1 : 0, passkey });
   }
 
   ended(stream: SplicedStream, how: StreamEnd): void {

@@ -262,7 +262,7 @@ export class AgentLinks implements AgentLane {
           limits: NO_LIMITS,
           policyVersion: 0,
           held: false,
-          tell: (stepUp) => agent.tellFrozen(kept.id, stepUp),
+          tell: (wanted) => agent.tellFrozen(kept.id, wanted),
           cut: (why) => cut(why),
         };
         const link = this.#parts.links.byId(kept.link);

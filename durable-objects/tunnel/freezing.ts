@@ -4,9 +4,8 @@
  * remember it is decided on anew with its next byte, and frozen again (M3).
  */
 import type { RequestId } from "../../core/ids.ts";
-import type { Decision } from "../../policy/decision.ts";
 import { within } from "../within.ts";
-import type { LiveStream } from "./live-stream.ts";
+import type { LiveStream, Wanted } from "./live-stream.ts";
 
 /** How long somebody has for the step-up; then the stream ends. Bounds what is kept for who does not come back. */
 export const MAX_FROZEN_MS = 10 * 60_000;
@@ -20,10 +19,10 @@ export class Freezing {
     return frozenAt === undefined || now < frozenAt + MAX_FROZEN_MS;
   }
 
-  freeze(stream: LiveStream, stepUp: Decision["stepUp"], now: number): void {
+  freeze(stream: LiveStream, wanted: () => Wanted, now: number): void {
     if (stream.frozenAt !== undefined) return;
     stream.frozenAt = now;
-    stream.tell?.(stepUp);
+    stream.tell?.(wanted());
   }
 
   thaw(stream: LiveStream): void {

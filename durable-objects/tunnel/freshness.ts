@@ -6,6 +6,7 @@ import type { RequestId, SessionId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
 import { decide } from "../../policy/decide.ts";
+import { passkeysThatHelp } from "../../policy/passkey.ts";
 import { LEASE_HOLD_MS } from "../lease-terms.ts";
 import { type Admissions, factsOf, type LaneParts } from "./admission.ts";
 import { Freezing } from "./freezing.ts";
@@ -169,8 +170,9 @@ export class Freshness {
     }
     this.#parts.log.add(stream.id, stream.ask, facts, lease, stream.connection, decision, now);
     // Nor can it be held.
-    if (decision.effect !== "step_up" || isPiped || !this.freezing.mayStay(stream, now)) return "ends";
-    this.freezing.freeze(stream, decision.stepUp, now);
+    const { stepUp } = decision;
+    if (stepUp === undefined || isPiped || !this.freezing.mayStay(stream, now)) return "ends";
+    this.freezing.freeze(stream, () => ({ ...stepUp, passkey: passkeysThatHelp(policy, stream.ask, facts, at(now)) }), now);
     return "freezes";
   }
 }

@@ -7,6 +7,9 @@ import type { Decision, Limits } from "../../policy/decision.ts";
 import type { Ask, Fact } from "../../policy/facts.ts";
 import type { StreamReport } from "./rpc.ts";
 
+/** What would let a frozen stream go on: a sign-in, and which passkeys (policy/passkey.ts). */
+export type Wanted = NonNullable<Decision["stepUp"]> & { readonly passkey: number };
+
 export interface LiveStream {
   readonly id: RequestId;
   /** Absent for a public path. */
@@ -32,7 +35,7 @@ export interface LiveStream {
   /** Frozen since then: nothing passes until a step-up is seen, or for too long (freezing.ts). */
   frozenAt?: number | undefined;
   /** Tells whoever can act on it that the stream is frozen, and that it is no more. */
-  readonly tell?: (stepUp: Decision["stepUp"]) => void;
+  readonly tell?: (wanted: Wanted | undefined) => void;
   /** Ends both sides at once; answers the bytes that were handed over and may still be on their way. */
   readonly cut: (why: CutReason) => number;
 }

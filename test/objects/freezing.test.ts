@@ -113,7 +113,7 @@ describe("a TCP stream", () => {
     const far = (): { bytes: number; text: string } => [...connector.tcp.values()][0] ?? { bytes: 0, text: "" };
     await eventually(() => far().text.endsWith("hello"));
     expect(await risk("high")).toMatchObject({ found: 1, closed: 0, frozen: 1 });
-    expect(await agent.answer(stream.id, ["frozen"])).toEqual({ t: "frozen", stream: stream.id, age: 300, mfa: 1 });
+    expect(await agent.answer(stream.id, ["frozen"])).toEqual({ t: "frozen", stream: stream.id, age: 300, mfa: 1, passkey: 3 });
     const before = { near: stream.bytes, far: far().bytes };
     agent.write(stream, "typed while frozen");
     connector.write("printed while frozen");

@@ -30,6 +30,8 @@ export interface Stage {
   readonly profile: (options?: Parameters<Browser["newContext"]>[0]) => Promise<BrowserContext>;
   /** One call of the admin API as this machine's operator; the parsed answer and when it was there. */
   readonly operate: <Answer>(path: string, body: string | object) => Promise<{ readonly answer: Answer; readonly status: number; readonly atNs: bigint; readonly atMs: number }>;
+  /** What a path of the admin API answers this machine's operator. */
+  readonly read: <Answer>(path: string) => Promise<Answer>;
   readonly close: () => Promise<void>;
 }
 
@@ -67,6 +69,7 @@ export async function openStage(options: Partial<StackOptions> = {}): Promise<St
       const [atNs, atMs] = [process.hrtime.bigint(), Date.now()];
       return { answer: JSON.parse(answer.text) as Answer, status: answer.status, atNs, atMs };
     },
+    read: async <Answer>(path: string) => JSON.parse((await loopbackFetch(`${stack.launcher}/.postern/api/v1${path}`, { headers: { authorization: `Bearer ${token}` } })).text) as Answer,
     close: async () => {
       await browser.close();
       await end();
