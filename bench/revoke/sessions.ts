@@ -31,6 +31,15 @@ export async function onCommandLine(reach: Reach, person: string): Promise<Signe
   return { sid: signedIn.sid, token: await deviceToken(reach, signedIn), headers: {} };
 }
 
+/** A session of either kind, and the token of `postern login` for it. */
+export async function withToken(reach: Reach, person: string, app: "web" | "pipe" | "shell"): Promise<SignedIn> {
+  if (app !== "web") return onCommandLine(reach, person);
+  const { host, origin } = new URL(reach.web);
+  const signedIn = await signInAs(edgeOf(reach), person, reach.web);
+  const headers = { host, origin, cookie: `${SESSION_COOKIE}=${signedIn.cookie(reach.web)}` };
+  return { sid: signedIn.sid, token: await deviceToken(reach, signedIn), headers };
+}
+
 async function form(url: string, fields: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = {}): Promise<{ readonly status: number; readonly text: string }> {
   return loopbackFetch(url, { method: "POST", headers: { ...headers, "content-type": "application/x-www-form-urlencoded" }, body: new URLSearchParams(fields).toString() });
 }

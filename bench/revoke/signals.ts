@@ -3,7 +3,9 @@
  * says that trust changed, and what must be put right before the next receipt. A new signal is a
  * new entry here; the cases, the rows and the page follow from it.
  */
+import { join } from "node:path";
 import type { ReceiptAnswer } from "../../protocol/admin-api.ts";
+import { machineAt } from "../../test/e2e/devices/machine.ts";
 import { monotonicMs } from "./clock.ts";
 import type { SignedIn } from "./sessions.ts";
 import { type App, SERVICE, type Stage } from "./stage.ts";
@@ -64,6 +66,46 @@ async function apply({ operator }: Stage, document: string): Promise<Acknowledge
 
 const NOBODY = "  - { id: staff, effect: allow, apps: [web, pipe, shell], when: { group: [nobody] } }";
 
+const IN_ORDER = "  - { id: staff, effect: allow, apps: [web, pipe, shell], when: { group: [staff], device: { registered: true, disk_encrypted: true, max_age: 15m } } }";
+
+/** The devices of sessions: what each is to its edge, and its own side. */
+const devices = new WeakMap<SignedIn, { readonly id: string; readonly reports: ReturnType<typeof machineAt> }>();
+const deviceOf = ({ sessions: [session] }: Scene): { readonly id: string; readonly reports: ReturnType<typeof machineAt> } => {
+  const device = session === undefined ? undefined : devices.get(session);
+  if (device === undefined) throw new Error("this session has no device");
+  return device;
+};
+let machines = 0;
+
+/** Signals about a device: a person with a machine that is in order, and what takes that away. */
+const ofDevice = {
+  policies: IN_ORDER,
+  sessions: 1,
+  signIn: async (stage: Stage, person: string, app: App): Promise<SignedIn> => {
+    const session = await stage.signInWithToken(person, app);
+    const reports = machineAt(stage.stack.launcher, join(stage.folder, `machine-${++machines}`));
+    const { id } = await reports.enrol(session.token, "bench");
+    await reports.report({ disk_encrypted: true });
+    devices.set(session, { id, reports });
+    return session;
+  },
+} as const;
+
+const inOrder = async (scene: Scene): Promise<void> => void (await deviceOf(scene).reports.report({ disk_encrypted: true }));
+
+async function report(scene: Scene): Promise<Acknowledged> {
+  const asked = monotonicMs();
+  await deviceOf(scene).reports.report({ disk_encrypted: false });
+  const at = monotonicMs();
+  return { tookMs: at - asked, at };
+}
+
+async function verdict(scene: Scene, fact: object | null): Promise<Acknowledged> {
+  const path = `/devices/${deviceOf(scene).id}/facts`;
+  const { json: _counts, ...rest } = await answered("a verdict", () => scene.stage.operator.call("POST", path, JSON.stringify({ facts: { disk_encrypted: fact } })));
+  return rest;
+}
+
 export const SIGNALS: readonly Signal[] = [
   { name: "session", isMain: true, sessions: 1, spends: "session", fire: ({ stage, sessions }) => revoke(stage, "session", sessions[0]?.sid ?? "") },
   {
@@ -86,5 +128,17 @@ export const SIGNALS: readonly Signal[] = [
       return { sid: "", token, headers: { host: `web.postern.localhost:${stack.port}`, authorization: `Bearer ${token}` } };
     },
     fire: ({ stage }) => revoke(stage, "service", SERVICE),
+  },
+  { ...ofDevice, name: "device", seconds: 0.4, spends: "session", fire: (scene) => revoke(scene.stage, "device", deviceOf(scene).id) },
+  { ...ofDevice, name: "posture", spends: "nothing", fire: report, restore: inOrder },
+  {
+    ...ofDevice,
+    name: "verdict",
+    spends: "nothing",
+    fire: (scene) => verdict(scene, { value: false, expires_at: new Date(Date.now() + 3_600_000).toISOString() }),
+    restore: async (scene) => {
+      await verdict(scene, null);
+      await inOrder(scene);
+    },
   },
 ];

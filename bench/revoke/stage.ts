@@ -19,7 +19,7 @@ import { type AppPorts } from "./app.ts";
 import { type Agent, startAgent } from "./agents.ts";
 import { callsOf } from "./calls.ts";
 import type { Login } from "./openers.ts";
-import { inBrowser, onCommandLine, type SignedIn } from "./sessions.ts";
+import { inBrowser, onCommandLine, type SignedIn, withToken } from "./sessions.ts";
 
 /** The app's three faces: what a browser opens, and two TCP services. */
 export const APPS = ["web", "pipe", "shell"] as const;
@@ -40,6 +40,8 @@ export interface Stage {
   readonly document: (policies?: string) => string;
   /** A person of the team `staff` with a session of their own at an app. */
   readonly signIn: (person: string, app: App) => Promise<SignedIn>;
+  /** The same, always with the token of a command line. */
+  readonly signInWithToken: (person: string, app: App) => Promise<SignedIn>;
   /** An agent of an app, started when first asked for, whoever it acts for then; two of one app act for two sessions. */
   readonly agent: (app: App, slot: number, session: SignedIn) => Promise<Agent>;
   /** Ends the agents: one whose session lives on would go on acting for it. */
@@ -120,6 +122,9 @@ export async function startStage({ say, wranglerConfig, between }: StageOptions)
       await Promise.all(ending.map(({ child }) => child.stop()));
     };
     const reach = { launcher: running.launcher, issuer, web: running.apps.find(({ id }) => id === "web")?.url ?? "" };
+    const isStaff = (person: string): void => {
+      if (!issuer.people.has(person)) issuer.people.set(person, { groups: ["staff"] });
+    };
     return {
       stack: running,
       operator: operatorOf(running.launcher, running.tokenFile),
@@ -130,8 +135,12 @@ export async function startStage({ say, wranglerConfig, between }: StageOptions)
       login,
       document: (policies = STAFF) => canonical(textOf(issuer.issuer, ports, policies)),
       signIn: async (person, at) => {
-        if (!issuer.people.has(person)) issuer.people.set(person, { groups: ["staff"] });
+        isStaff(person);
         return at === "web" ? inBrowser(reach, person) : onCommandLine(reach, person);
+      },
+      signInWithToken: async (person, at) => {
+        isStaff(person);
+        return withToken(reach, person, at);
       },
       agent: async (of, slot, session) => {
         const key = `${of}-${slot}`;

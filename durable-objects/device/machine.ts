@@ -16,6 +16,8 @@ import type { Enrolment, ReportFault } from "./rpc.ts";
 export const REPORT_LIFE_MS = 2 * HOUR_MS;
 /** That the device holds its key is believed longer; a policy's max_age shortens both. */
 const PROOF_LIFE_MS = DAY_MS;
+/** What another system said without an end; all that is told of a device has one (signal-facts.ts). */
+const VERDICT_LIFE_MS = 30 * DAY_MS;
 /** Bounds a replayed report, and how wrong a device's clock may be. */
 export const MAX_REPORT_AGE_MS = 5 * MINUTE_MS;
 export const MAX_REPORT_AHEAD_MS = 60 * SECOND_MS;
@@ -128,7 +130,8 @@ export function newsOf(state: DeviceState, last: Last, now: number): News {
   const own: Record<string, Fact> = Object.fromEntries(Object.entries(state.facts).map(([name, value]) => [name, by(`device:${id}`, value, REPORT_LIFE_MS)]));
   if (state.managed !== undefined) own["managed"] = by("operator", state.managed, PROOF_LIFE_MS);
   for (const name of new Set([...Object.keys(own), ...Object.keys(state.said.facts)])) {
-    const each = [own[name], state.said.facts[name]].filter((one): one is Fact => one !== undefined && now < (one.expiresAt ?? Infinity));
+    const heardOf = state.said.facts[name];
+    const each = [own[name], heardOf === undefined ? undefined : { ...heardOf, expiresAt: heardOf.expiresAt ?? at(heardOf.observedAt + VERDICT_LIFE_MS) }].filter((one): one is Fact => one !== undefined && now < (one.expiresAt ?? 0));
     // Two who contradict each other: nobody can say.
     const agree = each.every((one) => one.value === each[0]?.value);
     news[`device.${name}`] = agree ? (each.at(-1) ?? null) : null;

@@ -13,6 +13,7 @@ import { sessionFacts } from "../../policy/session-facts.ts";
 import { decisionEvent } from "../audit/decision-event.ts";
 import { recordNow } from "../audit/record.ts";
 import { laneName, type ObjectEnv, signerName } from "../bindings.ts";
+import { LEASE_HOLD_MS } from "../lease-terms.ts";
 import type { LeaseAnswer } from "../session/rpc.ts";
 import type { Admitted } from "../signer/rpc.ts";
 import type { ConnectorLink } from "./connector-link.ts";
@@ -75,6 +76,7 @@ export class Admissions {
   /** `besides`: a connector that lost the request already. */
   async admit(open: OpenContext, holds: Holds, besides?: ConnectorLink): Promise<Admission | Refusal> {
     const { policy: hold, leases, links, log, env } = this.#parts;
+    let isConfirmed = false;
     for (let attempt = 0; attempt < MAX_ADMIT_COUNT; attempt++) {
       if (log.overloaded) return { code: "overloaded", policyVersion: hold.version };
       const policy = await hold.fresh(Date.now);
@@ -88,6 +90,7 @@ export class Admissions {
       }
       const link = links.choose(besides, open.connector);
       if (link === undefined) return { code: "no_connector", policyVersion: policy.version };
+      const wasLeased = open.sid !== undefined && leases.lease(open.sid, Date.now()) !== undefined;
       const known = await this.#known(open, policy, link, holds);
       if ("code" in known) return known;
       if (!this.#stillHolds(open, policy, link)) continue;
@@ -96,6 +99,12 @@ export class Admissions {
       const facts = factsOf(lease, open.connection);
       const decision = decide(policy, open.ask, facts, at(now));
       if (decision.effect !== "allow") {
+        // Ages may have been renewed at the session, which told no lane (M5): a denial is by its newest word (M7).
+        if (open.sid !== undefined && wasLeased && !isConfirmed) {
+          isConfirmed = true;
+          await this.lease(open.sid, open, link, policy.version, holds, LEASE_HOLD_MS);
+          continue;
+        }
         if (open.sid !== undefined) await recordNow(env, open.sid, decisionEvent(open.request, open.ask, facts, decision, now));
         const active = lease === undefined ? {} : { lastActiveAt: lease.lastActiveAt };
         return { code: decision.effect === "step_up" ? "step_up" : "denied", policyVersion: policy.version, ...active, ...(open.sid === undefined ? {} : { recorded: true }) };

@@ -109,11 +109,14 @@ export class Freshness {
       if (this.#isUsedUp(stream)) return cut(stream, "limit");
       const policy = await this.#parts.policy.fresh(Date.now);
       if (policy === undefined) return cut(stream, "policy");
-      if (stream.sid !== undefined && this.#parts.leases.lease(stream.sid, Date.now()) === undefined) {
+      const now = Date.now();
+      // What ran out may have been renewed at the session, which told no lane (M5).
+      const ahead = now >= stream.redecideAt ? LEASE_HOLD_MS : 0;
+      if (stream.sid !== undefined && this.#parts.leases.lease(stream.sid, now + ahead) === undefined) {
         const link = this.#parts.links.byId(stream.link);
         if (link === undefined) return cut(stream, "link");
         const holds = stream.ask.protocol === "http" ? "body" : "sockets";
-        const outcome = await this.#admissions.lease(stream.sid, stream, link, policy.version, holds);
+        const outcome = await this.#admissions.lease(stream.sid, stream, link, policy.version, holds, ahead);
         if (!outcome.ok) return cut(stream, outcome.code === "unavailable" ? "policy" : "revoked");
       }
       if (this.#streams.get(stream.id) === undefined) return false;

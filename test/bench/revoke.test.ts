@@ -80,6 +80,9 @@ describe("npm run bench:revoke", () => {
     "user · http, sse, websocket, tcp, ssh: open connections end at both ends, by a receipt that counts them",
     "app · http, sse, websocket, tcp, ssh: open connections end at both ends, by a receipt that counts them",
     "service · http, sse, websocket, tcp, ssh: open connections end at both ends, by a receipt that counts them",
+    "device · http, sse, websocket, tcp, ssh: open connections end at both ends, by a receipt that counts them",
+    "posture · http, sse, websocket, tcp, ssh: open connections end at both ends, once the report is answered",
+    "verdict · http, sse, websocket, tcp, ssh: open connections end at both ends, once the verdict is answered",
     "connector · http, sse, websocket: open connections end at both ends, by a receipt that counts them",
   ])("%s", (title) => {
     const [signal = "", rest = ""] = title.split(" · ");

@@ -102,6 +102,19 @@ describe("a device's report", () => {
     expect((await sessionOf(sid).describe())?.facts["device.os"]?.observedAt).toBeGreaterThan(then);
   });
 
+  it("that only renews what a lane knows to be too old lets its person in at once, and asks the session once (M5, M7)", async () => {
+    await connected();
+    const sid = await signedIn();
+    const facts = (observedAt: number): Parameters<Session["observe"]>[0] =>
+      Object.fromEntries(["registered", "disk_encrypted"].map((name) => [`device.${name}`, { value: true, source: "postern", observedAt: at(observedAt) }]));
+    await sessionOf(sid).observe(facts(Date.now() - 20 * 60_000), Date.now());
+    expect([await opens(sid), await opens(sid)]).toEqual([false, false]);
+    await sessionOf(sid).observe(facts(Date.now()), Date.now());
+    const asked = vi.spyOn(Session.prototype, "lease");
+    expect([await opens(sid), await opens(sid)]).toEqual([true, true]);
+    expect(asked).toHaveBeenCalledTimes(1);
+  });
+
   it("that was stored and could not be told is told by the alarm, after a sleep, too", async () => {
     await connected();
     const sid = await signedIn();
@@ -246,9 +259,10 @@ describe("binding a browser's session", () => {
     const one = await TestDevice.enrolled(sid);
     await one.report({ ...GOOD, edr: true });
     const two = await TestDevice.enrolled(sid);
+    await deviceOf(one.id).say({ compliant: { value: true, source: "posture:feed", observedAt: at(Date.now()) } }, Date.now());
     await two.report({ os: "macos" });
     expect(await factsOf(sid)).toMatchObject({ "device.id": two.id, "device.os": "macos" });
-    for (const name of ["device.edr", "device.disk_encrypted"]) expect(await factsOf(sid)).not.toHaveProperty([name]);
+    for (const name of ["device.edr", "device.disk_encrypted", "device.compliant"]) expect(await factsOf(sid)).not.toHaveProperty([name]);
     // As the edge does when a session moves on: the first one is told, and says no more.
     await deviceOf(one.id).forget(sid);
     await one.report(BAD);

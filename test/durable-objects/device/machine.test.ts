@@ -122,6 +122,13 @@ describe("what sessions are told", () => {
     expect(factOf(machine.newsOf(made, made.last, now), name)).toEqual(expected);
   });
 
+  it("has an end, whoever said it, so that it goes when the session is another device's", () => {
+    const state = heard({ compliant: { value: true, source: "posture:feed", observedAt: at(T0) } });
+    const news = machine.newsOf(state, state.last, T0);
+    expect(news["device.compliant"]).toEqual({ value: true, source: "posture:feed", observedAt: T0, expiresAt: T0 + 30 * 24 * HOUR });
+    expect(Object.values(news).filter((fact) => fact !== null && fact.expiresAt === undefined)).toEqual([]);
+  });
+
   it.each(["revoked", "cloned"] as const)("of a device that is %s is that it is none, and nothing else (row 89)", (why) => {
     const state = machine.bar(heard(verdict("compliant", true), verdict("managed", true)), why);
     const news = machine.newsOf(state, state.last, T0);

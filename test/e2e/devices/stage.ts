@@ -3,23 +3,22 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { run } from "../../../cli/run.ts";
-import { type Post, DeviceReports } from "../../../agent/device-reports.ts";
-import { DeviceStateFile } from "../../../agent/device-state.ts";
-import { StateFolder } from "../../../agent/state-folder.ts";
-import { loopbackFetch } from "../../../start/loopback-http.ts";
+import type { DeviceReports } from "../../../agent/device-reports.ts";
 import { type Stack, startStack } from "../../../start/stack.ts";
 import type { FormBrowser } from "../../start/form-browser.ts";
 import { temporaryState } from "../../start/running-stack.ts";
 import { visit } from "../demo-visit.ts";
 import { type Operator, operatorOf } from "../revocation/operator.ts";
-import { startStampingOrigin } from "../revocation/stamping-origin.ts";
+import { startStampingOrigin, type StampingOrigin } from "../revocation/stamping-origin.ts";
 import { type Person, signIn } from "../sign-in.ts";
 import { tcpApp, type TcpApp } from "../tcp/stage.ts";
+import { machineAt } from "./machine.ts";
 
 export interface DeviceStage {
   readonly stack: Stack;
   readonly operator: Operator;
   readonly echo: TcpApp;
+  readonly origin: StampingOrigin;
   /** Live connections of the app in a browser. */
   readonly stamps: string;
   readonly folder: (name: string) => string;
@@ -56,15 +55,11 @@ policies:
   const urlOf = (id: string): string => stack.apps.find((app) => app.id === id)?.url ?? "";
   let made = 0;
   const folder = (name: string): string => join(state.path, `${name}-${++made}`);
-  const post: Post = async (path, { body, type, authorization }) => {
-    const headers = { "content-type": type, ...(authorization === undefined ? {} : { authorization }) };
-    const { status, text } = await loopbackFetch(`${stack.launcher}${path}`, { method: "POST", headers, body, timeoutMs: 45_000 });
-    return { status, json: JSON.parse(text) as unknown };
-  };
   return {
     stack,
     operator: operatorOf(stack.launcher, stack.tokenFile),
     echo,
+    origin,
     stamps: urlOf("stamps"),
     folder,
     person: async (user) => {
@@ -73,7 +68,7 @@ policies:
       const token = await login(stack, tokenFile, person.browser, user);
       return { person, token, tokenFile };
     },
-    machine: (at = folder("machine")) => ({ folder: at, reports: new DeviceReports(new DeviceStateFile(new StateFolder(at), stack.launcher), post, Date.now) }),
+    machine: (at = folder("machine")) => ({ folder: at, reports: machineAt(stack.launcher, at) }),
     end: async () => {
       await stack.stop();
       await origin.close();
