@@ -18,7 +18,7 @@ const NO_APP = "the app itself cannot be reached from its connector";
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   denied: { what: "access to this app is refused", why: "no policy allows it now", fix: [EXPLAIN] },
   policy: { what: "access to this app has ended", why: "it was decided again, and no policy allows it now", fix: [EXPLAIN] },
-  revoked: { what: "access has ended", why: "the session, the user or the app was revoked", fix: ["postern login", EXPLAIN] },
+  revoked: { what: "access has ended", why: "the session, the user, the app or its connector was revoked", fix: ["connect anew, or postern login", EXPLAIN] },
   expired: SIGN_IN,
   step_up: { ...SIGN_IN, why: "this app wants a fresh sign-in" },
   limit: { what: "the limit of this app is used up", why: "a policy limits what may pass", fix: [EXPLAIN] },

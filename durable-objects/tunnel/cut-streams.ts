@@ -32,7 +32,9 @@ export async function cutStreams({ links, lane }: LaneParts, { streams, why, ses
       const means = verdict(stream);
       if (means === "freezes") frozen++;
       if (means !== "ends") continue;
-      bytesInFlightAtCut += stream.cut(why === "policy" && stream.frozenAt !== undefined ? "step_up" : why);
+      // Only its own connector could take a TCP stream up again, and that never comes back: its agent need not try.
+      const because = why === "link" && stream.ask.protocol === "tcp" ? "revoked" : why;
+      bytesInFlightAtCut += stream.cut(why === "policy" && stream.frozenAt !== undefined ? "step_up" : because);
       closed++;
       const numbers = byLink.get(stream.link);
       if (numbers === undefined) byLink.set(stream.link, [stream.number]);

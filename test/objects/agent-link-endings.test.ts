@@ -65,6 +65,14 @@ describe("a lane that sleeps (M3)", () => {
     expect(await stage.agent.ask(99)).toMatchObject({ t: "opened" });
   });
 
+  it("AG9: ends a stream whose connector is revoked with that word, so that its agent does not try to take it up again", async () => {
+    const stream = await stage.live();
+    const [link] = (await laneOf().status())?.connectors ?? [];
+    const done = await objects.CONTROL.getByName("control").revoke({ kind: "connector", id: link?.id ?? "", by: "internal" });
+    expect(done).toMatchObject({ ok: true, receipt: { report: { found: 1, closed: 1, unconfirmed: [] } } });
+    expect(await stage.agent.answer(stream.id, ["closed"])).toMatchObject({ code: "revoked" });
+  });
+
   it("AG11: ends the streams of an agent that went meanwhile", async () => {
     await stage.live();
     await stage.sleep();
