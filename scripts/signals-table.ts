@@ -41,6 +41,8 @@ export const SIGNALS: Readonly<Record<string, string>> = {
   verdict: "a verdict on a device, pushed to the API",
   risk: "risk",
   "fact-expiry": "a fact that nobody renews",
+  "session-end": "the session's end",
+  "session-idle": "the session's end for idleness",
 };
 
 export interface TestFile {

@@ -12,6 +12,10 @@ describe("the table of signals", () => {
     expect(pageWith(page, tableOf(testFiles()))).toBe(page);
   });
 
+  it("of docs/freshness.md has no empty cell: every signal is proved on every protocol", () => {
+    expect(tableOf(testFiles()).split("\n").filter((row) => row.includes("| – |"))).toEqual([]);
+  });
+
   it("finds a signal and its protocols at the beginning of a title, alone or in a row of data", () => {
     const of = (signal: string, ...protocols: readonly string[]): object[] => protocols.map((protocol) => ({ signal, protocol, file: "test/e2e/signals/one.test.ts" }));
     expect(proofsIn(titled("user * websocket, tcp: ends what is open"))).toEqual(of("user", "websocket", "tcp"));

@@ -12,6 +12,8 @@ export interface Somebody {
   /** Seconds since 1970 of the factors shown; absent: now. */
   readonly authTime?: number;
   readonly amr?: readonly string[];
+  /** The provider's own session, which its sign-out names (`sid`). */
+  readonly session?: string;
 }
 
 export interface OwnIssuer {
@@ -77,6 +79,7 @@ export async function startOwnIssuer(clientId = "postern"): Promise<OwnIssuer> {
       email_verified: true,
       name: `Person ${sub}`,
       groups: somebody.groups ?? [],
+      ...(somebody.session === undefined ? {} : { sid: somebody.session }),
     };
   };
   const sign: OwnIssuer["sign"] = (claims, header = {}) => new SignJWT(claims).setProtectedHeader({ alg: "ES256", kid: KEY_ID, ...header }).sign(pair.privateKey);
