@@ -41,7 +41,7 @@ export async function gather(seed: number, port: number, credentials: readonly R
 }
 
 /** Measures how long this process itself did not run: what a client cannot be blamed for on a busy machine. */
-function watchStalls(): () => number {
+export function watchStalls(): () => number {
   let worst = 0;
   let last = performance.now();
   const timer = setInterval(() => {

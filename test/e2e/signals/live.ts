@@ -1,7 +1,7 @@
 /** What must hold when news was told: what it forbids is over, or held, at both ends by the time of the answer; what it does not touch goes on. */
 import { expect } from "vitest";
 import { until } from "../../start/running-stack.ts";
-import { ENDED_WITHIN_MS, isOver } from "../revocation/crowd.ts";
+import { ENDED_WITHIN_MS, isOver, watchStalls } from "../revocation/crowd.ts";
 import type { Connected } from "./person.ts";
 import type { SignalStage } from "./stage.ts";
 
@@ -26,12 +26,14 @@ async function goesOn({ clients, received, login, tcp }: Connected): Promise<voi
 /** Carries out what is told, and expects all of `cut` over: the app's sockets too, and no byte of it after the answer. */
 export async function cuts(stage: SignalStage, cut: Connected, kept: Connected, closeCode: string, tell: () => Told): Promise<void> {
   const held = stage.echo.sockets.size;
+  const stalls = watchStalls();
   const at = await told(tell);
   const given = cut.received();
   await until(() => cut.clients.every((client) => isOver(client, stage.origin)) && cut.tcp.stream.end !== "open" && (cut.login === undefined || cut.login.exit() !== undefined), "all of it is over", 5_000);
+  const stalledMs = stalls();
   for (const client of cut.clients) {
     expect(client.end, client.kind).toBe(client.kind === "websocket" ? closeCode : "error");
-    expect((client.endedAt ?? Infinity) - at, client.kind).toBeLessThan(ENDED_WITHIN_MS);
+    expect((client.endedAt ?? Infinity) - at, client.kind).toBeLessThan(ENDED_WITHIN_MS + stalledMs);
     expect(client.lastStamp, client.kind).toBeLessThanOrEqual(at);
   }
   if (cut.login !== undefined) expect(cut.login.exit(), "ssh says that its connection broke").toBe(255);
