@@ -60,12 +60,12 @@ export class PasskeyDesk {
 
   async #add(asked: PasskeyAsk, name: string, made: Awaited<ReturnType<typeof newPasskey>>): Promise<PasskeyAnswer> {
     if (made === undefined) return this.#refuse(asked, "not verified");
-    await this.#record(asked, "added", made.id, { name, kind: made.kind });
+    const added = (): machine.Passkeys | undefined => (machine.mayChange(this.state, asked.proved) ? machine.add(this.state, { ...made, name, createdAt: Date.now(), usedAt: 0 }) : undefined);
+    if (added() !== undefined) await this.#record(asked, "added", made.id, { name, kind: made.kind });
     // What came meanwhile counts: another key, or the first one.
-    const { state } = this;
-    const added = machine.mayChange(state, asked.proved) ? machine.add(state, { ...made, name, createdAt: Date.now(), usedAt: 0 }) : undefined;
-    if (added === undefined) return this.#refuse(asked, "not added", made.id);
-    this.#store(added);
+    const state = added();
+    if (state === undefined) return this.#refuse(asked, "not added", made.id);
+    this.#store(state);
     return { ok: true };
   }
 

@@ -81,7 +81,8 @@ describe("the launcher", () => {
 describe("headers of pages", () => {
   it("forbid everything that a page does not use", () => {
     expect(pageHeaders()["content-security-policy"]).toBe("default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'");
-    expect(pageHeaders({ script: true })["content-security-policy"]).toContain(" script-src 'self'; connect-src 'self';");
+    expect(pageHeaders({ script: true })["content-security-policy"]).toContain(" script-src 'self'; form-action");
+    expect(pageHeaders({ script: true, asks: true })["content-security-policy"]).toContain(" script-src 'self'; connect-src 'self'; form-action");
     expect(pageHeaders()).toMatchObject({ "cache-control": "no-store", "x-content-type-options": "nosniff", "referrer-policy": "same-origin" });
   });
 

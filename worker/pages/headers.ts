@@ -4,8 +4,10 @@
  */
 
 export interface PageHeaderOptions {
-  /** The page loads a script of ours, which may ask this host and no other. */
+  /** The page loads a script of ours. */
   readonly script?: boolean;
+  /** That script asks this host, and no other. */
+  readonly asks?: boolean;
   /** Origins besides our own that a form's redirects may end at (a provider's logout): Chromium checks those too. */
   readonly formOrigins?: readonly string[];
 }
@@ -19,7 +21,7 @@ export function pageHeaders(options: PageHeaderOptions = {}): Readonly<Record<st
   return {
     "content-type": "text/html; charset=utf-8",
     "cache-control": "no-store",
-    "content-security-policy": `default-src 'none'; style-src 'self'; img-src 'self' data:;${options.script === true ? " script-src 'self'; connect-src 'self';" : ""} form-action ${forms.join(" ")}; frame-ancestors 'none'; base-uri 'none'`,
+    "content-security-policy": `default-src 'none'; style-src 'self'; img-src 'self' data:;${options.script === true ? " script-src 'self';" : ""}${options.asks === true ? " connect-src 'self';" : ""} form-action ${forms.join(" ")}; frame-ancestors 'none'; base-uri 'none'`,
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",

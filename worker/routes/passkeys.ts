@@ -39,7 +39,7 @@ export async function passkeys(x: Exchange): Promise<Response> {
   if (person === undefined) return redirect(x, login);
   const keys = await userOf(x, person).passkeys();
   const { proved } = asking(x, person, "add");
-  if (proved === "mfa" || (proved === "auth" && keys.length === 0)) return page(x, passkeysPage({ keys, launcherUrl: `${x.launcher}/` }), 200, { script: true });
+  if (proved === "mfa" || (proved === "auth" && keys.length === 0)) return page(x, passkeysPage({ keys, launcherUrl: `${x.launcher}/` }), 200, { script: true, asks: true });
   return redirect(x, `${login}&max_age=${FRESH_MS / 1000}${keys.length === 0 ? "" : `&mfa=1&passkey=${ALL_HELP}`}`);
 }
 
@@ -93,5 +93,5 @@ export async function stepUpByPasskey(x: Exchange, query: URLSearchParams): Prom
     for (const name of gone) query.delete(name);
     return `/.postern/login?${query.toString()}`;
   });
-  return page(x, stepUpPage({ helps, nextUrl: nextUrl ?? "/", providerUrl: providerUrl ?? "/" }), 200, { script: true });
+  return page(x, stepUpPage({ helps, nextUrl: nextUrl ?? "/", providerUrl: providerUrl ?? "/" }), 200, { script: true, asks: true });
 }
