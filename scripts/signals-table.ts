@@ -58,8 +58,8 @@ export interface Proof {
 
 /** The proofs that a file's titles claim; throws an Error that names a title with an unknown signal or protocol. */
 export function proofsIn({ file, text }: TestFile): readonly Proof[] {
-  return [...text.matchAll(/(["'`])([a-z][a-z-]*) · ([^"'`\n]*?)(?::[^"'`\n]*)?\1/g)].flatMap(([, , signal = "", protocols = ""]) =>
-    protocols.split(",").map((one) => {
+  return [...text.matchAll(/(["'`])([a-z][a-z-]*) · ((?:(?!\1)[^\n])*)\1/g)].flatMap(([, , signal = "", rest = ""]) =>
+    (rest.split(":")[0] ?? "").split(",").map((one) => {
       const protocol = one.trim();
       if (SIGNALS[signal] === undefined) throw new Error(`${file}: there is no signal ${signal}; there are ${Object.keys(SIGNALS).join(", ")}`);
       if (!PROTOCOLS.some((known) => known === protocol)) throw new Error(`${file}: ${signal} · there is no protocol ${protocol}; there are ${PROTOCOLS.join(", ")}`);

@@ -40,11 +40,16 @@ const QUICK_THOUSAND = "session/websocket/1000";
 const OPEN_S: Readonly<Record<Protocol, number>> = { http: 0.002, sse: 0.002, websocket: 0.002, tcp: 0.005, ssh: 0.006 };
 const RECEIPT_S = 0.12;
 
-function receiptCase(signal: Signal, protocol: Protocol, live: number, size: Size): RevokeCase {
-  const name = `${signal.name}/${protocol}/${live}`;
+async function live({ operator }: Stage, document: string): Promise<void> {
+  const { status, text } = await operator.call("POST", "/policy", document);
+  if (status !== 200) throw new Error(`the document was not applied: ${status} ${text.slice(0, 300)}`);
+}
+
+function receiptCase(signal: Signal, protocol: Protocol, liveCount: number, size: Size): RevokeCase {
+  const name = `${signal.name}/${protocol}/${liveCount}`;
   // What it takes to show that it works; figures are not its business.
-  const count = size === "tiny" ? Math.min(live, 3) : live;
-  const wanted = RECEIPTS[size][live] ?? 1;
+  const count = size === "tiny" ? Math.min(liveCount, 3) : liveCount;
+  const wanted = RECEIPTS[size][liveCount] ?? 1;
   return {
     name,
     stage: "plain",
@@ -54,16 +59,16 @@ function receiptCase(signal: Signal, protocol: Protocol, live: number, size: Siz
       const samples: Sample[] = [];
       const receipts = new Receipts(stage, signal, protocol, count);
       const { used } = await sampled([], async () => {
-        if (signal.policies !== undefined) await stage.operator.call("POST", "/policy", stage.document(signal.policies));
+        if (signal.document !== undefined) await live(stage, stage.document(signal.document(stage)));
         try {
           while (samples.length < wanted && (samples.length === 0 || performance.now() < untilMs)) samples.push(await receipts.next());
         } finally {
           await receipts.end();
-          if (signal.policies !== undefined) await stage.operator.call("POST", "/policy", stage.document());
+          if (signal.document !== undefined) await live(stage, stage.document());
         }
       });
       for (const fault of new Set(samples.flatMap(({ faults }) => faults))) say(`${name}: ${fault}`);
-      return receiptRows(name, live, signal.isMain === true, samples, used.foreignCores);
+      return receiptRows(name, liveCount, signal.isMain === true, samples, used.foreignCores);
     },
   };
 }
@@ -84,7 +89,7 @@ const unreachable: RevokeCase = {
 const replaced: RevokeCase = {
   name: "replaced",
   stage: "stalling",
-  seconds: 25,
+  seconds: 55,
   run: async (stages, { say }) => {
     const rows: Row[] = [];
     for (const partition of REPLACED) rows.push(...(await partitionRows(await stages.stalling(0), partition, say)));

@@ -27,6 +27,8 @@ export interface Plan {
   readonly headers?: Readonly<Record<string, string>>;
   /** For `ssh`. */
   readonly login?: Login;
+  /** How long a refusal is tried again; absent: OPEN_MS. */
+  readonly patienceMs?: number;
 }
 
 export interface Opened {
@@ -145,7 +147,7 @@ const ssh: Try = (plan, side, first, fail) => {
 
 /** A refusal is tried again for a while: an agent may still hold a link of the session before. */
 const patient = (once: Try) => async (plan: Plan, name: string): Promise<Opened> => {
-  const deadline = monotonicMs() + OPEN_MS;
+  const deadline = monotonicMs() + (plan.patienceMs ?? OPEN_MS);
   for (let tries = 0; ; tries++) {
     const side = new Side(tries === 0 ? name : `${name}-${tries}`);
     let abandon: () => void = () => undefined;

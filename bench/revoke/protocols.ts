@@ -15,9 +15,9 @@ const LOGINS_IN_A_CROWD_COUNT = 2;
 export const loginsAmong = (stage: Stage, count: number): number => (stage.login === undefined ? 0 : count > MAX_LOGINS_COUNT ? LOGINS_IN_A_CROWD_COUNT : count);
 
 /** Opens so many connections for a session under this group's name; `slot`: which agent carries them. */
-export async function openFor(stage: Stage, protocol: Protocol, session: SignedIn, count: number, group: string, slot: number): Promise<void> {
+export async function openFor(stage: Stage, protocol: Protocol, session: SignedIn, count: number, group: string, slot: number, patience: Pick<Plan, "patienceMs"> = {}): Promise<void> {
   const plan = async (more: Omit<Plan, "group">): Promise<void> => {
-    if (more.count > 0) await stage.clients("open", { group, ...more } satisfies Plan);
+    if (more.count > 0) await stage.clients("open", { group, ...patience, ...more } satisfies Plan);
   };
   if (!isCarried(protocol)) return plan({ way: protocol, count, port: stage.stack.port, headers: session.headers });
   const { port } = await stage.agent(appOf(protocol), slot, session);

@@ -7,7 +7,10 @@ import type { Stage } from "./stage.ts";
 export interface SignedIn {
   readonly sid: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly token: string;
+  /** Of a command line that was let in by this session. */
+  readonly token: () => Promise<string>;
+  /** The person's id. */
+  readonly user: () => Promise<string>;
 }
 
 export interface Reach {
@@ -22,22 +25,19 @@ const edgeOf = ({ launcher, issuer }: Reach): PeopleEdge => ({ launcher, issuer 
 
 export async function inBrowser(reach: Reach, person: string): Promise<SignedIn> {
   const { host, origin } = new URL(reach.web);
-  const { cookie, sid } = await signInAs(edgeOf(reach), person, reach.web);
-  return { sid, token: "", headers: { host, origin, cookie: `${SESSION_COOKIE}=${cookie(reach.web)}` } };
+  const signedIn = await signInAs(edgeOf(reach), person, reach.web);
+  return { sid: signedIn.sid, token: () => deviceToken(reach, signedIn), user: () => userOf(reach, signedIn), headers: { host, origin, cookie: `${SESSION_COOKIE}=${signedIn.cookie(reach.web)}` } };
 }
 
 export async function onCommandLine(reach: Reach, person: string): Promise<SignedIn> {
   const signedIn = await signInAs(edgeOf(reach), person);
-  return { sid: signedIn.sid, token: await deviceToken(reach, signedIn), headers: {} };
+  const token = await deviceToken(reach, signedIn);
+  return { sid: signedIn.sid, token: () => Promise.resolve(token), user: () => userOf(reach, signedIn), headers: {} };
 }
 
-/** A session of either kind, and the token of `postern login` for it. */
-export async function withToken(reach: Reach, person: string, app: "web" | "pipe" | "shell"): Promise<SignedIn> {
-  if (app !== "web") return onCommandLine(reach, person);
-  const { host, origin } = new URL(reach.web);
-  const signedIn = await signInAs(edgeOf(reach), person, reach.web);
-  const headers = { host, origin, cookie: `${SESSION_COOKIE}=${signedIn.cookie(reach.web)}` };
-  return { sid: signedIn.sid, token: await deviceToken(reach, signedIn), headers };
+async function userOf({ launcher }: Reach, { cookie }: Person): Promise<string> {
+  const { text } = await loopbackFetch(`${launcher}/.postern/me`, { headers: { accept: "application/json", cookie: `${SESSION_COOKIE}=${cookie(launcher)}` } });
+  return (JSON.parse(text) as { readonly subject: { readonly id: string } }).subject.id;
 }
 
 async function form(url: string, fields: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>> = {}): Promise<{ readonly status: number; readonly text: string }> {

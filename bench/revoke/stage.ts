@@ -2,6 +2,7 @@
  * What `npm run bench:revoke` runs on: the product as `npm start` runs it with two lanes, a provider
  * with as many people as are asked for, the private app, sshd where OpenSSH is, agents, the clients.
  */
+import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +20,7 @@ import { type AppPorts } from "./app.ts";
 import { type Agent, startAgent } from "./agents.ts";
 import { callsOf } from "./calls.ts";
 import type { Login } from "./openers.ts";
-import { inBrowser, onCommandLine, type SignedIn, withToken } from "./sessions.ts";
+import { inBrowser, onCommandLine, type SignedIn } from "./sessions.ts";
 
 /** The app's three faces: what a browser opens, and two TCP services. */
 export const APPS = ["web", "pipe", "shell"] as const;
@@ -36,12 +37,12 @@ export interface Stage {
   readonly clients: ReturnType<typeof callsOf>;
   /** How to log in at the app `shell` through an agent; undefined without OpenSSH. */
   readonly login: Login | undefined;
-  /** The document as canonical JSON, these policies in place of the usual ones. */
-  readonly document: (policies?: string) => string;
+  /** The document as canonical JSON, these parts in place of the usual ones. */
+  readonly document: (parts?: DocumentParts) => string;
+  /** The directory's bearer. */
+  readonly scimToken: string;
   /** A person of the team `staff` with a session of their own at an app. */
   readonly signIn: (person: string, app: App) => Promise<SignedIn>;
-  /** The same, always with the token of a command line. */
-  readonly signInWithToken: (person: string, app: App) => Promise<SignedIn>;
   /** An agent of an app, started when first asked for, whoever it acts for then; two of one app act for two sessions. */
   readonly agent: (app: App, slot: number, session: SignedIn) => Promise<Agent>;
   /** Ends the agents: one whose session lives on would go on acting for it. */
@@ -55,14 +56,27 @@ export interface Stage {
   readonly stop: () => Promise<void>;
 }
 
-export const STAFF = `  - { id: staff, effect: allow, apps: [${APPS.join(", ")}], when: { group: [staff] } }
-  - { id: service, effect: allow, apps: [${APPS.join(", ")}], when: { service: [${SERVICE}] } }`;
+/** What a signal's document has of its own. */
+export interface DocumentParts {
+  /** The policies that let people in. */
+  readonly policies?: string;
+  /** Further keys of the provider, and further sections. */
+  readonly provider?: string;
+  readonly sections?: string;
+}
 
-const textOf = (issuer: string, ports: AppPorts, policies: string): string => `version: 1
+const everyApp = `apps: [${APPS.join(", ")}]`;
+/** The policies that let somebody in on this condition, everywhere. */
+export const when = (condition: string): string => `  - { id: staff, effect: allow, ${everyApp}, when: ${condition} }`;
+const STAFF = `${when("{ group: [staff] }")}
+  - { id: service, effect: allow, ${everyApp}, when: { service: [${SERVICE}] } }`;
+
+const textOf = (issuer: string, ports: AppPorts, { policies = STAFF, provider = "", sections = "" }: DocumentParts): string => `version: 1
 domain: postern.localhost
 identity:
   providers:
-    - { id: own, issuer: "${issuer}", client_id: postern, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com] }
+    - { id: own, issuer: "${issuer}", client_id: postern, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com]${provider} }
+${sections}
 sites: [{ id: office, lanes: ${LANES_COUNT} }]
 apps:
   - { id: web, site: office, upstream: "http://127.0.0.1:${ports.http}" }
@@ -72,6 +86,9 @@ policies:
 ${policies}
   - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
 `;
+
+/** A directory that writes by SCIM. */
+export const WITH_SCIM = ", scim: { token: { secret: BENCH_SCIM_TOKEN } }";
 
 export interface StageOptions {
   readonly say: (line: string) => void;
@@ -97,9 +114,11 @@ export async function startStage({ say, wranglerConfig, between }: StageOptions)
     const [app, clients] = ["app", "clients"].map((name) => callsOf(processes.start({ name, argv: [process.execPath, join(import.meta.dirname, `${name}.ts`)], env: plainEnvironment(), channel: "ipc" }))) as [ReturnType<typeof callsOf>, ReturnType<typeof callsOf>];
     const ports = await app<AppPorts>("listen");
     const documentFile = join(folder, "postern.yaml");
-    await writeFile(documentFile, textOf(issuer.issuer, ports, STAFF));
+    // The start hands the Worker the secrets that its document names.
+    await writeFile(documentFile, textOf(issuer.issuer, ports, { provider: WITH_SCIM }));
+    const scimToken = randomBytes(32).toString("base64url");
     say("starting the product");
-    const options: StackOptions = { stateDirectory: join(folder, "stack"), port: 0, environment: {}, documentFile, withoutConnectors: true, ...(wranglerConfig === undefined ? {} : { wranglerConfig }) };
+    const options: StackOptions = { stateDirectory: join(folder, "stack"), port: 0, environment: { BENCH_SCIM_TOKEN: scimToken }, documentFile, withoutConnectors: true, ...(wranglerConfig === undefined ? {} : { wranglerConfig }) };
     const running = await startStack(options);
     stack = running;
     const operatorToken = (await readFile(running.tokenFile, "utf8")).trim();
@@ -114,6 +133,10 @@ export async function startStage({ say, wranglerConfig, between }: StageOptions)
       await app("sshd", sshd.port);
       login = { argv: [programPath("ssh") ?? "", ...sshd.options], target: `${sshd.user}@127.0.0.1`, remote: `${process.execPath} ${join(import.meta.dirname, "shell.ts")} ${ports.tcp}` };
     }
+    const document = (parts: DocumentParts = {}): string => canonical(textOf(issuer.issuer, ports, parts));
+    const operator = operatorOf(running.launcher, running.tokenFile);
+    const { status, text } = await operator.call("POST", "/policy", document());
+    if (status !== 200) throw new Error(`the document was not applied: ${status} ${text.slice(0, 300)}`);
     const agents = new Map<string, Agent>();
     let started = 0;
     const endAgents = async (): Promise<void> => {
@@ -122,34 +145,28 @@ export async function startStage({ say, wranglerConfig, between }: StageOptions)
       await Promise.all(ending.map(({ child }) => child.stop()));
     };
     const reach = { launcher: running.launcher, issuer, web: running.apps.find(({ id }) => id === "web")?.url ?? "" };
-    const isStaff = (person: string): void => {
-      if (!issuer.people.has(person)) issuer.people.set(person, { groups: ["staff"] });
-    };
     return {
       stack: running,
-      operator: operatorOf(running.launcher, running.tokenFile),
+      operator,
       issuer,
       folder,
       app,
       clients,
       login,
-      document: (policies = STAFF) => canonical(textOf(issuer.issuer, ports, policies)),
+      document,
+      scimToken,
       signIn: async (person, at) => {
-        isStaff(person);
+        if (!issuer.people.has(person)) issuer.people.set(person, { groups: ["staff"], amr: ["pwd", "mfa"] });
         return at === "web" ? inBrowser(reach, person) : onCommandLine(reach, person);
-      },
-      signInWithToken: async (person, at) => {
-        isStaff(person);
-        return withToken(reach, person, at);
       },
       agent: async (of, slot, session) => {
         const key = `${of}-${slot}`;
         const known = agents.get(key);
         if (known !== undefined) {
-          await known.actFor(session.token);
+          await known.actFor(await session.token());
           return known;
         }
-        const made = await startAgent(running, of, join(folder, `agent-${key}-${++started}`), session.token);
+        const made = await startAgent(running, of, join(folder, `agent-${key}-${++started}`), await session.token());
         agents.set(key, made);
         return made;
       },

@@ -20,6 +20,7 @@ describe("the table of signals", () => {
     const of = (signal: string, ...protocols: readonly string[]): object[] => protocols.map((protocol) => ({ signal, protocol, file: "test/e2e/signals/one.test.ts" }));
     expect(proofsIn(titled("user * websocket, tcp: ends what is open"))).toEqual(of("user", "websocket", "tcp"));
     expect(proofsIn(titled("scim-group * ssh"))).toEqual(of("scim-group", "ssh"));
+    expect(proofsIn(titled("scim-group * sse: somebody's group, and `another` one: gone"))).toEqual(of("scim-group", "sse"));
     expect(proofsIn(titled("a user * nothing of the kind"))).toEqual([]);
   });
 

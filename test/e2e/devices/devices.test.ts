@@ -55,7 +55,7 @@ async function expectOver({ web, tcp, agent }: Live): Promise<void> {
 }
 
 describe("a device", () => {
-  it("opens what asks for one once it is enrolled and in order, and a report that says otherwise ends a live WebSocket and a TCP stream (P15)", async () => {
+  it("posture · websocket, tcp: a device opens what asks for one once it is enrolled and in order, and a report that says otherwise ends a live WebSocket and a TCP stream (P15)", async () => {
     const { person, token } = await stage.person("alice");
     expect(await statusAt(person)).toBe(403);
     const { reports } = stage.machine();
@@ -102,7 +102,7 @@ describe("a device", () => {
     expect(listed.find((one) => one.id === id)).toMatchObject({ state: "cloned", facts: { registered: false } });
   });
 
-  it("that is revoked takes along what is open by it, with a receipt that counts it", async () => {
+  it("device · websocket, tcp: one that is revoked takes along what is open by it, with a receipt that counts it", async () => {
     const { person, token } = await stage.person("alice");
     const { reports } = stage.machine();
     const { id } = await reports.enrol(token, "laptop");

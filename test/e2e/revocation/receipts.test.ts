@@ -64,8 +64,8 @@ function note(what: string, { receipt, tookMs }: Outcome): void {
   times.push({ what, tookMs, slowestMs: receipt.slowest_ms });
 }
 
-describe("a receipt", () => {
-  it.each([11, 12])("of revoke session counts and ends its connections and no other's (M1, M2), seed %i", async (seed) => {
+describe("a receipt of live connections", () => {
+  it.each([11, 12])("session · http, sse, websocket: a receipt counts and ends its connections and no other's (M1, M2), seed %i", async (seed) => {
     const [one, two] = await sessions("alice", 2);
     if (one === undefined || two === undefined) throw new Error("two sessions");
     const cut = await crowd(seed, [one]);
@@ -79,7 +79,7 @@ describe("a receipt", () => {
     note("session", outcome);
   });
 
-  it.each([21, 22])("of revoke app counts and ends the app's connections of everybody, seed %i", async (seed) => {
+  it.each([21, 22])("app · http, sse, websocket: a receipt counts and ends the app's connections of everybody, seed %i", async (seed) => {
     const people = [...(await sessions("alice", 2)), ...(await sessions("bob", 2))];
     for (const person of people) await signIn(stage.other, person.user, { browser: person.browser });
     const cut = await crowd(seed, people);
@@ -91,7 +91,7 @@ describe("a receipt", () => {
     note("app", outcome);
   });
 
-  it.each([31, 32])("of apply counts what it ended and what it kept when an allow is gone (M7), seed %i", async (seed) => {
+  it.each([31, 32])("policy · http, sse, websocket: a receipt counts what it ended and what it kept when an allow is gone (M7), seed %i", async (seed) => {
     const alice = await sessions("alice", 3);
     const bob = await sessions("bob", 2);
     const cut = await crowd(seed, alice);
@@ -107,7 +107,7 @@ describe("a receipt", () => {
     expect((await alice[0]?.call(`${stage.stamps}/plain`))?.status).toBe(200);
   });
 
-  it.each([41, 42])("of revoke service counts and ends what its token opened, seed %i", async (seed) => {
+  it.each([41, 42])("service · http, sse, websocket: a receipt counts and ends what its token opened, seed %i", async (seed) => {
     const token = await stage.operator.createService("batch");
     const headers = { host: new URL(stage.stamps).host, authorization: `Bearer ${token}` };
     const cut = await gather(seed, stage.stack.port, [headers]);
@@ -119,7 +119,7 @@ describe("a receipt", () => {
     note("service", outcome);
   });
 
-  it.each([51, 52])("of revoke connector counts and ends what it carried; the other connector's go on, seed %i", async (seed) => {
+  it.each([51, 52])("connector · http, sse, websocket: a receipt counts and ends what it carried; the other connector's go on, seed %i", async (seed) => {
     const { stack } = stage;
     const people = await sessions("alice", 3);
     const kept = await crowd(seed + 100, people, FEW);
@@ -143,7 +143,7 @@ describe("a receipt", () => {
     [61, "alice"],
     [62, "bob"],
     [63, "carol"],
-  ])("of revoke user counts and ends all sessions' connections, seed %i", async (seed, user) => {
+  ])("user · http, sse, websocket: a receipt counts and ends all sessions' connections, seed %i", async (seed, user) => {
     const people = await sessions(user, 5);
     const cut = await crowd(seed, people);
     const outcome = await cutDown(() => stage.operator.revoke("user", `${user}@${user === "bob" ? "partner.example.com" : "example.com"}`), cut.clients, stage.origin);

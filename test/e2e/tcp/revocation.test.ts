@@ -58,7 +58,7 @@ async function expectOver({ agents, connections, received }: Crowd, code: string
 }
 
 describe("a receipt of live TCP connections", () => {
-  it("of a service: all are found and closed, the app's sockets with them, and the agents' sockets", async () => {
+  it("service · tcp: all are found and closed, the app's sockets with them, and the agents' sockets", async () => {
     const token = await stage.operator.createService("other");
     const cut = await crowd(token);
     const kept = await stage.connect({});
@@ -80,7 +80,7 @@ describe("a receipt of live TCP connections", () => {
     await until(() => stage.echo.sockets.size === 0, "the last one is gone");
   });
 
-  it("of a policy that no longer allows them", async () => {
+  it("policy · tcp: of a policy that no longer allows them", async () => {
     const live = await crowd(stage.token);
     const { version, receipt } = await stage.operator.apply(stage.document(BATCH.replace("echo, ", "")));
     expect(receipt).toMatchObject({ closed: COUNT, unconfirmed: [], complete: true });
@@ -91,7 +91,7 @@ describe("a receipt of live TCP connections", () => {
     expect((await stage.operator.apply(stage.document())).version).toBe(version + 1);
   });
 
-  it("of the app", async () => {
+  it("app · tcp: of the app", async () => {
     const live = await crowd(stage.token);
     const receipt = await stage.operator.revoke("app", "echo");
     expect(receipt).toMatchObject({ found: COUNT, closed: COUNT, unconfirmed: [], complete: true });
