@@ -3,7 +3,8 @@
  * library reads; everything between our own processes is Ed25519. Private keys stay in the object
  * that signs (M17). Not the keys of providers (provider-keys.ts) or connectors.
  */
-import { calculateJwkThumbprint } from "jose";
+import { toBase64Url } from "../core/bytes.ts";
+import { canonicalJson } from "../core/json.ts";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
 import { after, lasting, SECOND_MS } from "../core/time.ts";
@@ -104,8 +105,13 @@ async function publicJwkOf(jwk: { readonly [name: string]: unknown } | JsonWebKe
   if (typeof x !== "string" || !COORDINATE.test(x)) return undefined;
   if (alg === "EdDSA") {
     if (kty !== "OKP" || crv !== "Ed25519") return undefined;
-    return { kty, crv, x, kid: await calculateJwkThumbprint({ kty, crv, x }, "sha256"), alg, use: "sig" };
+    return { kty, crv, x, kid: await thumbprint({ kty, crv, x }), alg, use: "sig" };
   }
   if (kty !== "EC" || crv !== "P-256" || typeof y !== "string" || !COORDINATE.test(y)) return undefined;
-  return { kty, crv, x, y, kid: await calculateJwkThumbprint({ kty, crv, x, y }, "sha256"), alg, use: "sig" };
+  return { kty, crv, x, y, kid: await thumbprint({ kty, crv, x, y }), alg, use: "sig" };
+}
+
+/** RFC 7638: of exactly the members that it names for the type of key. */
+async function thumbprint(members: Readonly<Record<string, string>>): Promise<string> {
+  return toBase64Url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(canonicalJson(members)))));
 }
