@@ -5,7 +5,8 @@
  *
  *     it("user · websocket, tcp: ends what is open, and the receipt counts it", …)
  *
- * Signals and protocols are those below; a title that names another is an error. `--check` changes
+ * Signals and protocols are those below; a title that names another is an error. What becomes of the
+ * connection is said in the cell if the title has it: "cut after", "frozen after", "limited after". `--check` changes
  * nothing and exits 1 when the page is not what the titles say.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -50,10 +51,14 @@ export interface TestFile {
   readonly text: string;
 }
 
+export type Outcome = "cut" | "frozen" | "limited";
+
 export interface Proof {
   readonly signal: string;
   readonly protocol: string;
   readonly file: string;
+  /** What becomes of the connection, where the title says so. */
+  readonly outcome?: Outcome;
 }
 
 /** The proofs that a file's titles claim; throws an Error that names a title with an unknown signal or protocol. */
@@ -63,7 +68,8 @@ export function proofsIn({ file, text }: TestFile): readonly Proof[] {
       const protocol = one.trim();
       if (SIGNALS[signal] === undefined) throw new Error(`${file}: there is no signal ${signal}; there are ${Object.keys(SIGNALS).join(", ")}`);
       if (!PROTOCOLS.some((known) => known === protocol)) throw new Error(`${file}: ${signal} · there is no protocol ${protocol}; there are ${PROTOCOLS.join(", ")}`);
-      return { signal, protocol, file };
+      const outcome = /\b(cut|frozen|limited) after\b/.exec(rest)?.[1] as Outcome | undefined;
+      return { signal, protocol, file, ...(outcome === undefined ? {} : { outcome }) };
     }),
   );
 }
@@ -74,8 +80,11 @@ const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
 export function tableOf(files: readonly TestFile[]): string {
   const proofs = files.flatMap(proofsIn);
   const cell = (signal: string, protocol: string): string => {
-    const found = [...new Set(proofs.filter((proof) => proof.signal === signal && proof.protocol === protocol).map(({ file }) => file))].toSorted();
-    return found.length === 0 ? "–" : found.map((file) => `[${basename(file, ".test.ts")}](../${file})`).join(" ");
+    const those = proofs.filter((proof) => proof.signal === signal && proof.protocol === protocol);
+    const each = (values: readonly (string | undefined)[]): string[] => [...new Set(values)].filter((one) => one !== undefined).toSorted();
+    const outcomes = each(those.map(({ outcome }) => outcome)).join(", ");
+    const found = each(those.map(({ file }) => file)).map((file) => `[${basename(file, ".test.ts")}](../${file})`);
+    return found.length === 0 ? "–" : `${outcomes === "" ? "" : `${outcomes}: `}${found.join(" ")}`;
   };
   return [
     line(["signal", "from", ...PROTOCOLS]),

@@ -24,6 +24,11 @@ describe("the table of signals", () => {
     expect(proofsIn(titled("a user * nothing of the kind"))).toEqual([]);
   });
 
+  it("says in the cell what becomes of the connection, where titles say it", () => {
+    const [, , ...rows] = tableOf([titled("policy * tcp: live before, cut after"), titled("policy * tcp: live before, frozen after, when"), titled("policy * ssh: ends")]).split("\n");
+    expect(rows.find((row) => row.startsWith("| `policy` "))).toMatch(/\| cut, frozen: \[one\]\([^)]*\) \| \[one\]\([^)]*\) \|$/);
+  });
+
   it("refuses a title whose signal or protocol is unknown, and names those that there are", () => {
     expect(() => proofsIn(titled("users * tcp: ends"))).toThrow("there is no signal users; there are session, user,");
     expect(() => proofsIn(titled("user * udp: ends"))).toThrow("there is no protocol udp; there are http, sse, websocket, tcp, ssh");

@@ -100,6 +100,7 @@ function expectFrozen({ connection, side, after, state, wentOn, misplaced }: Fat
     expect(after.up, "nothing that the client wrote reached the app").toBeLessThanOrEqual(at);
     expect(connection.said.lastAt, "the client wrote").toBeGreaterThan(at);
   }
+  if (connection.notes !== undefined) expect(connection.notes, "the agent says what is wanted, and that it goes on").toEqual(expect.arrayContaining([expect.stringContaining("on hold"), expect.stringContaining("goes on")]));
   expect([wentOn, misplaced], "it goes on, and no line is missing").toEqual([true, 0]);
 }
 

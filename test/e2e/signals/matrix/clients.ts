@@ -27,6 +27,8 @@ export interface Connection {
   end: string | undefined;
   /** What the agent said of the end, in its code. */
   agentCode: string | undefined;
+  /** What the agent told its person. */
+  readonly notes?: readonly string[];
   readonly abandon: () => void;
 }
 
@@ -34,6 +36,8 @@ export interface Connection {
 export interface AgentPort {
   readonly port: number;
   readonly failed: Promise<AgentFailure>;
+  /** What it told its person. */
+  readonly notes: readonly string[];
 }
 
 export interface Web {
@@ -41,7 +45,7 @@ export interface Web {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-type Own = Pick<Connection, "protocol" | "name"> & { readonly said?: Speaker; readonly abandon: () => void };
+type Own = Pick<Connection, "protocol" | "name"> & { readonly said?: Speaker; readonly notes?: readonly string[]; readonly abandon: () => void };
 const begin = (own: Own): Connection => ({ heard: new Heard(), endedAt: undefined, end: undefined, agentCode: undefined, ...own });
 
 function over(connection: Connection, how: string): void {
@@ -101,7 +105,7 @@ function heedAgent(connection: Connection, { failed }: AgentPort): void {
 export function openTcp(protocol: "tcp" | "ssh", agent: AgentPort, name: string): Connection {
   const socket = connect({ host: "127.0.0.1", port: agent.port, noDelay: true });
   const said = new Speaker((line) => socket.writable && socket.writableLength < MAX_WAITING_BYTES && (socket.write(line), true));
-  const connection = begin({ protocol, name, said, abandon: () => socket.resetAndDestroy() });
+  const connection = begin({ protocol, name, said, notes: agent.notes, abandon: () => socket.resetAndDestroy() });
   let isBroken = false;
   socket.write(`open ${name}\n`);
   socket.setEncoding("latin1");
@@ -117,7 +121,7 @@ export function openTcp(protocol: "tcp" | "ssh", agent: AgentPort, name: string)
 export function openSsh(agent: AgentPort, { argv: [program, ...options], target }: Sshd, appPort: number, name: string): Connection {
   const child = spawn(program, [...options, "-p", String(agent.port), target, joinedTo(appPort, name)], { stdio: ["pipe", "pipe", "ignore"], env: plainEnvironment() });
   const said = new Speaker((line) => child.stdin.writable && child.stdin.writableLength < MAX_WAITING_BYTES && (child.stdin.write(line), true));
-  const connection = begin({ protocol: "ssh", name, said, abandon: () => void child.kill("SIGKILL") });
+  const connection = begin({ protocol: "ssh", name, said, notes: agent.notes, abandon: () => void child.kill("SIGKILL") });
   child.stdin.on("error", () => undefined);
   child.stdout.setEncoding("latin1");
   child.stdout.on("data", (text: string) => connection.heard.feed(text));

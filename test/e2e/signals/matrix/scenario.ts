@@ -95,18 +95,19 @@ interface AgentOf {
 async function startAgent(ground: Ground, holder: Holder, folder: StateFolder, app: string): Promise<AgentOf> {
   const edge = new URL(ground.stack.launcher);
   const failed = Promise.withResolvers<AgentFailure>();
+  const notes: string[] = [];
   const agent = new TcpAgent({
     edge: { origin: edge, authorities: [], proxyEnvironment: undefined },
     token: () => Promise.resolve(holder.token),
     app: app as AppId,
     context: secureContext(await agentKey(folder)),
     known: new KnownConnectors(folder, edge.origin, Date.now, []),
-    reports: { note: () => undefined },
+    reports: { note: (text) => void notes.push(text) },
     random: () => 0.5,
   });
   const listener = await listenFor(agent, { host: "127.0.0.1", port: 0 }, (failure) => failed.resolve(failure as AgentFailure));
   return {
-    port: { port: Number(listener.address.split(":").at(-1)), failed: failed.promise },
+    port: { port: Number(listener.address.split(":").at(-1)), failed: failed.promise, notes },
     close: async () => {
       listener.close();
       await agent.close();
