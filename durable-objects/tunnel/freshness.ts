@@ -63,7 +63,7 @@ export class Freshness {
       if (up && stream.sid !== undefined) leases.noteActivity(stream.sid, now);
       const { compiled } = policy;
       if (now >= until || compiled === undefined || !(this.passes(stream, now) || this.redecide(stream, compiled) === "stays")) return void cut(stream, "policy");
-      const due = until - RENEW_AHEAD_MS;
+      const due = Math.min(until, stream.redecideAt) - RENEW_AHEAD_MS;
       if (now >= due) void this.#renewAhead(stream).then(() => end() === 0 && look(), () => undefined);
       timer = setTimeout(look, Math.min(stream.redecideAt, now < due ? due : until, now + (now < due ? LEASE_HOLD_MS : RENEW_RETRY_MS)) - now);
     };
@@ -85,7 +85,10 @@ export class Freshness {
     const { policy, links } = this.#parts;
     if (policy.until - Date.now() <= RENEW_AHEAD_MS) await policy.renew(Date.now);
     const link = links.byId(stream.link);
-    if (stream.sid !== undefined && link !== undefined) await this.#admissions.lease(stream.sid, stream, link, policy.version, "body", RENEW_AHEAD_MS);
+    // What will run out soon may have been renewed at the session, which told no lane (M5).
+    const isDue = Date.now() >= stream.redecideAt - RENEW_AHEAD_MS;
+    if (stream.sid !== undefined && link !== undefined) await this.#admissions.lease(stream.sid, stream, link, policy.version, "body", isDue ? LEASE_HOLD_MS : RENEW_AHEAD_MS);
+    if (isDue && policy.compiled !== undefined && this.redecide(stream, policy.compiled) !== "stays") cut(stream, "policy");
   }
 
   #isUsedUp({ limits, sid, ask, bytesIn, bytesOut }: LiveStream): boolean {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { until } from "../../start/running-stack.ts";
 import { type ClientSide, open } from "../revocation/stream-clients.ts";
+import { type Login, logIn } from "../signals/shell.ts";
 import { TestAgent } from "../tcp/agent-client.ts";
 import { type AppConnection, appConnection } from "../tcp/app-connection.ts";
 import { type DeviceStage, startDeviceStage } from "./stage.ts";
@@ -23,6 +24,7 @@ interface Open {
   readonly busy: AppConnection;
   readonly quiet: AppConnection;
   readonly agent: TestAgent;
+  readonly login: Login | undefined;
   readonly endedAt: () => readonly (number | undefined)[];
 }
 
@@ -42,6 +44,9 @@ async function opened(user: string): Promise<Open & { readonly report: () => Pro
   busy.local.on("data", (bytes: Buffer) => void (busy.local.writable && busy.local.write(bytes)));
   busy.local.write("round and round");
   quiet.local.resume();
+  const login = stage.shell === undefined ? undefined : await logIn(stage.shell, () => appConnection(agent, "shell"));
+  let loggedOut: number | undefined;
+  login?.child.once("exit", () => (loggedOut = performance.now()));
   await report();
   const clients: ClientSide[] = [];
   for (const kind of KINDS) {
@@ -49,28 +54,32 @@ async function opened(user: string): Promise<Open & { readonly report: () => Pro
     if (!one.ok) throw new Error(`${kind} was refused: ${one.status}`);
     clients.push(one.client);
   }
-  return { clients, busy, quiet, agent, report, endedAt: () => [...clients.map((client) => client.endedAt), ...ends] };
+  const logins = (): readonly (number | undefined)[] => (login === undefined ? [] : [loggedOut]);
+  return { clients, busy, quiet, agent, login, report, endedAt: () => [...clients.map((client) => client.endedAt), ...ends, ...logins()] };
 }
 
-it("fact-expiry · http, sse, websocket, tcp: what is open by a device that fell silent ends, and what is open by one that goes on reporting does not", async () => {
+it("fact-expiry · http, sse, websocket, tcp, ssh: what is open by a device that fell silent ends, and what is open by one that goes on reporting does not", async () => {
   const renewed = await opened("bob");
   const renewing = setInterval(() => void renewed.report().catch(() => undefined), 1_500);
   try {
     const silent = await opened("alice");
     await silent.report();
     const last = performance.now();
-    await until(() => silent.endedAt().every((at) => at !== undefined), "all of it is over", MAX_AGE_MS + LATE_MS + 5_000).catch((error: unknown) => { throw new Error(JSON.stringify([silent.endedAt(), silent.busy.stream.end, silent.quiet.stream.end]), { cause: error }); });
+    await until(() => silent.endedAt().every((at) => at !== undefined), "all of it is over", MAX_AGE_MS + LATE_MS + 5_000);
     for (const at of silent.endedAt()) {
       expect((at ?? 0) - last).toBeGreaterThan(MAX_AGE_MS - 1_000);
       expect((at ?? 0) - last).toBeLessThan(MAX_AGE_MS + LATE_MS);
     }
+    await silent.login?.leave();
     silent.agent.close();
     expect([...renewed.clients.map(({ kind, end }) => `${kind} ${end ?? "open"}`), renewed.busy.stream.end, renewed.quiet.stream.end]).toEqual(["download open", "events open", "websocket open", "open", "open"]);
+    expect(renewed.login?.exit()).toBeUndefined();
     const now = performance.now();
     await until(() => renewed.clients.every((client) => client.lastStamp > now), "the other's goes on", 5_000);
   } finally {
     clearInterval(renewing);
     for (const client of renewed.clients) client.abandon();
+    await renewed.login?.leave();
     renewed.agent.close();
   }
 });

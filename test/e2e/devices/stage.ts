@@ -10,6 +10,7 @@ import { temporaryState } from "../../start/running-stack.ts";
 import { visit } from "../demo-visit.ts";
 import { type Operator, operatorOf } from "../revocation/operator.ts";
 import { startStampingOrigin, type StampingOrigin } from "../revocation/stamping-origin.ts";
+import { hasOpenSsh, type Shell, startShell } from "../signals/shell.ts";
 import { type Person, signIn } from "../sign-in.ts";
 import { tcpApp, type TcpApp } from "../tcp/stage.ts";
 import { machineAt } from "./machine.ts";
@@ -19,6 +20,8 @@ export interface DeviceStage {
   readonly operator: Operator;
   readonly echo: TcpApp;
   readonly origin: StampingOrigin;
+  /** Absent where OpenSSH is not installed. */
+  readonly shell: Shell | undefined;
   /** Live connections of the app in a browser. */
   readonly stamps: string;
   readonly folder: (name: string) => string;
@@ -33,6 +36,7 @@ export async function startDeviceStage(device: string): Promise<DeviceStage> {
   const state = temporaryState();
   const echo = await tcpApp((socket) => void socket.pipe(socket));
   const origin = await startStampingOrigin();
+  const shell = hasOpenSsh ? await startShell(state.path) : undefined;
   const documentFile = join(state.path, "own.yaml");
   writeFileSync(
     documentFile,
@@ -45,8 +49,9 @@ sites: [{ id: office, lanes: 1 }]
 apps:
   - { id: stamps, site: office, upstream: "${origin.url}" }
   - { id: echo, site: office, upstream: "${echo.url}" }
+  - { id: shell, site: office, upstream: "tcp://127.0.0.1:${shell?.port ?? 1}" }
 policies:
-  - { id: in-order, effect: allow, apps: [stamps, echo], when: { provider: [demo], device: ${device} } }
+  - { id: in-order, effect: allow, apps: [stamps, echo, shell], when: { provider: [demo], device: ${device} } }
   - { id: mdm, effect: allow, apps: ["postern:admin"], when: { service: [mdm] }, limits: { role: responder } }
   - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
 `,
@@ -60,6 +65,7 @@ policies:
     operator: operatorOf(stack.launcher, stack.tokenFile),
     echo,
     origin,
+    shell,
     stamps: urlOf("stamps"),
     folder,
     person: async (user) => {
@@ -72,6 +78,7 @@ policies:
     end: async () => {
       await stack.stop();
       await origin.close();
+      await shell?.stop();
       echo.close();
       state.remove();
     },
