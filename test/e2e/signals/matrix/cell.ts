@@ -1,12 +1,11 @@
 /** Rows and cells of the matrix: their titles say what must come of each, and this judges it. */
 import { beforeAll, describe, expect, it } from "vitest";
+import { ENDED_WITHIN_MS, watchStalls } from "../../revocation/crowd.ts";
 import { PROTOCOLS, type Protocol } from "./clients.ts";
 import type { Ground } from "./ground.ts";
 import { type Fate, type Outcome, play, type Played } from "./scenario.ts";
 import type { Signal } from "./signals.ts";
 
-/** A client that reads has seen the end so long after the answer (CONTRACT "The receipt"), and so much longer as this process itself stood still. */
-const ENDED_WITHIN_MS = 250;
 /** Of a row with all that it opens, on a machine that does something else too. */
 const ROW_MS = 60_000;
 
@@ -49,12 +48,11 @@ export interface PlayedRow extends Played {
 
 /** The five connections of a row, together. */
 export async function playRow(ground: Ground, row: Row): Promise<PlayedRow> {
+  const scene = await row.signal(ground);
   const stalls = watchStalls();
-  try {
-    return { ...(await play(ground, await row.signal(ground), outcomesOf(row))), stalledMs: stalls() };
-  } finally {
-    stalls();
-  }
+  let stalledMs = 0;
+  const played = await play(ground, scene, outcomesOf(row)).finally(() => (stalledMs = stalls()));
+  return { ...played, stalledMs };
 }
 
 /** One test a cell. */
@@ -116,18 +114,4 @@ function expectCounted({ answer }: Played, outcomeOf: (protocol: Protocol) => Ou
   const count = (outcome: Outcome): number => PROTOCOLS.filter((one) => outcomeOf(one) === outcome).length;
   expect(answer).toMatchObject({ found: PROTOCOLS.length, closed: count("cut") });
   if (answer.unconfirmed !== undefined) expect(answer).toMatchObject({ frozen: count("frozen"), kept: count("limited"), unconfirmed: [] });
-}
-
-function watchStalls(): () => number {
-  let worst = 0;
-  let last = performance.now();
-  const timer = setInterval(() => {
-    const now = performance.now();
-    worst = Math.max(worst, now - last - 5);
-    last = now;
-  }, 5);
-  return () => {
-    clearInterval(timer);
-    return worst;
-  };
 }
