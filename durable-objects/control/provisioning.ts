@@ -29,6 +29,8 @@ const TOGETHER_COUNT = 32;
 export class Provisioning {
   readonly #db: Database;
   readonly #work: ProvisioningWork;
+  /** Of two signals of one millisecond that overtake each other the later must count, too. */
+  #lastAt = 0;
 
   constructor(db: Database, work: ProvisioningWork) {
     this.#db = db;
@@ -83,12 +85,13 @@ export class Provisioning {
     if (person !== undefined) {
       const active = directory.dataOf(row).active === true;
       const groups = directory.groupsOf(this.#db, of, row.id);
+      this.#lastAt = Math.max(Date.now(), this.#lastAt + 1);
       await this.#work.signal({
         source: `scim:${of.id}`,
         id: `${row.id}.${row.revision}`,
         name: active ? "groups-changed" : row.gone === 1 ? "user-deleted" : "user-deactivated",
         target: { kind: "user", id: person as UserId },
-        effect: active ? { kind: "facts", facts: { groups: groups === undefined ? null : { value: groups, source: of.id, observedAt: at(Date.now()) } } } : { kind: "end" },
+        effect: active ? { kind: "facts", facts: { groups: groups === undefined ? null : { value: groups, source: of.id, observedAt: at(this.#lastAt) } }, at: this.#lastAt } : { kind: "end" },
       });
     }
     directory.settle(this.#db, row);

@@ -248,6 +248,21 @@ describe("what it means for people (class H, row 59)", () => {
     expect(await live(bobs)).toBe(false);
   });
 
+  it("requests at once, each twice: what each says holds in the end, in live sessions too (F22)", async () => {
+    const names = Array.from({ length: 12 }, (_, i) => `u${i}`);
+    const ids = await Promise.all(names.map((name) => user(name)));
+    const sids = await Promise.all(names.map((name) => person(name)));
+    const [staff, ops] = [await group("staff", ids.slice(6)), await group("ops", [])];
+    const asked = ids.flatMap((id, i) => {
+      const [leaves, joins] = [patch.bind(undefined, staff, [{ op: "remove", path: `members[value eq "${id}"]` }], "Groups"), patch.bind(undefined, ops, [{ op: "add", path: "members", value: [{ value: id }] }], "Groups")];
+      return i < 6 ? [joins, joins] : [leaves, joins, leaves, joins];
+    });
+    expect(new Set((await Promise.all(asked.map((one) => one()))).map(({ status }) => status))).toEqual(new Set([204]));
+    expect(await Promise.all(sids.map(groupsOf))).toEqual(names.map(() => ["corp:ops"]));
+    expect(((await call("GET", `/Groups/${ops}`)).body["members"] as unknown[]).length).toBe(12);
+    expect((await call("GET", `/Groups/${staff}`)).body["members"]).toEqual([]);
+  });
+
   it("2,000 users and a change of their group: each once, whatever the order (F22)", async () => {
     const control = objects.CONTROL.getByName("control");
     const ids: string[] = [];
