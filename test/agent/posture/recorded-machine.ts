@@ -1,6 +1,6 @@
 /**
- * A machine as it was recorded: files, folders, links and what programs answered, in the words of
- * each system. What a recording does not have is not there; "hangs" and "floods" are what thisSystem
+ * A machine written down: files, folders, links and what programs answer, in the words of each system
+ * (of macOS and Windows: as their documentation shows them). What is not written down is not there; "hangs" and "floods" are what thisSystem
  * answers for both: nothing.
  */
 import { MAX_OUTPUT_BYTES, type Ran, type System } from "../../../agent/posture/system.ts";
