@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   serve(provider, other);
-  await setUpDocument({});
+  await setUpDocument({ corp: ", token_audiences: [api]" });
 });
 afterEach(wipe);
 
@@ -54,6 +54,23 @@ describe("a logout at the provider (row 63)", () => {
     expect(await live([again])).toEqual([true]);
     expect((await logout({ sub: "ann", jti: "j2" })).status).toBe(200);
     expect(await live([again])).toEqual([false]);
+  });
+
+  it("of a session of its ends the bearers that its ID tokens bought, and they buy no more", async () => {
+    const idToken = await provider.sign({ iss: PROVIDER, aud: "api", sub: "ann", sid: "s1", iat: seconds() - 10, exp: seconds() + 3_600 }, { typ: "JWT" });
+    const form = { grant_type: "urn:ietf:params:oauth:grant-type:token-exchange", subject_token_type: "urn:ietf:params:oauth:token-type:id_token", subject_token: idToken, audience: "wiki" };
+    const exchange = async (): Promise<unknown[]> => {
+      const answer = await isolate()(LAUNCHER, "/.postern/token", { method: "POST", headers: FORM, body: new URLSearchParams(form).toString() });
+      return [answer.status, ((await answer.json()) as Record<string, unknown>)["error_description"]];
+    };
+    const bearers = async (): Promise<readonly SessionId[]> => objects.USER.getByName(await userIdOf(PROVIDER, "ann")).sessions();
+    expect(await exchange()).toEqual([200, undefined]);
+    const bought = await bearers();
+    expect(await live(bought)).toEqual([true]);
+    expect((await logout({ sid: "s1", sub: "ann" })).status).toBe(200);
+    expect(await live(bought)).toEqual([false]);
+    expect(await exchange()).toEqual([400, "revoked"]);
+    expect(await live(await bearers())).not.toContain(true);
   });
 
   it("of a session that nobody has here is fine", async () => expect((await logout({ sid: "unknown" })).status).toBe(200));

@@ -20,6 +20,7 @@ import { oidcIo, providerSettings } from "../providers.ts";
 import { random } from "../random.ts";
 import { recordAct } from "../record.ts";
 import { json, refuse } from "../respond.ts";
+import { sessionStub } from "../session-cache.ts";
 import { SIGN_IN_REFUSALS } from "../sign-in-refusals.ts";
 import { DEVICE_GRANT, pollDevice } from "./device.ts";
 
@@ -64,7 +65,11 @@ export async function token(x: Exchange): Promise<Response> {
   });
   if (!signedIn.ok) return json(x, { error: "invalid_request", error_description: SIGN_IN_REFUSALS[signedIn.code] }, 400);
   await recordAct(x, "sign_in", signedIn.sid, { user: identity.userId, provider: identity.provider, sid: signedIn.sid, by: "token exchange", app: app.id });
-  await noteSignIn(x, identity);
+  // From here on a logout at the provider finds it; one of before ends it, and the token buys nothing more.
+  if (!(await noteSignIn(x, identity, { sid: signedIn.sid, endsAt: expiresAt }))) {
+    await sessionStub(x.env, signedIn.sid)?.end("revoked", "self");
+    return json(x, { error: "invalid_request", error_description: SIGN_IN_REFUSALS.revoked }, 400);
+  }
   return json(x, {
     access_token: formatAppBearer({ sid: signedIn.sid, secret }),
     issued_token_type: ACCESS_TOKEN_TYPE,
