@@ -94,12 +94,14 @@ export interface StageOptions {
   readonly say: (line: string) => void;
   /** Another Worker than the project's. */
   readonly wranglerConfig?: string;
+  /** More arguments of workerd; for a profile. */
+  readonly workerdArguments?: readonly string[];
   /** The connector reaches the edge at this port, given the edge's own: something may stand in between. */
   readonly between?: (edgePort: number) => Promise<number>;
 }
 
 /** Starts all of it; whatever fails, nothing is left running. */
-export async function startStage({ say, wranglerConfig, between }: StageOptions): Promise<Stage> {
+export async function startStage({ say, wranglerConfig, workerdArguments, between }: StageOptions): Promise<Stage> {
   const folder = await mkdtemp(join(tmpdir(), "postern-revoke-"));
   const processes = createProcesses(await privateFolder(join(folder, "logs")));
   const issuer = await startOwnIssuer();
@@ -118,7 +120,7 @@ export async function startStage({ say, wranglerConfig, between }: StageOptions)
     await writeFile(documentFile, textOf(issuer.issuer, ports, { provider: WITH_SCIM }));
     const scimToken = randomBytes(32).toString("base64url");
     say("starting the product");
-    const options: StackOptions = { stateDirectory: join(folder, "stack"), port: 0, environment: { BENCH_SCIM_TOKEN: scimToken }, documentFile, withoutConnectors: true, ...(wranglerConfig === undefined ? {} : { wranglerConfig }) };
+    const options: StackOptions = { stateDirectory: join(folder, "stack"), port: 0, environment: { BENCH_SCIM_TOKEN: scimToken }, documentFile, withoutConnectors: true, ...(wranglerConfig === undefined ? {} : { wranglerConfig }), ...(workerdArguments === undefined ? {} : { workerdArguments }) };
     const running = await startStack(options);
     stack = running;
     const operatorToken = (await readFile(running.tokenFile, "utf8")).trim();
