@@ -2,7 +2,6 @@
  * A provider's metadata: fetched from its issuer, checked, and kept for an hour. What it says is
  * believed only as far as isUsableEndpoint allows. Not the key set: that is provider-keys.ts.
  */
-import { allowInsecureRequests, customFetch, discoveryRequest, processDiscoveryResponse } from "oauth4webapi";
 import type { AuthorizationServer } from "oauth4webapi";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
@@ -60,30 +59,27 @@ async function fetchMetadata(
   issuer: URL,
   io: OidcIo,
 ): Promise<Result<AuthorizationServer, OidcProblem>> {
+  const url = new URL(issuer);
+  url.pathname = `${url.pathname}/.well-known/openid-configuration`.replace("//", "/");
   let server: AuthorizationServer;
   try {
-    const response = await discoveryRequest(issuer, {
-      [allowInsecureRequests]: issuer.protocol === "http:",
-      [customFetch]: (url, init) => fetchBounded(io, url, init, DISCOVERY_MAX_BYTES),
-    });
+    const response = await fetchBounded(io, url.href, { method: "GET", headers: { accept: "application/json" } }, DISCOVERY_MAX_BYTES);
     if (response.status >= 500 || response.status === 429) {
       return err(oidcProblem(provider.id, "provider_unreachable", `discovery answered ${response.status}`));
     }
-    const claimed: unknown = await response.clone().json().catch(() => undefined);
-    const text = claimedIssuer(claimed);
+    const claimed: unknown = await response.json().catch(() => undefined);
+    const text = response.status === 200 ? claimedIssuer(claimed) : undefined;
     if (text === undefined) return err(misconfigured(provider, "not_metadata", `discovery answered ${response.status}`));
     // Compared as text: "https://a" and "https://a/" are two issuers (Discovery §4.3).
     if (text !== provider.issuer) {
       return err(misconfigured(provider, text.includes("{") ? "multi_tenant_issuer" : "issuer_mismatch", "issuer differs"));
     }
-    server = await processDiscoveryResponse(issuer, response);
+    server = claimed as AuthorizationServer;
   } catch (error) {
-    if (error instanceof FetchRefused) {
-      return error.reason === "unreachable"
-        ? err(oidcProblem(provider.id, "provider_unreachable", "discovery"))
-        : err(misconfigured(provider, error.reason, "discovery"));
-    }
-    return err(misconfigured(provider, "not_metadata", "discovery document refused"));
+    if (!(error instanceof FetchRefused)) throw error;
+    return error.reason === "unreachable"
+      ? err(oidcProblem(provider.id, "provider_unreachable", "discovery"))
+      : err(misconfigured(provider, error.reason, "discovery"));
   }
   for (const name of ["authorization_endpoint", "token_endpoint", "jwks_uri"] as const) {
     if (!isUsableEndpoint(issuer, server[name])) return err(misconfigured(provider, "endpoint_refused", name));
