@@ -44,6 +44,15 @@ export function takeNews(before: SignalFacts, news: News, at: number, now: numbe
   return { facts, voided };
 }
 
+/** What was said twice over, in whatever order it came: of two facts the later observed counts, of two moments the later. */
+export function joined(one: SignalFacts, other: SignalFacts): SignalFacts {
+  const names = new Set([...Object.keys(one.voided), ...Object.keys(other.voided)]);
+  const voided = Object.fromEntries([...names].map((name) => [name, Math.max(one.voided[name] ?? 0, other.voided[name] ?? 0)]));
+  const facts = { ...one.facts };
+  for (const [name, fact] of Object.entries(other.facts)) if (fact.observedAt >= (facts[name]?.observedAt ?? 0)) facts[name] = fact;
+  return { facts: Object.fromEntries(Object.entries(facts).filter(([name, fact]) => fact.observedAt >= (voided[name] ?? 0))), voided };
+}
+
 /** The facts of a sign-in as signals left them: of two that say the same thing the one that was observed later counts. */
 export function withSignals(said: { readonly [name: string]: Fact }, { facts, voided }: SignalFacts): { readonly [name: string]: Fact } {
   const kept = Object.entries(said).filter(([name, fact]) => fact.observedAt > Math.max(voided[name] ?? -1, facts[name]?.observedAt ?? -1));

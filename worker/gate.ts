@@ -22,6 +22,7 @@ import { type Exchange, isNavigation, originOf } from "./exchange.ts";
 import { deniedPage } from "./pages/denied.ts";
 import { newestPolicy } from "./policy-cache.ts";
 import { bodyToSend, type BodyToSend, proxy } from "./proxy.ts";
+import { noteDenial } from "./noted-denials.ts";
 import { countAnonymousDenial, recordDenial } from "./record.ts";
 import { blank, page, refuse } from "./respond.ts";
 import { verifiedSession } from "./session-cache.ts";
@@ -149,7 +150,7 @@ async function answerAgain(x: Exchange, credential: Credential, before: Standing
 async function denied(x: Exchange, standing: Standing, record: boolean): Promise<Response> {
   const { decision, policy, ask, facts, app, session } = standing;
   if (record && session !== undefined) await recordDenial(x, session.sid, ask, facts, decision);
-  if (session?.subject.kind === "user") x.later(x.env.USER.getByName(session.subject.id).note({ kind: "denied", at: x.now, sid: session.sid }).catch(() => undefined));
+  if (decision.effect === "deny" && session !== undefined) noteDenial(x, session);
   if (!decision.explained || app === undefined || session === undefined) return blank(x);
   const advice = advise(policy, ask, facts, at(x.now));
   const signInUrl = decision.effect === "step_up" ? stepUpAddress(x, standing) : undefined;

@@ -8,8 +8,9 @@ import type { CodeRecord } from "../../identity/one-time-code.ts";
 import { laneName, type ObjectEnv, signerName } from "../bindings.ts";
 import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import { LEASE_WAIT_MS, PUSH_ATTEMPT_MS, PUSH_RETRY_MS } from "../lease-terms.ts";
+import type { Admitted } from "../signer/rpc.ts";
 import type { NewCredential, Renewal, SignIn } from "../user/rpc.ts";
-import { type News, NO_SIGNALS, type SignalFacts, takeNews } from "../signal-facts.ts";
+import { joined, type News, NO_SIGNALS, type SignalFacts, takeNews } from "../signal-facts.ts";
 import { within } from "../within.ts";
 import * as machine from "./machine.ts";
 import { dueOf, nextDue, waitingOf, watch } from "./watched.ts";
@@ -18,6 +19,8 @@ import type { EndReason, LeaseAnswer, LeaseQuestion, SessionDescription, Session
 const STATE = "session";
 const REPORT = "report";
 const EARLY = "early";
+/** How often an admission is signed anew because something was said meanwhile. */
+const MAX_ADMIT_COUNT = 3;
 
 interface LastReport {
   readonly revocation: ReceiptId | "self";
@@ -35,9 +38,9 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
   async create(sid: SessionId, signIn: SignIn, now: number): Promise<boolean> {
     // A tombstone (revoked before it was created) or a second creation: no.
     if (this.#state() !== undefined || this.ctx.storage.kv.get("tombstone") !== undefined) return false;
-    // Signals that found no session yet (observe) are among what the user's object adds, or newer.
+    // Signals that found no session yet (observe) came in any order with what the user's object adds.
     const early = this.ctx.storage.kv.get(EARLY) as SignalFacts | undefined;
-    this.#store(machine.create(sid, early === undefined ? signIn : { ...signIn, signals: early }, now));
+    this.#store(machine.create(sid, early === undefined ? signIn : { ...signIn, signals: joined(signIn.signals ?? NO_SIGNALS, early) }, now));
     this.ctx.storage.kv.delete(EARLY);
     await this.#setAlarm();
     return true;
@@ -108,11 +111,32 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     // Stored before anything is awaited: a revocation from here on finds this lane (M1). Its bytes count with
     // the answer: a lane that gets none tells them again.
     this.#store(machine.lease(state, { ...question, usedBytes: 0 }, Date.now()));
+    // What was signed while something was said of the person speaks of them as they were (M1).
+    let [asked, admitted] = [state, await this.#admit(state, question)];
+    for (let attempt = 1; this.#state()?.epoch !== asked.epoch && attempt < MAX_ADMIT_COUNT; attempt++) {
+      asked = this.#state() ?? asked;
+      admitted = await this.#admit(asked, question);
+    }
+    const now = Date.now();
+    const current = this.#state();
+    if (current === undefined || !machine.isLive(current, now)) {
+      return { ok: false, epoch: current?.epoch ?? 0, code: current === undefined ? "unknown" : (machine.endedBecause(current, now) ?? "revoked") };
+    }
+    if (current.epoch !== asked.epoch) throw new Error("changed too often");
+    // The wait is counted from the answer (M9): the awaited calls above took time.
+    const { state: leased, event } = machine.noteUse(machine.lease(current, question, now), question, now);
+    this.#store(leased);
+    // After the answer, upward (M10): what it changes comes back as a signal.
+    if (event !== undefined) this.ctx.waitUntil(this.env.USER.getByName(leased.owner).note(event).catch(() => undefined));
+    return { ok: true, snapshot: machine.snapshot(leased), admitted, firstGrant, usedBytes: leased.used[question.app] ?? 0 };
+  }
+
+  #admit(state: machine.SessionState, question: LeaseQuestion): Promise<Admitted> {
     const { display } = state;
     const facts = machine.factsOf(state);
     const groups = facts["groups"]?.value;
     const amr = (facts["mfa"]?.value as { methods?: string[] } | undefined)?.methods;
-    const admitted = await this.env.SIGNER.getByName(signerName(state.sid)).admit({
+    return this.env.SIGNER.getByName(signerName(state.sid)).admit({
       sid: state.sid,
       app: question.app,
       site: question.site,
@@ -129,17 +153,6 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
         ...(amr === undefined ? {} : { amr }),
       },
     });
-    const now = Date.now();
-    const current = this.#state();
-    if (current === undefined || !machine.isLive(current, now)) {
-      return { ok: false, epoch: current?.epoch ?? 0, code: current === undefined ? "unknown" : (machine.endedBecause(current, now) ?? "revoked") };
-    }
-    // The wait is counted from the answer (M9): the awaited calls above took time.
-    const { state: leased, event } = machine.noteUse(machine.lease(current, question, now), question, now);
-    this.#store(leased);
-    // After the answer, upward (M10): what it changes comes back as a signal.
-    if (event !== undefined) this.ctx.waitUntil(this.env.USER.getByName(leased.owner).note(event).catch(() => undefined));
-    return { ok: true, snapshot: machine.snapshot(leased), admitted, firstGrant, usedBytes: leased.used[question.app] ?? 0 };
   }
 
   async observe(news: News, at: number): Promise<CutReport> {

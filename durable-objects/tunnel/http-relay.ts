@@ -14,10 +14,12 @@ import type { Deadlines } from "./deadlines.ts";
 import { HttpUpload } from "./http-upload.ts";
 import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
 import type { StreamSink } from "./stream-sink.ts";
+import type { WaitingUp } from "./waiting-up.ts";
 
 /** What a relay asks of its lane. */
 export interface Lane {
   readonly deadlines: Deadlines;
+  readonly waitingUp: WaitingUp;
   /** May a byte of this stream pass now? A few comparisons (M4). */
   passes(stream: LiveStream, now: number): boolean;
   /** Renews what ran out and decides again; false when the stream was cut. */

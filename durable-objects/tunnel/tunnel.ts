@@ -37,6 +37,7 @@ import { QuietWatch } from "./quiet-watch.ts";
 import { type Claim, CLAIM_HEADER, CONNECT_HEADER, type ConnectContext, type LaneStatus, OPEN_HEADER, type OpenContext, type StreamReport, type TunnelRpc } from "./rpc.ts";
 import { lanesOf } from "./site-config.ts";
 import { Usage } from "./usage.ts";
+import { WaitingUp } from "./waiting-up.ts";
 import { WebSocketRelay } from "./websocket-relay.ts";
 
 const LANE = "lane";
@@ -59,6 +60,7 @@ interface LaneId {
 
 export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane {
   readonly deadlines = new Deadlines();
+  readonly waitingUp = new WaitingUp();
   readonly #carried = new CarriedRequests((open) => this.#open(open, null), this.deadlines);
   readonly #streams = new StreamTable();
   readonly #relays = new Map<WebSocket, WebSocketRelay>();

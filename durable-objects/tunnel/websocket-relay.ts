@@ -122,8 +122,18 @@ export class WebSocketRelay implements StreamSink {
 
   #queueUp(bytes: Uint8Array): void {
     this.#up.push(bytes);
-    this.#upBytes += bytes.length;
-    if (!this.#sending) void this.#send();
+    this.#weighUp(bytes.length);
+    if (!this.#over && !this.#sending) void this.#send();
+  }
+
+  #weighUp(bytes: number): void {
+    this.#upBytes += bytes;
+    this.#lane.waitingUp.set(this, this.#upBytes);
+  }
+
+  /** There is no more room on this lane, and most of what waits is here. */
+  overflow(): void {
+    this.#close("overloaded");
   }
 
   async #send(): Promise<void> {
@@ -133,7 +143,7 @@ export class WebSocketRelay implements StreamSink {
       if (!(await this.#mayPass())) break;
       const taken = this.#link.write(this.#number, next);
       this.#link.flush();
-      this.#upBytes -= taken;
+      this.#weighUp(-taken);
       this.#stream.bytesIn += taken;
       this.#lane.noteUserByte(this.#stream, Date.now());
       if (taken === next.length) this.#up.shift();
@@ -218,6 +228,7 @@ export class WebSocketRelay implements StreamSink {
     this.#lane.deadlines.clear(this);
     this.#up.length = 0;
     this.#down.length = 0;
+    this.#weighUp(-this.#upBytes);
     if (how === "done") {
       this.#link.mux.end(this.#number);
       this.#link.release(this.#number);

@@ -35,6 +35,13 @@ export function register(
   return { ok: true, state: { ...state, sessions: [...live, { sid, endsAt }] } };
 }
 
+/** A newer sign-in makes a session last longer. Undefined: it is none of this person's, or the attempt is older than a revocation. */
+export function renew(state: UserState, sid: SessionId, attemptStartedAt: number, endsAt: number): UserState | undefined {
+  const isBarred = state.revokedAt > 0 && attemptStartedAt < state.revokedAt + ATTEMPT_SKEW_MS;
+  if (isBarred || !state.sessions.some((one) => one.sid === sid)) return undefined;
+  return { ...state, sessions: state.sessions.map((one) => (one.sid === sid ? { sid, endsAt: Math.max(one.endsAt, endsAt) } : one)) };
+}
+
 /** Every session, those of an unfinished revocation included, and the moment that bars older attempts. */
 export function revoke(state: UserState, now: number): { state: UserState; ending: readonly SessionId[] } {
   const ending = [...new Set([...state.ending, ...state.sessions.map((one) => one.sid)])];

@@ -35,6 +35,8 @@ export interface SignIn {
 export interface RiskEvent {
   /** use: a session was asked for more trust by a lane; it tells what moved since it was asked last. */
   readonly kind: "sign_in" | "use" | "denied";
+  /** Of denials: how many since the last word of them. */
+  readonly count?: number;
   /** Milliseconds since 1970. */
   readonly at: number;
   readonly sid?: string;
@@ -102,6 +104,8 @@ export interface PasskeyShown {
 
 export interface UserRpc {
   signIn(request: SignIn): Promise<{ ok: true; sid: SessionId } | { ok: false; code: "revoked" | "full" }>;
+  /** Before a session is refreshed by a newer sign-in: from here on everything that is said of this person reaches it until its new end. */
+  renew(sid: SessionId, renewal: Pick<SignIn, "attemptStartedAt" | "endsAt" | "from">): Promise<boolean>;
   sessions(): Promise<readonly SessionId[]>;
   /** `passkeys`: they go too; only an operator's own word takes them. */
   revoke(revocation: ReceiptId, passkeys?: boolean): Promise<CutReport>;

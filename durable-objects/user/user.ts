@@ -50,6 +50,16 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     return { ok: true, sid };
   }
 
+  async renew(sid: SessionId, { attemptStartedAt, endsAt, from }: Parameters<UserRpc["renew"]>[1]): Promise<boolean> {
+    const state = machine.renew(this.#state(), sid, attemptStartedAt, endsAt);
+    if (state === undefined) return false;
+    const now = Date.now();
+    const { judged, news } = from === undefined ? { judged: state, news: {} } : this.#risen(state, { ...from, kind: "sign_in", at: now, sid });
+    this.#store(judged);
+    await this.#tell(judged, news, now);
+    return true;
+  }
+
   async sessions(): Promise<readonly SessionId[]> {
     return this.#state().sessions.map((one) => one.sid);
   }
@@ -75,8 +85,9 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
   }
 
   async note(event: RiskEvent): Promise<void> {
-    const { judged, news } = this.#risen(this.#state(), event);
-    this.#store(judged);
+    const state = this.#state();
+    const { judged, news } = this.#risen(state, event);
+    if (judged !== state) this.#store(judged);
     await this.#tell(judged, news, event.at);
   }
 

@@ -31,6 +31,7 @@ import { sealKey } from "../seal-key.ts";
 import { sessionStub } from "../session-cache.ts";
 import { SIGN_IN_REFUSALS } from "../sign-in-refusals.ts";
 import { lostCookie } from "../signed-out.ts";
+import { whereFrom } from "../where-from.ts";
 import { handOff, safeTarget } from "./hand-off.ts";
 import { stepUpByPasskey } from "./passkeys.ts";
 import { endOwnSession } from "./sign-out.ts";
@@ -159,7 +160,9 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
   let sid = held?.subject.id === identity.userId ? held.sid : undefined;
   if (sid !== undefined) {
     // The same person again: the session goes on with newer facts, and nothing that is open ends (M5).
-    const refreshed = await sessionStub(x.env, sid)?.refresh({ facts: identity.facts, display: displayOf(identity), endsAt: credential.expiresAt }, credential);
+    const renewal = { attemptStartedAt: attempt.startedAt, endsAt: credential.expiresAt, from: whereFrom(x) };
+    const isTheirs = await x.env.USER.getByName(identity.userId).renew(sid, renewal);
+    const refreshed = isTheirs && (await sessionStub(x.env, sid)?.refresh({ facts: identity.facts, display: displayOf(identity), endsAt: credential.expiresAt }, credential));
     if (refreshed !== true) sid = undefined;
   } else if (before !== undefined) await endOwnSession(x, before.presented, before.session);
   if (sid === undefined) {
@@ -193,20 +196,6 @@ async function establish(x: Exchange, policy: CompiledPolicy, identity: SignedIn
     ["set-cookie", setCookie(cookieName, USED, ATTEMPT_LIFE / 1000)],
   ];
   return page(x, continuePage({ mode: "restore", to: next, flow: attempt.carry["flow"] ?? "" }), 200, { script: true }, cookies);
-}
-
-/** Where a sign-in comes from, for the person's risk. */
-function whereFrom({ connection, request }: Exchange): NonNullable<SignIn["from"]> {
-  const { country, asn, user_agent: device } = connection;
-  const { latitude, longitude } = (request.cf ?? {}) as { readonly latitude?: unknown; readonly longitude?: unknown };
-  const place = { latitude: Number(latitude ?? Number.NaN), longitude: Number(longitude ?? Number.NaN) };
-  return {
-    country: typeof country?.value === "string" ? country.value : undefined,
-    asn: typeof asn?.value === "number" ? asn.value : undefined,
-    // A browser is the same one after its update.
-    device: typeof device?.value === "string" ? device.value.replace(/[0-9._]+/g, "") : undefined,
-    location: Number.isFinite(place.latitude) && Number.isFinite(place.longitude) ? place : undefined,
-  };
 }
 
 function displayOf({ sub, provider, email, name, idToken }: SignedIn): Display {

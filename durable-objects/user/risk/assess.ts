@@ -50,7 +50,9 @@ export interface Assessment {
 /** An event came: what appears counts from now on, then the event is part of what is usual. */
 export function heed({ history, active, ...rest }: RiskState, event: RiskEvent): RiskState {
   const next: Record<string, number> = Object.fromEntries(Object.entries(active).filter(([, until]) => event.at < until));
-  for (const { code, lastsMs, appears } of SIGNS) if (appears(event, history)) next[code] = Math.max(next[code] ?? 0, event.at + lastsMs);
+  // What a denial led to leads to denials: those do not prolong it.
+  const counts = ({ code, appears }: Sign): boolean => (event.kind !== "denied" || next[code] === undefined) && appears(event, history);
+  for (const sign of SIGNS.filter(counts)) next[sign.code] = Math.max(next[sign.code] ?? 0, event.at + sign.lastsMs);
   return { ...rest, history: remember(history, event), active: next };
 }
 

@@ -8,5 +8,5 @@ export const denialBurst: Sign = {
   code: "denial_burst",
   weight: 30,
   lastsMs: HOUR_MS,
-  appears: ({ kind, at }, { denials }) => kind === "denied" && denials.filter((one) => at < one + DENIALS_WINDOW_MS).length + 1 >= BURST_COUNT,
+  appears: ({ kind, at, count = 1 }, { denials }) => kind === "denied" && denials.filter((one) => at < one + DENIALS_WINDOW_MS).length + count >= BURST_COUNT,
 };

@@ -74,7 +74,10 @@ export function paced(pace: Pace, more: number, windowMs: number, at: number): P
 /** What is known once the event came. */
 export function remember(before: RiskHistory, event: RiskEvent): RiskHistory {
   const { at, sid, kind } = event;
-  if (kind === "denied") return { ...before, denials: [...before.denials.filter((one) => at < one + DENIALS_WINDOW_MS), at].slice(-MAX_DENIALS_COUNT) };
+  if (kind === "denied") {
+    const more = Array.from({ length: Math.min(event.count ?? 1, MAX_DENIALS_COUNT) }, () => at);
+    return { ...before, denials: [...before.denials.filter((one) => at < one + DENIALS_WINDOW_MS), ...more].slice(-MAX_DENIALS_COUNT) };
+  }
   const sessions = Object.entries(before.sessions).filter(([known, one]) => known !== sid && at < one.at + DAY_MS).sort(([, a], [, b]) => b.at - a.at);
   const signedIn = kind === "sign_in";
   return {

@@ -10,6 +10,7 @@ import { readSegment, type Segment, spellSegment } from "../../../protocol/bulk.
 import type { EdgeMessage } from "../../../protocol/control.ts";
 import { encodeAnswerHead } from "../../../protocol/head.ts";
 import type { Hmac } from "../../../protocol/stream-mac.ts";
+import { WaitingUp } from "../../../durable-objects/tunnel/waiting-up.ts";
 
 const hmac: Hmac = (key, bytes) => createHmac("sha256", key).update(bytes).digest();
 const KEY = new Uint8Array(32).fill(1);
@@ -43,7 +44,7 @@ function exchange({ takesBulk = true, maxBytes }: { readonly takesBulk?: boolean
   const said: Ticket[] = [];
   const seen = { finished: undefined as string | undefined, resets: 0 };
   const tickets = new BulkTickets("a".repeat(64));
-  const lane: Lane = { deadlines: new Deadlines(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets, noteUserByte: () => undefined, finished: (_stream, how) => void (seen.finished = how) };
+  const lane: Lane = { waitingUp: new WaitingUp(), deadlines: new Deadlines(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets, noteUserByte: () => undefined, finished: (_stream, how) => void (seen.finished = how) };
   const mux = { consumed: () => undefined, end: () => undefined, reset: () => undefined };
   const link = {
     mux, takesBulk, tell: (message: EdgeMessage) => void (message.t === "bulk" && said.push(message)),

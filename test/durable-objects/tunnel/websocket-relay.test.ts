@@ -8,6 +8,7 @@ import type { LiveStream } from "../../../durable-objects/tunnel/live-stream.ts"
 import { WebSocketRelay } from "../../../durable-objects/tunnel/websocket-relay.ts";
 import { CLOSE_CODES } from "../../../protocol/close-codes.ts";
 import { encodeWebSocketMessage } from "../../../protocol/websocket-messages.ts";
+import { MAX_WAITING_UP_BYTES, WaitingUp } from "../../../durable-objects/tunnel/waiting-up.ts";
 
 const MIB = 1024 * 1024;
 /** As in websocket-relay.ts: the most that a silent browser is sent, and how long it may stay silent then. */
@@ -18,7 +19,7 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 /** A relay between an app that has credit for `mib` MiB and a browser that is only counted. */
-function relayed() {
+function relayed(waitingUp = new WaitingUp()) {
   const seen = { reset: false, how: undefined as string | undefined, sent: 0, consumed: 0, closed: undefined as number | undefined, stored: undefined as { unheard?: number } | undefined };
   const socket = {
     send: (message: string | Uint8Array) => void (seen.sent += message.length),
@@ -33,7 +34,7 @@ function relayed() {
     return taken;
   };
   const link = { mux, flush: () => undefined, write, release: () => undefined, resetStream: () => void (seen.reset = true) };
-  const lane: Lane = { deadlines: new Deadlines(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets: new BulkTickets(""), noteUserByte: () => undefined, finished: (_stream, how) => void (seen.how = how) };
+  const lane: Lane = { waitingUp, deadlines: new Deadlines(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets: new BulkTickets(""), noteUserByte: () => undefined, finished: (_stream, how) => void (seen.how = how) };
   const relay = new WebSocketRelay(lane, link as unknown as ConnectorLink, 2, { bytesIn: 0, bytesOut: 0 } as LiveStream, socket as unknown as WebSocket);
   const push = async (bytes: number): Promise<void> => {
     relay.data(encodeWebSocketMessage({ type: "binary", bytes: new Uint8Array(bytes) }));
@@ -41,6 +42,23 @@ function relayed() {
   };
   return { relay, seen, push, app };
 }
+
+describe("what no app takes of many browsers", () => {
+  it("is bounded over the whole lane: the one on which most waits ends with 1013, and its room is free again (M11)", async () => {
+    const waiting = new WaitingUp();
+    const all = Array.from({ length: 40 }, () => relayed(waiting));
+    for (const { app } of all) app.credit = 0;
+    const [most, ...others] = all;
+    const send = async (one: (typeof all)[number] | undefined, bytes: number): Promise<void> => {
+      one?.relay.fromClient("x".repeat(bytes));
+      await vi.advanceTimersByTimeAsync(0);
+    };
+    await send(most, 900_000);
+    for (const one of others) await send(one, MAX_WAITING_UP_BYTES / 40);
+    expect(all.filter(({ seen }) => seen.closed !== undefined)).toEqual([most]);
+    expect(most?.seen.closed).toBe(CLOSE_CODES.overloaded.code);
+  });
+});
 
 describe("a browser that went", () => {
   const tick = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);

@@ -56,6 +56,19 @@ describe("what a person does, against what is usual for them", () => {
     expect(assess(play(events, USUAL), now)).toMatchObject({ level, reasons });
   });
 
+  it("does not hold denials against somebody for ever: those that the first ones led to prolong nothing", () => {
+    const first = play(denied(10), USUAL);
+    const until = assess(first, T0 + NEXT * DAY + MINUTE)?.until ?? 0;
+    const polling = Array.from({ length: 100 }, (_, i): RiskEvent => ({ kind: "denied", at: T0 + NEXT * DAY + MINUTE + i * 30_000, sid: "s30" }));
+    expect(assess(play(polling, first), until - 1)).toMatchObject({ level: "medium", until });
+  });
+
+  it("counts denials that are told together as what they are", () => {
+    const [one] = denied(1);
+    expect(assess(play([{ ...(one as RiskEvent), count: 12 }], USUAL), T0 + NEXT * DAY + 1)).toMatchObject({ reasons: ["denial_burst"] });
+    expect(assess(play([{ ...(one as RiskEvent), count: 4 }], USUAL), T0 + NEXT * DAY + 1)).toMatchObject({ reasons: [] });
+  });
+
   it("is low while there is nothing to compare with, and unknown of somebody who never came", () => {
     expect(assess(NO_RISK, T0)).toBeUndefined();
     const first = play([signIn(0), signIn(1, SYDNEY), signIn(2, { device: "curl", at: T0 + 2 * DAY - 5 * HOUR })]);
