@@ -173,6 +173,8 @@ export interface PolicyDocument {
   /** Lower-case. The launcher's host. */
   readonly domain: string;
   readonly providers: readonly Provider[];
+  /** What a person's first passkey of ours needs: a second factor of the provider's, or nothing will do. Absent: a sign-in. */
+  readonly passkeys?: "after_mfa" | "off";
   /** Absent: none. */
   readonly signals?: readonly SignalSource[];
   readonly sites: readonly Site[];

@@ -6,8 +6,9 @@ import { canonicalJson, type Json } from "../core/json.ts";
 import type { Result } from "../core/result.ts";
 import { err, ok } from "../core/result.ts";
 import { documentOf, type GoodDocument } from "./document-of.ts";
+import { firstPasskeyFinding } from "./first-passkey.ts";
 import type { Problem } from "./problems.ts";
-import { byteLength, MAX_DOCUMENT_BYTES } from "./source.ts";
+import { byteLength, MAX_DOCUMENT_BYTES, placed } from "./source.ts";
 import { readYaml, type YamlSource } from "./yaml-text.ts";
 
 export interface ParseOptions {
@@ -42,5 +43,7 @@ export function parseDocument(text: string, options: ParseOptions = {}): Result<
   const { file } = options;
   const named = (problems: readonly Problem[]): readonly Problem[] => (file === undefined ? problems : problems.map((problem) => ({ ...problem, file })));
   const read = documentOf(source.value);
-  return read.ok ? ok({ document: read.value.document, warnings: named(read.value.warnings), canonical: source.value.canonical }) : err(named(read.error));
+  if (!read.ok) return err(named(read.error));
+  const more = firstPasskeyFinding(source.value.value);
+  return ok({ document: read.value.document, warnings: named([...read.value.warnings, ...(more === undefined ? [] : [placed(source.value, more)])]), canonical: source.value.canonical });
 }

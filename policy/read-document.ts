@@ -62,10 +62,12 @@ export function readDocument(raw: RawDocument, lineOf: (path: readonly PathPart[
     }
   }
   const session = raw.defaults?.session;
+  const passkeys = raw.identity?.passkeys;
   const document: PolicyDocument = {
     version: 1,
     domain: raw.domain,
     providers,
+    ...(passkeys === undefined || passkeys === "after_sign_in" ? {} : { passkeys }),
     ...(signals.length === 0 ? {} : { signals }),
     sites,
     apps,

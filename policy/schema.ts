@@ -171,7 +171,7 @@ export const documentShape = keys({
   $schema: v.optional(v.string()),
   version: v.literal(1),
   domain: hostname,
-  identity: v.optional(keys({ providers: v.optional(list(provider, MAX_PROVIDERS)) })),
+  identity: v.optional(keys({ providers: v.optional(list(provider, MAX_PROVIDERS)), passkeys: v.optional(v.picklist(["after_sign_in", "after_mfa", "off"])) })),
   signals: v.optional(list(signalSource, MAX_SIGNAL_SOURCES)),
   sites: v.optional(list(site, MAX_SITES)),
   apps: v.optional(list(app, MAX_APPS)),

@@ -31,7 +31,7 @@ export class PasskeyDesk {
 
   ask(asked: PasskeyAsk): PasskeyChallenge {
     const { state } = this;
-    if (asked.act === "add" && !machine.mayChange(state, asked.proved)) return TOO_OLD;
+    if (asked.act === "add" && !machine.mayChange(state.keys, asked.proved)) return TOO_OLD;
     const challenge = toBase64Url(crypto.getRandomValues(new Uint8Array(CHALLENGE_BYTES)));
     this.#store(machine.ask(state, asked, challenge, Date.now()));
     return { ok: true, challenge, keys: state.keys.map(({ id, kind }) => ({ id, kind })) };
@@ -47,7 +47,7 @@ export class PasskeyDesk {
   }
 
   async remove(asked: PasskeyAsk, id: string): Promise<PasskeyAnswer> {
-    if (!machine.mayChange(this.state, asked.proved)) return TOO_OLD;
+    if (!machine.mayChange(this.state.keys, asked.proved)) return TOO_OLD;
     await this.#record(asked, "removed", id);
     this.#store(machine.remove(this.state, id));
     return { ok: true };
@@ -60,7 +60,7 @@ export class PasskeyDesk {
 
   async #add(asked: PasskeyAsk, name: string, made: Awaited<ReturnType<typeof newPasskey>>): Promise<PasskeyAnswer> {
     if (made === undefined) return this.#refuse(asked, "not verified");
-    const added = (): machine.Passkeys | undefined => (machine.mayChange(this.state, asked.proved) ? machine.add(this.state, { ...made, name, createdAt: Date.now(), usedAt: 0 }) : undefined);
+    const added = (): machine.Passkeys | undefined => (machine.mayChange(this.state.keys, asked.proved) ? machine.add(this.state, { ...made, name, createdAt: Date.now(), usedAt: 0 }) : undefined);
     if (added() !== undefined) await this.#record(asked, "added", made.id, { name, kind: made.kind });
     // What came meanwhile counts: another key, or the first one.
     const state = added();

@@ -38,9 +38,10 @@ export const CHALLENGE_LIFE_MS = 5 * MINUTE_MS;
 
 /**
  * Whoever has a passkey changes them with a second factor only: otherwise a password alone could add
- * one and be two factors. The first needs a fresh sign-in, so that a stolen cookie adds none.
+ * one and be two factors. The first needs a fresh sign-in, so that a stolen cookie adds none; or the
+ * provider's second factor, where the document says so: none of ours, which may be of a key that went.
  */
-export const mayChange = ({ keys }: Passkeys, proved: PasskeyAsk["proved"]): boolean => proved === "mfa" || (proved === "auth" && keys.length === 0);
+export const mayChange = (keys: readonly unknown[], proved: PasskeyAsk["proved"]): boolean => proved === "mfa" || proved === (keys.length === 0 ? "auth" : "passkey");
 
 export function ask(state: Passkeys, { sid, act }: Pick<PasskeyAsk, "sid" | "act">, challenge: string, now: number): Passkeys {
   const open = state.challenges.filter((one) => now < one.until).slice(1 - MAX_CHALLENGES_COUNT);

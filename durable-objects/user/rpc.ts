@@ -84,8 +84,8 @@ export interface PasskeyAsk {
   readonly owner: string;
   readonly sid: SessionId;
   readonly act: "add" | "use" | "remove";
-  /** What the session proved in the last minutes: a second factor, a sign-in at the provider, or neither. */
-  readonly proved: "mfa" | "auth" | "nothing";
+  /** What the session proved in the last minutes that the document lets count: a second factor, one of ours that does for no first passkey, a sign-in at the provider, or nothing. */
+  readonly proved: "mfa" | "passkey" | "auth" | "nothing";
 }
 
 type PasskeyRefused = { readonly ok: false; readonly code: "passkey_refused" | "step_up_required" };

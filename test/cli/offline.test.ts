@@ -39,6 +39,19 @@ describe("check", () => {
     expect(jsonOf(await runCommand(["check", "-", "--json"], { stdin: DOCUMENT }))).toEqual({ ok: true, warnings: [], apps: 2, policies: 1, tests: 1 });
   });
 
+  it("warns, with its line, where a second factor is asked for and nobody said what a first passkey needs", async () => {
+    const direct = DOCUMENT.replace("group: [staff], time", "mfa: true, group: [staff], time").replace("groups: [staff] }", "groups: [staff], mfa: true }");
+    const named = DOCUMENT.replace("group: [staff], time", "use: mfa, group: [staff], time").replace("groups: [staff] }", "groups: [staff], mfa: true }") + "conditions:\n  mfa:\n    any: [{ mfa: { max_age: 1h } }]\n";
+    for (const [text, place] of [[direct, "9:"], [named, "14:13: "]] as const) {
+      const ran = await runCommand(["check", file("mfa.yaml", text)], { now: NOON });
+      expect(ran).toMatchObject({ exit: 0, err: expect.stringContaining(`mfa.yaml:${place}`) as string });
+      expect(ran.err).toContain("after_mfa if your provider has second factors");
+      for (const said of ["after_sign_in", "after_mfa", "off"]) {
+        expect((await runCommand(["check", "-"], { stdin: text.replace("identity: {", `identity: { passkeys: ${said},`), now: NOON })).err).toBe("");
+      }
+    }
+  });
+
   it("prints the document as the edge takes it, with --canonical", async () => {
     const ran = await runCommand(["check", file("good.yaml", DOCUMENT), "--canonical"], { now: NOON });
     expect(ran).toMatchObject({ exit: 0, err: "" });

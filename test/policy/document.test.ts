@@ -58,6 +58,11 @@ describe("defaults", () => {
 });
 
 describe("who tells of people", () => {
+  it("what a first passkey needs is kept where it is not the default", () => {
+    const passkeys = (said: string): unknown => documentOf(`version: 1\ndomain: a.test\n${said}`).passkeys;
+    expect(["", "identity: { passkeys: after_sign_in }", "identity: { passkeys: after_mfa }", "identity: { passkeys: off }"].map(passkeys)).toEqual([undefined, undefined, "after_mfa", "off"]);
+  });
+
   const withProvider = (fields: string, more = ""): string => `version: 1\ndomain: a.test\nidentity: { providers: [{ id: corp, issuer: "https://a.test/x", client_id: c, ${fields} }] }\n${more}`;
 
   it("a provider's directory", () => {

@@ -64,4 +64,10 @@ describe("a passkey", () => {
       expect(decide(policy, ASK, after, NOW).effect === "allow", kind).toBe((helps & HELPS[kind]) !== 0);
     }
   });
+
+  it("helps nowhere where the document bars passkeys", () => {
+    const policy = policyOf(allow("{ provider: corp, mfa: true }"));
+    expect(passkeysThatHelp(policy, ASK, factsOf(), NOW)).toBe(BOTH);
+    expect(passkeysThatHelp({ ...policy, document: { ...policy.document, passkeys: "off" } }, ASK, factsOf(), NOW)).toBe(0);
+  });
 });

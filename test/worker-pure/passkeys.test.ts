@@ -35,7 +35,10 @@ interface World {
   readonly auth?: number;
   readonly mfa?: number;
   readonly mfaEnds?: number;
+  /** Who says so; the provider if absent. */
+  readonly mfaBy?: string;
   readonly keys?: readonly PasskeyShown[];
+  readonly rule?: "after_mfa" | "off";
 }
 
 let asked: { readonly call: string; readonly with: readonly unknown[] }[] = [];
@@ -51,7 +54,7 @@ function edge(world: World): (path: string, init?: RequestInit) => Promise<Respo
   const now = Date.now();
   const facts: Record<string, SessionSnapshot["facts"][string]> = {};
   if (world.auth !== undefined) facts["auth"] = { value: true, source: "corp", observedAt: at(now - world.auth) };
-  if (world.mfa !== undefined) facts["mfa"] = { value: { methods: ["otp"] }, source: "corp", observedAt: at(now - world.mfa), ...(world.mfaEnds === undefined ? {} : { expiresAt: at(now + world.mfaEnds) }) };
+  if (world.mfa !== undefined) facts["mfa"] = { value: { methods: ["otp"] }, source: world.mfaBy ?? "corp", observedAt: at(now - world.mfa), ...(world.mfaEnds === undefined ? {} : { expiresAt: at(now + world.mfaEnds) }) };
   const session: SessionSnapshot = { v: 1, sid: SID, epoch: 1, subject: { kind: "user", id: "u_ann" }, display: { sub: "ann", email: "ann@example.com" }, facts, startedAt: now, lastActiveAt: now, endsAt: now + 60 * MINUTE_MS };
   const { keys = [] } = world;
   const user = new Proxy({}, {
@@ -62,7 +65,7 @@ function edge(world: World): (path: string, init?: RequestInit) => Promise<Respo
   });
   const stub = { verify: () => Promise.resolve(session) };
   const env = {
-    CONTROL: { getByName: () => ({ policy: () => Promise.resolve({ document, version: 1 }), sealKey: () => Promise.resolve(new Uint8Array(32)) }) },
+    CONTROL: { getByName: () => ({ policy: () => Promise.resolve({ document: world.rule === undefined ? document : { ...document, passkeys: world.rule }, version: 1 }), sealKey: () => Promise.resolve(new Uint8Array(32)) }) },
     SESSION: { get: () => stub, idFromString: (id: string) => id, idFromName: () => SID },
     USER: { getByName: (name: string) => (expect(name).toBe("u_ann"), user) },
   } as unknown as Env;
@@ -85,6 +88,11 @@ describe("the page of one's passkeys", () => {
     ["one, a second factor just now", { mfa: FRESH, keys: [keyOf("hwk")] }, undefined],
     ["one, signed in just now: a password alone adds none", { auth: FRESH, keys: [keyOf("hwk")] }, CONFIRM],
     ["one, a second factor a while ago", { auth: FRESH, mfa: OLD, keys: [keyOf("hwk")] }, CONFIRM],
+    ["after_mfa: none yet, the provider's second factor just now", { mfa: FRESH, rule: "after_mfa" }, undefined],
+    ["after_mfa: none yet, signed in just now: a password alone adds none", { auth: FRESH, rule: "after_mfa" }, `${SIGN_IN}&mfa=1`],
+    ["after_mfa: none yet, a second factor a while ago", { auth: FRESH, mfa: OLD, rule: "after_mfa" }, `${SIGN_IN}&mfa=1`],
+    ["after_mfa: none any more, and the second factor was one of them", { auth: FRESH, mfa: FRESH, mfaBy: "postern", rule: "after_mfa" }, `${SIGN_IN}&mfa=1`],
+    ["after_mfa: one, used just now", { mfa: FRESH, mfaBy: "postern", keys: [keyOf("hwk")], rule: "after_mfa" }, undefined],
     ["one, a second factor that counts no longer", { mfa: FRESH, mfaEnds: -1, keys: [keyOf("hwk")] }, CONFIRM],
   ])("%s", async (_name, world, next) => {
     const answer = await edge(world)("/.postern/passkeys");
@@ -121,7 +129,9 @@ describe("a ceremony", () => {
 
   it.each<[World, PasskeyAsk["proved"]]>([
     [{ auth: FRESH, mfa: FRESH }, "mfa"], [{ auth: FRESH, mfa: OLD }, "auth"], [{ auth: OLD, mfa: OLD }, "nothing"], [{}, "nothing"],
-  ])("tells the person's object what the session proved lately: %j → %s", async (world, proved) => {
+    [{ auth: FRESH, mfa: FRESH, rule: "after_mfa" }, "mfa"], [{ auth: FRESH, rule: "after_mfa" }, "nothing"],
+    [{ auth: FRESH, mfa: FRESH, mfaBy: "postern", rule: "after_mfa" }, "passkey"], [{ mfa: FRESH, mfaBy: "postern" }, "mfa"],
+  ])("tells the person's object what the session proved lately, and may prove it by: %j → %s", async (world, proved) => {
     await post(world, JSON.stringify({ act: "add", answer: { id: "x" }, name: "n".repeat(100) }));
     expect(asked).toEqual([{ call: "answerPasskey", with: [
       { request: expect.stringMatching(/^r_/) as string, owner: "u_ann", sid: SID, act: "add", proved },
@@ -133,6 +143,31 @@ describe("a ceremony", () => {
     const answer = await post({ mfa: FRESH }, new URLSearchParams({ id: "k" }), "/.postern/passkeys/remove");
     expect([answer.status, answer.headers.get("location")]).toEqual([303, `${LAUNCHER}/.postern/passkeys`]);
     expect(asked).toMatchObject([{ call: "removePasskey", with: [{ act: "remove", proved: "mfa" }, "k"] }]);
+  });
+});
+
+describe("where the document bars passkeys", () => {
+  const world: World = { auth: FRESH, mfa: FRESH, keys: [keyOf("hwk")], rule: "off" };
+
+  it("there is no page of them, none is added, used or removed, and no object hears of it", async () => {
+    expect((await edge(world)("/.postern/passkeys")).status).toBe(404);
+    const answers = [
+      ...await Promise.all([{ act: "add" }, { act: "use", helps: 3 }, { act: "use", answer: { id: "x" } }].map((body) => post(world, JSON.stringify(body)))),
+      await post(world, new URLSearchParams({ id: "hwk" }), "/.postern/passkeys/remove"),
+    ];
+    for (const answer of answers) expect([answer.status, ((await answer.json()) as { error: { code: string } }).error.code]).toEqual([403, "passkey_refused"]);
+    expect(asked).toEqual([]);
+  });
+
+  it("a step-up that an address of before wants by one goes to the provider", async () => {
+    const answer = await edge(world)(`/.postern/login?to=${encodeURIComponent("https://wiki.access.example.com/")}&n=nonce&mfa=1&passkey=3`);
+    expect(await answer.text()).not.toContain("data-passkey");
+    expect(asked).toEqual([]);
+  });
+
+  it("the launcher has no link to them", async () => {
+    expect(await (await edge(world)("/")).text()).not.toContain("/.postern/passkeys");
+    expect(await (await edge({ auth: FRESH })("/")).text()).toContain("/.postern/passkeys");
   });
 });
 

@@ -27,6 +27,8 @@ export interface LauncherModel {
   readonly now: Millis;
   /** May change the policy: the empty launcher then says how the first app gets here. */
   readonly operator: boolean;
+  /** False: none may be used here. */
+  readonly passkeys?: boolean;
   /** Where an operator administers Postern, if that is a page. */
   readonly consoleUrl?: string | undefined;
   /** Target of the sign-out form; `/.postern/logout` if absent. */
@@ -73,7 +75,7 @@ export function launcherPage(model: LauncherModel): string {
     title: "Your apps",
     wide: true,
     aside: markup`<div class="who"><p><span class="name">${name}</span>${user.email !== undefined && user.email !== name && markup`<span class="email">${user.email}</span>`}</p>${postButton(model.signOutUrl ?? "/.postern/logout", "Sign out", "quiet")}</div>`,
-    body: markup`<div class="lead"><h1>Your apps</h1><p class="session">Signed in for another <time datetime="${new Date(model.session.expiresAt).toISOString()}">${remaining(model.now, model.session.expiresAt)}</time>.</p>${model.operator && linkButton(model.consoleUrl, "Administer Postern")}${linkButton("/.postern/passkeys", "Your passkeys")}</div>
+    body: markup`<div class="lead"><h1>Your apps</h1><p class="session">Signed in for another <time datetime="${new Date(model.session.expiresAt).toISOString()}">${remaining(model.now, model.session.expiresAt)}</time>.</p>${model.operator && linkButton(model.consoleUrl, "Administer Postern")}${model.passkeys !== false && linkButton("/.postern/passkeys", "Your passkeys")}</div>
 ${apps.length === 0 ? empty(model.operator) : markup`<ul class="tiles">${apps.map(tile)}</ul>`}`,
   });
 }

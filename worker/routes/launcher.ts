@@ -53,6 +53,7 @@ export async function launcher(x: Exchange): Promise<Response> {
     session: { expiresAt: at(session.endsAt) },
     now: at(x.now),
     operator,
+    passkeys: policy.document.passkeys !== "off",
   });
   return page(x, html, 200, { formOrigins });
 }
