@@ -6,7 +6,7 @@ import { at } from "../../core/time.ts";
 import type { CutReport } from "../../durable-objects/cut-report.ts";
 import type { News } from "../../durable-objects/signal-facts.ts";
 import { MAX_FROZEN_MS } from "../../durable-objects/tunnel/freezing.ts";
-import { documentFor, laneOf, laneStub, objects, openRequest, randomText, sessionOf, sessionStub, setUp, signedIn, userId, wipe } from "./deployment.ts";
+import { cookieOf, documentFor, HASH, laneOf, laneStub, objects, openRequest, randomText, sessionOf, sessionStub, setUp, signedIn, userId, wipe } from "./deployment.ts";
 import { eventually } from "./eventually.ts";
 import { TestAgent } from "./test-agent.ts";
 import { connected, type TestConnector } from "./test-connector.ts";
@@ -161,3 +161,20 @@ async function snapshot(): Promise<Parameters<ReturnType<typeof laneOf>["observe
   if (known === undefined) throw new Error("no session");
   return known;
 }
+
+describe("a lane that was told of the session a moment before the step-up", () => {
+  it("asks anew instead of refusing, for the lease's life, what the step-up opened (P3)", async () => {
+    const opens = async (): Promise<boolean> => {
+      const { webSocket } = await laneStub().fetch(openRequest(sid, "wiki", "websocket"));
+      webSocket?.accept();
+      webSocket?.close();
+      return webSocket !== null;
+    };
+    expect(await opens()).toBe(true);
+    await risk("high");
+    expect(await opens()).toBe(false);
+    const facts = { ...(await sessionOf(sid).describe())?.facts, mfa: { value: { methods: ["hwk"] }, source: "corp", observedAt: at(Date.now()) } };
+    await sessionOf(sid).refresh({ facts, display: { sub: "ann", provider: "corp" }, endsAt: Date.now() + 3_600_000 }, cookieOf("wiki", HASH));
+    expect(await opens()).toBe(true);
+  });
+});
