@@ -28,6 +28,12 @@ function nextAddress(answer: LoopbackAnswer): string | undefined {
 export class FormBrowser {
   /** By host: a cookie of one host is never sent to another. */
   readonly #cookies = new Map<string, Map<string, string>>();
+  readonly #more: Readonly<Record<string, string>>;
+
+  /** `more`: headers that it sends with everything. */
+  constructor(more: Readonly<Record<string, string>> = {}) {
+    this.#more = more;
+  }
 
   async get(url: string): Promise<LoopbackAnswer> {
     return this.#send(url, "GET");
@@ -63,7 +69,7 @@ export class FormBrowser {
   }
 
   async #send(url: string, method: string, body?: string): Promise<LoopbackAnswer> {
-    const headers: Record<string, string> = { accept: "text/html,*/*", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
+    const headers: Record<string, string> = { ...this.#more, accept: "text/html,*/*", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
     const cookies = this.cookieHeader(url);
     if (cookies !== "") headers["cookie"] = cookies;
     if (body !== undefined) Object.assign(headers, { "content-type": "application/x-www-form-urlencoded", origin: new URL(url).origin });

@@ -14,6 +14,8 @@ export interface Somebody {
   readonly amr?: readonly string[];
   /** The provider's own session, which its sign-out names (`sid`). */
   readonly session?: string;
+  /** Does not get through here: a wrong password, an account that is shut. */
+  readonly refused?: boolean;
 }
 
 export interface OwnIssuer {
@@ -105,8 +107,15 @@ export async function startOwnIssuer(clientId = "postern"): Promise<OwnIssuer> {
         return sendJson(response, { keys: [publicJwk] });
       case "/authorize": {
         const query = url.searchParams;
+        const sub = query.get("as") ?? "nobody";
+        if (own.people.get(sub)?.refused === true) {
+          const refusal = new URL(query.get("redirect_uri") ?? "");
+          refusal.search = new URLSearchParams({ error: "access_denied", state: query.get("state") ?? "", iss: issuer }).toString();
+          response.writeHead(302, { location: refusal.href });
+          return void response.end();
+        }
         const code = `code-${codes++}-${crypto.randomUUID()}`;
-        grants.set(code, { sub: query.get("as") ?? "nobody", nonce: query.get("nonce") ?? "", clientId: query.get("client_id") ?? "" });
+        grants.set(code, { sub, nonce: query.get("nonce") ?? "", clientId: query.get("client_id") ?? "" });
         const back = new URL(query.get("redirect_uri") ?? "");
         back.search = new URLSearchParams({ code, state: query.get("state") ?? "", iss: issuer }).toString();
         response.writeHead(302, { location: back.href });

@@ -29,6 +29,8 @@ export interface Address {
   readonly name: string;
   /** More of the query, after the name. */
   readonly query?: string;
+  /** A folder in front of the app's own paths. */
+  readonly at?: string;
 }
 
 /** Longest wait for an answer's head and first stamp. */
@@ -75,10 +77,10 @@ export function open(kind: Kind, address: Address): Promise<Opening> {
   return kind === "websocket" ? openWebSocket(address) : openBody(kind, address);
 }
 
-function openWebSocket({ port, headers, name, query = "" }: Address): Promise<Opening> {
+function openWebSocket({ port, headers, name, query = "", at = "" }: Address): Promise<Opening> {
   const { host, ...rest } = headers;
   return new Promise((resolve, reject) => {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/socket?name=${name}${query}`, { headers: { ...rest, host: host ?? "" }, perMessageDeflate: false, handshakeTimeout: OPEN_TIMEOUT_MS });
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${at}/socket?name=${name}${query}`, { headers: { ...rest, host: host ?? "" }, perMessageDeflate: false, handshakeTimeout: OPEN_TIMEOUT_MS });
     const side = sideOf(name, "websocket", () => socket.terminate());
     socket.on("error", () => undefined);
     socket.on("open", () => actOnCloseFrame(socket, side));
