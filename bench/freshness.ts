@@ -5,7 +5,7 @@ import { brokenBounds } from "./revoke/rows.ts";
 
 const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
 
-const RECEIPT_COLUMNS = ["receipt_p50_ms", "receipt_p99_ms", "receipt_worst_ms", "client_end_worst_ms", "bytes_after_receipt", "bytes_in_flight_at_cut", "faults", "foreign_cores"];
+const RECEIPT_COLUMNS = ["receipt_p50_ms", "receipt_p99_ms", "receipt_worst_ms", "client_end_worst_ms", "bytes_after_receipt", "bytes_in_flight_at_cut", "cpu_ms_per_receipt_edge", "cpu_ms_per_receipt_connector", "faults", "foreign_cores"];
 const PART_COLUMNS = ["last_byte_ms", "end_client_ms", "end_app_ms", "bytes_after_receipt"];
 
 function table(rows: readonly Row[], columns: readonly string[]): string[] {

@@ -17,6 +17,7 @@ const UNITS: readonly (readonly [prefix: string, unit: string])[] = [
   ["cpu_us_per_request", "us"],
   ["cpu_us_per_message", "us"],
   ["cpu_ms_per_MB", "ms"],
+  ["cpu_ms_per_receipt", "ms"],
   ["foreign_cores", "cores"],
   ["errors", "1"],
   ["records_per_request", "1"],

@@ -42,7 +42,7 @@ function shown(name: string, rows: readonly Row[]): string {
   const value = (of: string, metric: string): string => String(rows.find((row) => row.case === of && row.metric === metric)?.value ?? "–");
   const parts = [...new Set(rows.filter(({ metric }) => metric === "end_worst_ms").map((row) => row.case))];
   if (parts.length > 0) return parts.map((part) => `${part}: over after ${value(part, "end_client_ms")} ms at the client, ${value(part, "end_app_ms")} at the app; last byte after ${value(part, "last_byte_ms")} ms`).join("\n");
-  return `${name}: p50 ${value(name, "receipt_p50_ms")} p99 ${value(name, "receipt_p99_ms")} worst ${value(name, "receipt_worst_ms")} ms, clients ${value(name, "client_end_worst_ms")} ms, after ${value(name, "bytes_after_receipt")} B, in flight ${value(name, "bytes_in_flight_at_cut")} B, n ${rows[0]?.n}, foreign cores ${value(name, "foreign_cores")}`;
+  return `${name}: p50 ${value(name, "receipt_p50_ms")} p99 ${value(name, "receipt_p99_ms")} worst ${value(name, "receipt_worst_ms")} ms, clients ${value(name, "client_end_worst_ms")} ms, after ${value(name, "bytes_after_receipt")} B, in flight ${value(name, "bytes_in_flight_at_cut")} B, edge CPU ${value(name, "cpu_ms_per_receipt_edge")} ms, n ${rows[0]?.n}, foreign cores ${value(name, "foreign_cores")}`;
 }
 
 async function run(options: RevokeOptions): Promise<number> {

@@ -3,6 +3,7 @@
  * came after each receipt is told by both ends' stamps and by what the connector counted.
  */
 import { loopbackFetch } from "../../start/loopback-http.ts";
+import { cpuMicroseconds } from "../measure/proc.ts";
 import { pause } from "./clock.ts";
 import { appOf, isCarried, openFor, type Protocol } from "./protocols.ts";
 import type { SignedIn } from "./sessions.ts";
@@ -29,6 +30,8 @@ export interface Sample {
   readonly clientEndMs: number;
   readonly afterBytes: number;
   readonly inFlightBytes: number;
+  /** What edge and connector spent between the call and its answer, in milliseconds: steadier than any clock on a busy machine. */
+  readonly cpuMs: { readonly edge: number; readonly connector: number };
   /** What did not happen as a receipt promises. */
   readonly faults: readonly string[];
 }
@@ -66,7 +69,9 @@ export class Receipts {
     const cutCount = groups.reduce((sum, { count }) => sum + count, 0);
     await Promise.all([stage.app("mark"), stage.clients("mark")]);
     await pause(FLOW_MS);
+    const spent = cpuOf(stage);
     const done = await this.#signal.fire(scene);
+    const cpuMs = spent();
     const handed = this.#kept === undefined ? await handedOver(stage) : undefined;
     const holds = this.#signal.holds === true;
     const ended = { names, timeoutMs: END_MS };
@@ -77,7 +82,7 @@ export class Receipts {
     const faults = [...faultsOf(done, cutCount, client, app, holds), ...(await this.#keptFaults(done.at))];
     await Promise.all([stage.clients("abandon", names), stage.app("forget", names)]);
     await this.#signal.restore?.(scene);
-    return { tookMs: done.tookMs, clientEndMs: Math.max(0, (holds ? client.lastChunkAt : client.lastEndAt) - done.at), afterBytes: client.afterBytes + app.afterBytes + handedLater, inFlightBytes: client.inFlightBytes, faults };
+    return { tookMs: done.tookMs, clientEndMs: Math.max(0, (holds ? client.lastChunkAt : client.lastEndAt) - done.at), afterBytes: client.afterBytes + app.afterBytes + handedLater, inFlightBytes: client.inFlightBytes, cpuMs, faults };
   }
 
   /** Hangs up what lives on. */
@@ -150,6 +155,18 @@ function faultsOf({ receipt }: Acknowledged, live: number, client: Outcome, app:
   if ((client.ends["whole"] ?? 0) > 0) faults.push(`${client.ends["whole"]} connections ended as if they were whole`);
   if (receipt !== undefined && (!receipt.complete || receipt.closed < live)) faults.push(`the receipt says found ${receipt.found}, closed ${receipt.closed} of ${live}, unconfirmed ${receipt.unconfirmed.length}`);
   return faults;
+}
+
+/** From now on: the answer says what was spent since, in milliseconds. */
+function cpuOf(stage: Stage): () => Sample["cpuMs"] {
+  const pids = { edge: stage.stack.edge().pid, connector: stage.connector().child.pid };
+  const now = (): Sample["cpuMs"] => ({ edge: cpuMicroseconds(pids.edge) / 1_000, connector: cpuMicroseconds(pids.connector) / 1_000 });
+  const before = now();
+  return () => {
+    const after = now();
+    // A connector that was revoked has ended, and its counters with it.
+    return { edge: Math.max(0, after.edge - before.edge), connector: Math.max(0, after.connector - before.connector) };
+  };
 }
 
 /** Bytes that the connector has handed to the app so far; undefined when it is gone. */

@@ -36,6 +36,8 @@ export function receiptRows(name: string, live: number, isMain: boolean, samples
     row(name, "client_end_worst_ms", worst(samples.map(({ clientEndMs }) => clientEndMs)), n),
     row(name, "bytes_after_receipt", sum(samples.map(({ afterBytes }) => afterBytes)), n),
     row(name, "bytes_in_flight_at_cut", worst(samples.map(({ inFlightBytes }) => inFlightBytes)), n),
+    row(name, "cpu_ms_per_receipt_edge", sum(samples.map(({ cpuMs }) => cpuMs.edge)) / n, n),
+    row(name, "cpu_ms_per_receipt_connector", sum(samples.map(({ cpuMs }) => cpuMs.connector)) / n, n),
     row(name, "faults", sum(samples.map(({ faults }) => faults.length)), n),
     row(name, "foreign_cores", foreignCores, n),
   ];

@@ -151,7 +151,7 @@ describe("what a run counts", () => {
   });
 
   it("a bound that is broken: the 99th percentile up to a hundred, the worst above and of the other signals, bytes and faults always", () => {
-    const sample = { tookMs: 60, clientEndMs: 10, afterBytes: 0, inFlightBytes: 900, faults: [] };
+    const sample = { tookMs: 60, clientEndMs: 10, afterBytes: 0, inFlightBytes: 900, cpuMs: { edge: 5, connector: 1 }, faults: [] };
     const one = (name: string, live: number, isMain: boolean, more: object): readonly string[] => brokenBounds(receiptRows(name, live, isMain, [{ ...sample, ...more }], 0));
     expect(one("session/http/100", 100, true, {})).toEqual(["session/http/100: receipt_p99_ms is 60, must be at most 50 (n 1)"]);
     expect(one("session/http/1000", 1_000, true, {})).toEqual([]);
