@@ -137,7 +137,7 @@ function remove(db: Database, row: DirectoryRow): void {
   const { id, kind } = row;
   const concerned = kind === "Users" ? [id] : membersOf(db, id);
   const { externalId, email } = dataOf(row);
-  if (kind === "Users") db.run("UPDATE directory SET gone = 1, data = ? WHERE id = ?", JSON.stringify({ externalId, email, active: false }), id);
+  if (kind === "Users") db.run("UPDATE directory SET gone = 1, data = ?, rowid = (SELECT max(rowid) + 1 FROM directory) WHERE id = ?", JSON.stringify({ externalId, email, active: false }), id);
   else db.run("DELETE FROM directory WHERE id = ?", id);
   db.run("DELETE FROM directory_members WHERE group_id = ? OR user_id = ?", id, id);
   touch(db, concerned);
@@ -156,33 +156,52 @@ export function settle(db: Database, { id, revision }: DirectoryRow): void {
   db.run("UPDATE directory SET settled = max(settled, ?) WHERE id = ?", revision, id);
 }
 
-/** The person that an entry is, if they ever signed in: as a sign-in found, or would find now. */
+const keyOf = (of: DirectoryOf, { sub, email }: { readonly sub?: string | null | undefined; readonly email?: string | null | undefined }): string | null => (of.match === "sub" ? sub : email) ?? null;
+
+/** The person whom a change of an entry concerns, if they ever signed in: as a sign-in found, or by what joins them. */
 export function personOf(db: Database, of: DirectoryOf, row: DirectoryRow): string | undefined {
   if (row.person !== null) return row.person;
   const { externalId, email } = dataOf(row);
-  const people = db.all<{ id: string }>(`SELECT id FROM people WHERE issuer = ? AND ${of.match} = ? LIMIT 2`, of.issuer, (of.match === "sub" ? externalId : email) ?? null);
+  const people = db.all<{ id: string }>(`SELECT id FROM people WHERE issuer = ? AND ${of.match} = ? LIMIT 2`, of.issuer, keyOf(of, { sub: externalId, email }));
   return people.length === 1 ? people[0]?.id : undefined;
+}
+
+/** What that person is told of the change: of two entries that could be theirs an end counts, and groups are never another's. */
+export function standingAfter(db: Database, of: DirectoryOf, row: DirectoryRow, person: string, now: Millis): Standing {
+  const { active, externalId, email } = dataOf(row);
+  return active === true ? standingBy(db, of, find(db, of, person, keyOf(of, { sub: externalId, email })), now) : "inactive";
 }
 
 /** What the directory says of somebody who signs in; from here on the entry is theirs. */
 export function standing(db: Database, of: DirectoryOf, person: { readonly id: string; readonly sub: string; readonly email?: string }, now: Millis): Standing {
-  const [key, value] = of.match === "sub" ? ["externalId", person.sub] : ["email", person.email ?? null];
-  const rows = db.all<DirectoryRow>(`SELECT * FROM directory WHERE provider = ? AND kind = 'Users' AND (person = ? OR data ->> '${key}' = ?) ORDER BY gone, person IS NULL`, of.id, person.id, value);
+  const found = find(db, of, person.id, keyOf(of, person));
+  if (typeof found === "object") db.run("UPDATE directory SET person = ? WHERE id = ?", person.id, found.id);
+  return standingBy(db, of, found, now);
+}
+
+function find(db: Database, of: DirectoryOf, person: string, key: string | null): DirectoryRow | "unknown" | "inactive" {
+  const name = of.match === "sub" ? "externalId" : "email";
+  const rows = db.all<DirectoryRow & { rowid: number }>(`SELECT rowid, * FROM directory WHERE provider = ? AND kind = 'Users' AND (person = ? OR data ->> '${name}' = ?) ORDER BY gone, person IS NULL`, of.id, person, key);
   // One that somebody else was found in before is theirs, whatever its address says now.
-  const mine = rows.filter((row) => row.person === null || row.person === person.id);
-  const live = mine.filter((row) => row.gone === 0);
+  const mine = rows.filter((row) => row.person === null || row.person === person);
+  // Who was deleted comes back by a new entry, not by one that was another's all along.
+  const left = Math.max(...mine.map((row) => (row.gone === 1 && row.person !== null ? row.rowid : 0)));
+  const live = mine.filter((row) => row.gone === 0 && (row.person !== null || row.rowid > left));
   const [found] = live;
   if (found === undefined) return mine.length > 0 ? "inactive" : "unknown";
   // Two that could be this person: the worse counts, and nobody can say whose groups they are.
   if (live.some((row) => dataOf(row).active !== true)) return "inactive";
-  if (found.person === null && live.length > 1) return "unknown";
-  db.run("UPDATE directory SET person = ? WHERE id = ?", person.id, found.id);
+  return found.person === null && live.length > 1 ? "unknown" : found;
+}
+
+function standingBy(db: Database, of: DirectoryOf, found: ReturnType<typeof find>, now: Millis): Standing {
+  if (typeof found === "string") return found;
   const groups = groupsOf(db, of, found.id);
   return groups === undefined ? "unknown" : { groups, at: now };
 }
 
 /** A user's groups as policies name them; undefined if they are too many: half a list is no list. */
-export function groupsOf(db: Database, of: DirectoryOf, user: string): readonly string[] | undefined {
+function groupsOf(db: Database, of: DirectoryOf, user: string): readonly string[] | undefined {
   const rows = db.all<{ name: string }>("SELECT data ->> 'name' AS name FROM directory_members JOIN directory ON id = group_id WHERE user_id = ? ORDER BY name LIMIT ?", user, MAX_GROUPS_COUNT + 1);
   return rows.length > MAX_GROUPS_COUNT ? undefined : rows.map(({ name }) => `${of.id}:${name}`);
 }

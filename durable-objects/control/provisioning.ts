@@ -83,15 +83,15 @@ export class Provisioning {
   async #signal(of: directory.DirectoryOf, row: directory.DirectoryRow): Promise<void> {
     const person = directory.personOf(this.#db, of, row);
     if (person !== undefined) {
-      const active = directory.dataOf(row).active === true;
-      const groups = directory.groupsOf(this.#db, of, row.id);
       this.#lastAt = Math.max(Date.now(), this.#lastAt + 1);
+      const standing = directory.standingAfter(this.#db, of, row, person, at(this.#lastAt));
+      const groups = typeof standing === "object" ? { value: standing.groups, source: of.id, observedAt: standing.at } : null;
       await this.#work.signal({
         source: `scim:${of.id}`,
         id: `${row.id}.${row.revision}`,
-        name: active ? "groups-changed" : row.gone === 1 ? "user-deleted" : "user-deactivated",
+        name: standing !== "inactive" ? "groups-changed" : row.gone === 1 ? "user-deleted" : "user-deactivated",
         target: { kind: "user", id: person as UserId },
-        effect: active ? { kind: "facts", facts: { groups: groups === undefined ? null : { value: groups, source: of.id, observedAt: at(this.#lastAt) } }, at: this.#lastAt } : { kind: "end" },
+        effect: standing === "inactive" ? { kind: "end" } : { kind: "facts", facts: { groups }, at: this.#lastAt },
       });
     }
     directory.settle(this.#db, row);

@@ -250,3 +250,55 @@ describe("which of our people an entry is", () => {
     expect(personOf(db, EMAIL)).toEqual([undefined]);
   });
 });
+
+describe("what a person is told of a change", () => {
+  const ann = { id: "u_ann", sub: "x-ann", email: "ann@example.com" };
+  const shared = { email: "ann@example.com" };
+  const told = (db: Database): unknown[] => directory.unsettled(db, EMAIL.id).map((row) => {
+    const person = directory.personOf(db, EMAIL, row);
+    return person === undefined ? undefined : [person, directory.standingAfter(db, EMAIL, row, person, at(T0))];
+  });
+  const setUp = (signIn: boolean): { db: Database; own: string; admin: string } => {
+    const db = fresh();
+    const own = user(db, "ann", {}, EMAIL);
+    if (signIn) directory.standing(db, EMAIL, ann, at(T0));
+    notePerson(db, { ...ann, issuer: EMAIL.issuer, lastSignInAt: 1 });
+    const admin = user(db, "adm-ann", shared, EMAIL);
+    settle(db);
+    return { db, own, admin };
+  };
+
+  it("is never the groups of another entry with their address", () => {
+    const { db, own, admin } = setUp(true);
+    group(db, "staff", [own], EMAIL);
+    settle(db);
+    group(db, "domain-admins", [admin], EMAIL);
+    expect(told(db)).toEqual([["u_ann", { groups: ["corp:staff"], at: T0 }]]);
+  });
+
+  it("is that their groups are unknown, while two entries could be theirs", () => {
+    const { db, own, admin } = setUp(false);
+    for (const one of [own, admin]) group(db, `of ${one}`, [one], EMAIL);
+    expect(told(db)).toEqual([["u_ann", "unknown"], ["u_ann", "unknown"]]);
+  });
+
+  it("is an end, when one that could be theirs is inactive or gone", () => {
+    const { db, own, admin } = setUp(true);
+    change(db, "Users", admin, { active: false }, EMAIL);
+    expect(told(db)).toEqual([["u_ann", "inactive"]]);
+    settle(db);
+    group(db, "staff", [own], EMAIL);
+    expect(told(db)).toEqual([["u_ann", "inactive"]]);
+  });
+
+  it("is an end when they are deleted, whatever other entry has their address, until a new one is made", () => {
+    const { db, own, admin } = setUp(true);
+    group(db, "domain-admins", [admin], EMAIL);
+    ask(db, { do: "delete", kind: "Users", id: own }, EMAIL);
+    expect(told(db)).toEqual([["u_ann", "inactive"], ["u_ann", "inactive"]]);
+    expect(directory.standing(db, EMAIL, ann, at(T0))).toBe("inactive");
+    ask(db, { do: "delete", kind: "Users", id: admin }, EMAIL);
+    user(db, "ann", {}, EMAIL);
+    expect(directory.standing(db, EMAIL, ann, at(T0))).toEqual({ groups: [], at: T0 });
+  });
+});
