@@ -7,8 +7,8 @@ import { recordAct } from "./record.ts";
 
 /**
  * The identity as the directory leaves it; undefined for somebody who is inactive there, which is
- * then on record. Asked before there is a session: from the answer on, every change reaches it.
- * Throws when control cannot be asked.
+ * then on record. Asked before there is a session: from the answer on, every change
+ * reaches it; of somebody who was unknown, noteSignIn asks again. Throws when control cannot be asked.
  */
 export async function asInDirectory<Whom extends Identity>(x: Exchange, policy: CompiledPolicy, identity: Whom): Promise<Whom | undefined> {
   const { userId: id, issuer, sub, email, provider } = identity;

@@ -6,7 +6,7 @@ import type { Exchange } from "./exchange.ts";
 
 type Known = Pick<Identity, "userId" | "issuer" | "sub" | "email" | "name" | "providerSession">;
 
-/** False: the provider has ended meanwhile what they signed in by. Throws when control cannot be told. */
+/** False: the provider has ended meanwhile what they signed in by, or them. Throws when control cannot be told. */
 export function noteSignIn(x: Exchange, { userId, issuer, sub, email, name, providerSession }: Known, session: { sid: SessionId; endsAt: number }): Promise<boolean> {
   const person = { id: userId, issuer, sub, ...(email === undefined ? {} : { email }), ...(name === undefined ? {} : { name }), lastSignInAt: x.now };
   const login = providerSession === undefined ? undefined : { id: providerSession, ...session };

@@ -244,7 +244,8 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 
   async noteSignIn(person: PersonRecord, login?: { id: string; sid: SessionId; endsAt: number }): Promise<boolean> {
     registry.notePerson(this.#db, person);
-    return login === undefined || signals.noteLogin(this.#db, { issuer: person.issuer, ...login }, Date.now());
+    // What their directory said of somebody whom it did not know when it was asked, nobody was told.
+    return (login === undefined || signals.noteLogin(this.#db, { issuer: person.issuer, ...login }, Date.now())) && this.#provisioning.standing(person) !== "inactive";
   }
 
   async personsOf(issuer: string, by: { readonly sub?: string; readonly email?: string }): Promise<readonly UserId[]> {

@@ -166,7 +166,7 @@ export interface ControlRpc {
   decideDevice(userCode: string, decision: DeviceDecision): Promise<boolean>;
   pollDevice(deviceHash: string): Promise<DevicePoll>;
 
-  /** False: the provider has ended this session of its own meanwhile, and so must whoever signed in by it. */
+  /** False: the provider has ended this session of its own meanwhile, or its directory made them inactive: who signed in must end. */
   noteSignIn(person: PersonRecord, login?: { id: string; sid: SessionId; endsAt: number }): Promise<boolean>;
   /** Who a provider means, by what it knows them by. */
   personsOf(issuer: string, by: { readonly sub?: string; readonly email?: string }): Promise<readonly UserId[]>;

@@ -234,6 +234,15 @@ describe("what it means for people (class H, row 59)", () => {
     expect(await live(sid)).toBe(false);
   });
 
+  it("who was unknown when they were asked for, and is inactive once they signed in, does not stay", async () => {
+    const control = objects.CONTROL.getByName("control");
+    const noted = async (name: string): Promise<boolean> => control.noteSignIn({ id: await userIdOf(PROVIDER, name), issuer: PROVIDER, sub: name, lastSignInAt: 1 }, { id: `of ${name}`, sid: await person(name), endsAt: Date.now() + 60_000 });
+    expect([await standing("ann"), await standing("bob")]).toEqual(["unknown", "unknown"]);
+    await user("ann", { active: false });
+    await user("bob");
+    expect([await noted("ann"), await noted("bob"), await noted("eve")]).toEqual([false, true, true]);
+  });
+
   it("a change whose effect failed is not answered as done, and takes effect by the alarm or when it is asked for again (row 62)", async () => {
     const [ann, bob] = [await user("ann"), await user("bob")];
     const [anns, bobs] = [await person("ann"), await person("bob")];
