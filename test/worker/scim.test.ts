@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { SessionId } from "../../core/ids.ts";
 import type { ScimChange } from "../../identity/scim-change.ts";
 import { CONTROL_AUDIT_NAME } from "../../durable-objects/bindings.ts";
+import { Control } from "../../durable-objects/control/control.ts";
 import { User } from "../../durable-objects/user/user.ts";
 import { userIdOf } from "../../identity/claims.ts";
 import { objects, sessionOf, signedIn, stubs, wipe } from "../objects/deployment.ts";
@@ -129,6 +130,15 @@ describe("a directory", () => {
       const said = await call(method, path, method === "POST" ? "not even JSON" : undefined, { authorization: authorization ?? "" });
       expect([said.status, said.headers.get("www-authenticate"), said.body]).toEqual([401, "Bearer", { schemas: ["urn:ietf:params:scim:api:messages:2.0:Error"], status: "401", detail: "bearer" }]);
     }
+  });
+
+  it("asks control for nobody without a bearer", async () => {
+    const edge = isolate(SECRETS);
+    const asked = vi.spyOn(Control.prototype, "policy");
+    for (let i = 0; i < 5; i++) expect((await edge(LAUNCHER, "/.postern/scim/v2/Users")).status).toBe(401);
+    expect(asked.mock.calls.length).toBe(1);
+    expect((await edge(LAUNCHER, "/.postern/scim/v2/Users", { headers: { authorization: CORP } })).status).toBe(200);
+    expect(asked.mock.calls.length).toBe(2);
   });
 
   it("shows and changes nothing of another provider's", async () => {
