@@ -2,7 +2,8 @@
  * A JWT signed by an identity provider: size, header, signature and times. What its claims mean
  * is decided elsewhere (id-token.ts). Not for tokens that Postern signs: see strict-jws.ts.
  */
-import { compactVerify, errors } from "jose";
+import { compactVerify } from "jose";
+import { JWKSMultipleMatchingKeys } from "jose/errors";
 import type { AuthorizationServer } from "oauth4webapi";
 import { fromBase64Url } from "../core/bytes.ts";
 import { err, ok } from "../core/result.ts";
@@ -82,7 +83,7 @@ async function verifyWith(token: string, held: CachedKeys): Promise<Uint8Array |
   try {
     return (await compactVerify(token, held.resolve, options)).payload;
   } catch (error) {
-    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) return undefined;
+    if (!(error instanceof JWKSMultipleMatchingKeys)) return undefined;
     // A provider that sends no key id: any of its keys may have signed.
     for await (const key of error) {
       const verified = await compactVerify(token, key, options).catch(() => undefined);

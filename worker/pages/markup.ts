@@ -1,20 +1,36 @@
 /**
- * Markup: hono's `html` template narrowed to what can be written at once, and the one check of
- * link targets. Every page is built from these, so that escaping is never a page's own business
- * (class I). Not for raw text: there is no way in for it.
+ * HTML by a template that escapes every value, and the one check of link targets. Every page is
+ * built from these, so that escaping is never a page's own business (class I). Not for raw text:
+ * there is no way in for it.
  */
-import { html } from "hono/html";
+const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
-/** Escaped HTML, made only by `markup`. */
-export type Markup = Exclude<ReturnType<typeof html>, Promise<unknown>>;
+/** Escaped HTML, made only by `markup`: text from elsewhere is never one. */
+class Markup {
+  readonly #html: string;
+
+  constructor(html: string) {
+    this.#html = html;
+  }
+
+  toString(): string {
+    return this.#html;
+  }
+}
+
+export type { Markup };
 export type MarkupValue = string | number | Markup | null | undefined | false | readonly MarkupValue[];
 
 /** Tagged template: every value is escaped for element text and double-quoted attributes; false, null and undefined write nothing. */
 export function markup(strings: TemplateStringsArray, ...values: readonly MarkupValue[]): Markup {
-  const made = html(strings, ...values);
-  // `html` answers a promise only for a promise among its values, which MarkupValue does not admit.
-  if (made instanceof Promise) throw new TypeError("a page value must be known before it is written");
-  return made;
+  return new Markup(strings.reduce((html, part, i) => html + escaped(values[i - 1]) + part));
+}
+
+function escaped(value: MarkupValue): string {
+  if (value === null || value === undefined || value === false) return "";
+  if (value instanceof Markup) return value.toString();
+  if (typeof value === "object") return value.map(escaped).join("");
+  return String(value).replace(/[&<>"']/g, (char) => ENTITIES[char] ?? "");
 }
 
 /**
