@@ -3,7 +3,7 @@
  * times that bound their use. The caller owns the value, so no module holds state between
  * requests. It stores results, never promises: a request may not wait on another's I/O.
  */
-import type { JSONWebKeySet, LocalJWKSet } from "jose";
+import type { JWK } from "jose";
 import type { AuthorizationServer } from "oauth4webapi";
 import type { Millis } from "../core/time.ts";
 import type { OidcProblem } from "./problems.ts";
@@ -15,8 +15,7 @@ export interface CachedDiscovery {
 
 export interface CachedKeys {
   /** The last set that held a usable key. */
-  readonly keys: JSONWebKeySet;
-  readonly resolve: LocalJWKSet;
+  readonly keys: readonly JWK[];
   readonly fetchedAt: Millis;
 }
 

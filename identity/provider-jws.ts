@@ -3,7 +3,6 @@
  * is decided elsewhere (id-token.ts). Not for tokens that Postern signs: see strict-jws.ts.
  */
 import { compactVerify } from "jose";
-import { JWKSMultipleMatchingKeys } from "jose/errors";
 import type { AuthorizationServer } from "oauth4webapi";
 import { fromBase64Url } from "../core/bytes.ts";
 import { err, ok } from "../core/result.ts";
@@ -59,12 +58,12 @@ export async function verifyProviderJws(
 
   const held = await providerKeys(provider, as, io, false);
   if (!held.ok) return held;
-  let payload = await verifyWith(token, held.value);
+  let payload = await verifyWith(token, held.value, header["kid"]);
   if (payload === undefined) {
     // A new key, or a new key under an old id: ask once more; the interval in providerKeys bounds it.
     const renewed = await providerKeys(provider, as, io, true);
     if (!renewed.ok) return renewed;
-    if (renewed.value !== held.value) payload = await verifyWith(token, renewed.value);
+    if (renewed.value !== held.value) payload = await verifyWith(token, renewed.value, header["kid"]);
   }
   if (payload === undefined) return refuse("signature");
   const claims = readClaims(payload);
@@ -78,19 +77,15 @@ function readHeader(part: string): (ProviderClaims & { readonly alg: string; rea
   return typeof alg === "string" && typeof typ === "string" ? { ...header, alg, typ } : undefined;
 }
 
-async function verifyWith(token: string, held: CachedKeys): Promise<Uint8Array | undefined> {
-  const options = { algorithms: [...PROVIDER_ALGORITHMS] };
-  try {
-    return (await compactVerify(token, held.resolve, options)).payload;
-  } catch (error) {
-    if (!(error instanceof JWKSMultipleMatchingKeys)) return undefined;
-    // A provider that sends no key id: any of its keys may have signed.
-    for await (const key of error) {
-      const verified = await compactVerify(token, key, options).catch(() => undefined);
-      if (verified !== undefined) return verified.payload;
-    }
-    return undefined;
+/** Each key is asked by jose whether it is public, for signatures and for this algorithm. */
+async function verifyWith(token: string, { keys }: CachedKeys, kid: unknown): Promise<Uint8Array | undefined> {
+  // A provider that sends no key id: any of its keys may have signed.
+  const named = keys.filter((key) => kid === undefined || (typeof kid === "string" && key.kid === kid));
+  for (const key of named) {
+    const verified = await compactVerify(token, key, { algorithms: [...PROVIDER_ALGORITHMS] }).catch(() => undefined);
+    if (verified !== undefined) return verified.payload;
   }
+  return undefined;
 }
 
 /** The JSON object in these bytes, if there is one. */

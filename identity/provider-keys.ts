@@ -2,8 +2,7 @@
  * A provider's signing keys, cached with bounds on both ends: an unknown key id asks again at most
  * every 30 s, and a set that cannot be renewed stops counting after an hour. Not our own keys.
  */
-import { createLocalJWKSet } from "jose";
-import type { JSONWebKeySet, JWK } from "jose";
+import type { JWK } from "jose";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
 import { HOUR_MS, lasting, MINUTE_MS, SECOND_MS } from "../core/time.ts";
@@ -77,7 +76,7 @@ async function keysNow(
   entry.keysUnderWay = [];
   entry.keysAnsweredAt = now;
   if (!fetched.ok) return usable === undefined ? fetched : ok(usable);
-  const fresh: CachedKeys = { keys: fetched.value, resolve: createLocalJWKSet(fetched.value), fetchedAt: now };
+  const fresh: CachedKeys = { keys: fetched.value, fetchedAt: now };
   entry.keys = fresh;
   return ok(fresh);
 }
@@ -86,7 +85,7 @@ async function fetchKeys(
   provider: TokenSigner,
   as: KeySetPlace,
   io: OidcIo,
-): Promise<Result<JSONWebKeySet, OidcProblem>> {
+): Promise<Result<readonly JWK[], OidcProblem>> {
   if (as.jwks_uri === undefined) return err(oidcProblem(provider.id, "provider_misconfigured", "no jwks_uri"));
   try {
     const request = { method: "GET", headers: { accept: "application/json" } } as const;
@@ -98,7 +97,7 @@ async function fetchKeys(
     if (keys.length === 0) {
       return err(oidcProblem(provider.id, "provider_misconfigured", "key set is empty", { reason: "no_keys" }));
     }
-    return ok({ keys });
+    return ok(keys);
   } catch (error) {
     if (error instanceof FetchRefused && error.reason !== "unreachable") {
       return err(oidcProblem(provider.id, "provider_misconfigured", "key set", { reason: error.reason }));
