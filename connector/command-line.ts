@@ -2,8 +2,10 @@
  * Reads the connector's command line into one typed command. The only place that knows flags;
  * secrets never come this way (they come by file or stdin). Not for environment variables.
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { ParseArgsOptionsConfig } from "node:util";
+import { type AppId, parseAppId } from "../core/ids.ts";
 import { parseEndpoint } from "./allow-list.ts";
 import type { AllowRule, Endpoint } from "./allow-list.ts";
 import { usageFailure } from "./failure.ts";
@@ -11,7 +13,7 @@ import { usageFailure } from "./failure.ts";
 export type Command =
   | { readonly kind: "help"; readonly topic: Topic }
   | { readonly kind: "enroll"; readonly url: string; readonly tokenFile: string; readonly allow: AllowRule; readonly name: string | undefined; readonly replace: boolean; readonly state: string | undefined; readonly ca: string | undefined; readonly json: boolean }
-  | { readonly kind: "run"; readonly state: string | undefined; readonly metricsPort: number | undefined; readonly ca: string | undefined; readonly json: boolean }
+  | { readonly kind: "run"; readonly state: string | undefined; readonly metricsPort: number | undefined; readonly targets: ReadonlyMap<AppId, string>; readonly ca: string | undefined; readonly json: boolean }
   | { readonly kind: "status"; readonly state: string | undefined; readonly json: boolean }
   | { readonly kind: "endorse"; readonly key: string; readonly signWith: string | undefined; readonly edge: string | undefined; readonly site: string | undefined; readonly state: string | undefined; readonly json: boolean }
   | { readonly kind: "install"; readonly state: string | undefined; readonly ca: string | undefined; readonly print: boolean; readonly json: boolean };
@@ -31,6 +33,7 @@ const OPTIONS = {
   name: { type: "string" },
   replace: { type: "boolean" },
   "metrics-port": { type: "string" },
+  target: { type: "string", multiple: true },
   print: { type: "boolean" },
   endorse: { type: "string" },
   "sign-with": { type: "string" },
@@ -39,7 +42,7 @@ const OPTIONS = {
 
 const USED: Readonly<Record<(typeof TOPICS)[number], readonly (keyof typeof OPTIONS)[]>> = {
   enroll: ["help", "json", "state", "ca", "edge", "token-file", "allow", "allow-site-config", "name", "replace"],
-  run: ["help", "json", "state", "ca", "metrics-port"],
+  run: ["help", "json", "state", "ca", "metrics-port", "target"],
   status: ["help", "json", "state", "endorse", "sign-with", "edge", "site"],
   install: ["help", "json", "state", "ca", "print"],
 };
@@ -67,7 +70,7 @@ export function parseCommandLine(argv: readonly string[], environment: Readonly<
       return { kind: "enroll", url, tokenFile, allow: allowRule(values.allow ?? [], values["allow-site-config"] === true), name: values.name, replace: values.replace === true, ca: values.ca, ...common };
     }
     case "run":
-      return { kind: "run", metricsPort: port(values["metrics-port"]), ca: values.ca, ...common };
+      return { kind: "run", metricsPort: port(values["metrics-port"]), targets: targetFiles(values.target ?? []), ca: values.ca, ...common };
     case "status":
       if (values.endorse !== undefined) return { kind: "endorse", key: values.endorse, signWith: values["sign-with"], edge: values.edge, site: values.site, ...common };
       if (values["sign-with"] !== undefined || values.edge !== undefined || values.site !== undefined) throw usageFailure("--sign-with, --edge and --site go with --endorse", "status itself asks the connector that runs here");
@@ -102,6 +105,19 @@ function allowRule(texts: readonly string[], siteConfig: boolean): AllowRule {
     return endpoint;
   });
   return { kind: "list", endpoints };
+}
+
+function targetFiles(texts: readonly string[]): ReadonlyMap<AppId, string> {
+  const files = new Map<AppId, string>();
+  for (const text of texts) {
+    const equals = text.indexOf("=");
+    const app = parseAppId(text.slice(0, Math.max(0, equals)));
+    const file = text.slice(equals + 1);
+    if (app === undefined || file === "") throw usageFailure(`--target ${text} is no APP=FILE`, "the id of an app of the site, then = and the file that says what the app is");
+    if (files.has(app)) throw usageFailure(`--target names ${app} twice`, "one file says what an app is");
+    files.set(app, resolve(file));
+  }
+  return files;
 }
 
 function port(text: string | undefined): number | undefined {

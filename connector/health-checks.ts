@@ -1,5 +1,5 @@
 /**
- * Asks each upstream that has a health check how it is, and reports only changes of an app (P25).
+ * Asks each upstream that has a health check how it is, and reports an app when that is known and when it changed (P25).
  * A failing upstream is passed over, not forbidden: if none is healthy the first one is tried.
  */
 import type { AppId } from "../core/ids.ts";
@@ -19,16 +19,16 @@ export class HealthChecks {
   readonly #report: (report: HealthReport) => void;
   readonly #metrics: Metrics;
   readonly #timers = new Map<App, NodeJS.Timeout>();
-  readonly #down = new Map<AppId, string>();
+  readonly #known = new Map<AppId, HealthReport>();
 
   constructor(report: (report: HealthReport) => void, metrics: Metrics) {
     this.#report = report;
     this.#metrics = metrics;
   }
 
-  /** What a newly welcomed tunnel must be told: apps are up until said otherwise. */
-  downNow(): readonly HealthReport[] {
-    return [...this.#down].map(([app, detail]) => ({ app, up: false, detail }));
+  /** What a newly welcomed tunnel must be told. */
+  now(): Iterable<HealthReport> {
+    return this.#known.values();
   }
 
   /** Checks these apps from now on. */
@@ -38,7 +38,7 @@ export class HealthChecks {
       if (wanted.has(app)) continue;
       clearInterval(timer);
       this.#timers.delete(app);
-      this.#down.delete(app.id);
+      this.#known.delete(app.id);
     }
     for (const entry of entries.values()) {
       const { app } = entry;
@@ -62,11 +62,11 @@ export class HealthChecks {
       this.#metrics.gauge("postern_connector_upstream_healthy", origin.healthy ? 1 : 0, { app: app.id, upstream: String(index) });
     }
     const up = origins.some(({ healthy }) => healthy);
-    if (up === !this.#down.has(app.id)) return;
-    const detail = results.find((result) => result !== undefined) ?? "no_upstream";
-    if (up) this.#down.delete(app.id);
-    else this.#down.set(app.id, detail);
-    this.#report({ app: app.id, up, detail: up ? "ok" : detail });
+    if (up === this.#known.get(app.id)?.up) return;
+    const detail = up ? "ok" : (results.find((result) => result !== undefined) ?? "no_upstream");
+    const report = { app: app.id, up, detail };
+    this.#known.set(app.id, report);
+    this.#report(report);
   }
 }
 

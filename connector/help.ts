@@ -33,7 +33,7 @@ Get a token with: postern enroll-token SITE
 Proxies: HTTPS_PROXY and NO_PROXY are used.
 `;
 
-const RUN = `Usage: postern-connector run [--state DIR] [--metrics-port PORT] [--ca FILE]
+const RUN = `Usage: postern-connector run [--state DIR] [--metrics-port PORT] [--ca FILE] [--target APP=FILE...]
 
 Holds one WebSocket to the edge per lane, outbound only. Logs JSON lines on stderr; prints one
 line {"event":"listening","metrics":"http://127.0.0.1:PORT"} on stdout.
@@ -41,6 +41,8 @@ SIGTERM and SIGINT drain: no new streams, open ones have 30 s to finish.
 
   --metrics-port PORT    for /metrics, /healthz and /ready on 127.0.0.1; default 0, any free one
   --ca FILE              further certificate authorities for the edge (PEM)
+  --target APP=FILE      what APP is: a JSON file with version, digest, critical, high, observed_at,
+                         or a CycloneDX SBOM as JSON; repeatable, read again when it changes
   --state DIR  --json  --help
 `;
 

@@ -23,6 +23,7 @@ import type { Metrics } from "./metrics.ts";
 import { BulkWay, SegmentRequests } from "./segment-requests.ts";
 import { HandshakeClosed, SocketInbox } from "./socket-inbox.ts";
 import { StreamGate } from "./stream-gate.ts";
+import type { TargetReport } from "./target-files.ts";
 import type { TcpParts } from "./tcp-origin.ts";
 import { Tunnel } from "./tunnel.ts";
 
@@ -104,6 +105,10 @@ export class Lane {
 
   reportHealth(app: AppId, up: boolean, detail: string): void {
     this.#tunnel?.reportHealth(app, up, detail);
+  }
+
+  reportTarget(report: TargetReport): void {
+    this.#tunnel?.reportTarget(report);
   }
 
   async #serveOnce(): Promise<{ retry: Retry; welcomedMs: number; failure?: Failure }> {

@@ -30,7 +30,7 @@ async function perform(command: Command): Promise<number> {
     }
     case "run": {
       collectLessOften();
-      const running = await startConnector({ state: directory, metricsPort: command.metricsPort ?? 0, ca: command.ca, environment: process.env, log, now: Date.now, random: Math.random });
+      const running = await startConnector({ state: directory, metricsPort: command.metricsPort ?? 0, ca: command.ca, targets: command.targets, environment: process.env, log, now: Date.now, random: Math.random });
       print(`${JSON.stringify({ event: "listening", metrics: running.metrics })}\n`);
       let asked = 0;
       for (const signal of ["SIGTERM", "SIGINT"] as const) {

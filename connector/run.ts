@@ -3,6 +3,7 @@
  * orderly end on SIGTERM or SIGINT. Wires; each part is a file of its own.
  */
 import { randomBytes } from "node:crypto";
+import type { AppId } from "../core/ids.ts";
 import { verifySiteConfig } from "../identity/signed-document.ts";
 import { AppDirectory } from "./app-directory.ts";
 import { systemResolver } from "./dial.ts";
@@ -21,6 +22,7 @@ import { Endorsements } from "./endorsements.ts";
 import { PinnedKeys, pinKeySet } from "./pinned-keys.ts";
 import { readSiteConfig } from "./site-config.ts";
 import type { ConnectorState } from "./state.ts";
+import { TargetFiles } from "./target-files.ts";
 import { TcpStreams } from "./tcp-streams.ts";
 import { secureContext } from "../channel/secure-stream.ts";
 import { loadState, removeStateFile, serializeState, writeStateFile } from "./state.ts";
@@ -31,6 +33,8 @@ export interface RunOptions {
   readonly ca: string | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
+  /** Files that say of an app what it is (docs/connector.md). */
+  readonly targets?: ReadonlyMap<AppId, string>;
   /** Milliseconds since 1970, and a number in [0, 1). */
   readonly now: () => number;
   readonly random: () => number;
@@ -63,6 +67,10 @@ export async function startConnector(options: RunOptions): Promise<Running> {
     log.info("health_changed", { app, up, detail });
     for (const lane of lanes) lane.reportHealth(app, up, detail);
   }, metrics);
+  const targets = new TargetFiles(options.targets ?? new Map(), log, (report) => {
+    for (const lane of lanes) lane.reportTarget(report);
+  });
+  await targets.start();
   apps.onChange = (entries) => health.follow(entries);
 
   const takeConfig = async (jws: string): Promise<string | undefined> => {
@@ -79,7 +87,8 @@ export async function startConnector(options: RunOptions): Promise<Running> {
   const makeLane = (lane: number): Lane => new Lane({
     lane, identity, route, apps, log, metrics, tcp, now, random: options.random, takeConfig,
     onWelcome: (welcomed) => {
-      for (const { app, up, detail } of health.downNow()) welcomed.reportHealth(app, up, detail);
+      for (const { app, up, detail } of health.now()) welcomed.reportHealth(app, up, detail);
+      for (const report of targets.now()) welcomed.reportTarget(report);
     },
   });
   const { promise: allEnded, resolve: endWell, reject: endBadly } = Promise.withResolvers<void>();
@@ -114,6 +123,7 @@ export async function startConnector(options: RunOptions): Promise<Running> {
     for (const lane of lanes) lane.destroy();
     streams.destroyAll();
     health.stop();
+    targets.stop();
     apps.retireAll();
     server.close();
     removeStateFile(options.state, "runtime");

@@ -21,6 +21,7 @@ import type { SegmentRequests } from "./segment-requests.ts";
 import { StreamOpening } from "./stream-opening.ts";
 import type { OpeningReports } from "./stream-opening.ts";
 import type { StreamGate } from "./stream-gate.ts";
+import type { TargetReport } from "./target-files.ts";
 import type { TcpParts } from "./tcp-origin.ts";
 import type { EdgeContact } from "./tcp-streams.ts";
 import { MessageMemory } from "../channel/message-memory.ts";
@@ -141,6 +142,10 @@ export class Tunnel implements StreamOwner, InboxReader {
 
   reportHealth(app: AppId, up: boolean, detail: string): void {
     this.#send(encodeControl({ t: "health", app, up, detail }));
+  }
+
+  reportTarget(report: TargetReport): void {
+    this.#send(encodeControl({ t: "target", ...report }));
   }
 
   text(text: string): void {

@@ -22,6 +22,7 @@ const TEXTS = {
   network: "Connect from a network that your organisation allows.",
   country: "Connect from a country that your organisation allows.",
   time: "Try again at a time that your organisation allows.",
+  target: "This app does not meet what your organisation asks of it just now. Ask its administrator.",
   risk: "Your session looks unusual. Ask your administrator to look at it.",
   request: "You may use this app, but not this page or action.",
   read_only: "You may read here, but not change anything.",
@@ -43,6 +44,7 @@ const CODES: Readonly<Partial<Record<CriterionName, AdviceCode>>> = {
   country: "country",
   time_window: "time",
   risk: "risk",
+  target: "target",
 };
 
 const ORDER = Object.keys(TEXTS) as readonly AdviceCode[];

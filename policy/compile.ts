@@ -11,7 +11,8 @@ import { hostOf } from "./naming.ts";
 import type { Entry, Target } from "./entry.ts";
 import { makeEntry } from "./entry.ts";
 import { reaches } from "./reach.ts";
-import { conditionNodes } from "./tree.ts";
+import type { FactName } from "./facts.ts";
+import { conditionNodes, leavesOf } from "./tree.ts";
 
 /** Everything that a decision about one app looks at. */
 export interface Plan extends Target {
@@ -19,6 +20,8 @@ export interface Plan extends Target {
   readonly visible: boolean;
   /** Some allow is for anybody (P20): without one, nobody in particular may do nothing here. */
   readonly open: boolean;
+  /** Facts of the app itself that some policy about it looks at; they are asked for only then. */
+  readonly readsTarget: readonly FactName[];
   readonly denies: Index;
   readonly allows: Index;
   readonly limits: Index;
@@ -71,6 +74,7 @@ export function compile(document: PolicyDocument, version: number): CompiledPoli
       app: id,
       open: allows.some((entry) => entry.covers.anonymous),
       visible: app?.visible ?? false,
+      readsTarget: [...new Set(about.flatMap(({ node }) => leavesOf(node).flatMap(({ criterion, reads }) => (criterion === "target" ? reads : []))))],
       tcp: app?.protocol === "tcp",
       insensitive: app?.pathCase === "insensitive",
       denies: of("deny"),

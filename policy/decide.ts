@@ -102,6 +102,12 @@ export function isExplained(plan: Plan, facts: Facts, now: Millis): boolean {
   return candidatesOf(plan.allows, input, false).some((entry) => mightBeMeant(entry, plan, input));
 }
 
+/** Whether some allow names this subject, or holds without naming anybody, as far as the facts go that are there: more of them could make an allow. */
+export function mightAllow(plan: Plan, facts: Facts, now: Millis): boolean {
+  const input: Input = { facts, now, changesAt: Infinity };
+  return isExplained(plan, facts, now) || candidatesOf(plan.allows, input, false).some((entry) => entry.covers[facts.subject.kind] && entry.test(input) !== false);
+}
+
 /** Whether an allow names this subject, whatever else it demands. */
 export function mightBeMeant(entry: Entry, plan: Plan, input: Input): boolean {
   if (!entry.covers[input.facts.subject.kind] || (plan.tcp && entry.http !== undefined)) return false;

@@ -10,7 +10,7 @@ import type { Millis } from "../core/time.ts";
 /** One thing that somebody vouched for. */
 export interface Fact {
   readonly value: Json;
-  /** Who vouches: a provider id, "edge" (the connection), "device:<id>", "operator", "postern". */
+  /** Who vouches: a provider id, "edge" (the connection), "device:<id>", "connector:<id>", "operator", "postern". */
   readonly source: string;
   /** When the source observed it; its age is measured from here. */
   readonly observedAt: Millis;
@@ -37,6 +37,7 @@ export interface Fact {
  * | risk            | "low" \| "medium" \| "high"                                  | risk               |
  * | risk.reasons    | [codes]: why it is so                                        | (record only)      |
  * | device.id       | device id                                                    | device             |
+ * | target.<fact>   | healthy: boolean; version, digest: text; critical, high: number; source "connector:<id>" | target |
  * | device.<fact>   | registered, managed: boolean; tags: [text]; owner: user id; any posture value | device |
  */
 export type FactName = string;

@@ -14,6 +14,7 @@ import { provider } from "./criteria/provider.ts";
 import { risk } from "./criteria/risk.ts";
 import { service } from "./criteria/service.ts";
 import { sessionAge } from "./criteria/session-age.ts";
+import { target } from "./criteria/target.ts";
 import { timeWindow } from "./criteria/time-window.ts";
 import { user } from "./criteria/user.ts";
 import type { Criterion } from "./criterion.ts";
@@ -33,6 +34,7 @@ export const CRITERIA: { readonly [N in CriterionName]: Criterion<N> } = {
   time_window: timeWindow,
   device,
   risk,
+  target,
   anyone,
 };
 

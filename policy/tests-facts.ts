@@ -50,6 +50,7 @@ const KEYS = {
     ),
   ),
   risk: v.optional(v.picklist(["low", "medium", "high"])),
+  target: v.optional(keys({ healthy: v.optional(v.boolean()), version: v.optional(text), digest: v.optional(text), critical: v.optional(v.number()), high: v.optional(v.number()), age: v.optional(age) })),
 };
 
 /** What a form may hold; LANGUAGE.md lists them. */
@@ -99,6 +100,8 @@ export function readFriendlyFacts(form: unknown, providers: readonly Pick<Provid
   if (given.auth_age !== undefined) tell("auth", true, source, ageOf(given.auth_age));
   for (const name of ["ip", "country", "asn"] as const) if (given[name] !== undefined) tell(name, given[name], "edge");
   if (given.risk !== undefined) tell("risk", given.risk, "postern");
+  const { age: old, ...said } = given.target ?? {};
+  for (const [name, value] of Object.entries(said)) tell(`target.${name}`, value as Json, "connector:test", ageOf(old));
   const subject = subjectOf(given, person);
   if (given.device !== undefined) tellDevice(given.device, subject, tell);
   if (wrong.length > 0) return err(wrong);

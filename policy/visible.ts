@@ -19,11 +19,11 @@ const ELSEWHERE = ["/~", "/~/~", "/~/~/~/~/~/~/~/~"];
 /** A method that policies hardly name: escapes denies that name some. */
 const OTHER_METHODS = ["POST", "OPTIONS", "QUERY"];
 
-/** The http apps to show, in the document's order. */
-export function visibleApps(policy: CompiledPolicy, facts: Facts, now: Millis): readonly App[] {
+/** The http apps to show, in the document's order. `facts`: as they are at each. */
+export function visibleApps(policy: CompiledPolicy, facts: (app: App) => Facts, now: Millis): readonly App[] {
   return policy.document.apps.filter((app) => {
     const plan = policy.plan(app.id);
-    return app.protocol === "http" && plan !== undefined && witness(policy, plan, facts, now) !== undefined;
+    return app.protocol === "http" && plan !== undefined && witness(policy, plan, facts(app), now) !== undefined;
   });
 }
 

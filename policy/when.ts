@@ -36,6 +36,17 @@ export interface DeviceValue {
   readonly maxAge?: number;
 }
 
+export interface TargetValue {
+  readonly healthy?: boolean;
+  readonly version?: readonly string[];
+  readonly digest?: readonly string[];
+  /** At most so many findings. */
+  readonly critical?: number;
+  readonly high?: number;
+  /** ms, for all but healthy; absent: 24 h. */
+  readonly maxAge?: number;
+}
+
 /** What each criterion's value is once read. A list means any of its values (P12). */
 export interface CriterionValues {
   /** "provider:sub" or a user id "u_…". */
@@ -55,6 +66,7 @@ export interface CriterionValues {
   readonly device: DeviceValue;
   /** The acceptable levels. */
   readonly risk: readonly Risk[];
+  readonly target: TargetValue;
   readonly anyone: true;
 }
 

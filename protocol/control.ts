@@ -4,7 +4,7 @@
  * the order of the handshake by the two programs. What both sign is in hello.ts.
  */
 import { parseAppId, parseConnectorId, parseSessionId, parseSiteId } from "../core/ids.ts";
-import { MAX_CONTROL_BYTES, MAX_CUT_IDS_COUNT, MAX_DETAIL_BYTES } from "./limits.ts";
+import { MAX_CONTROL_BYTES, MAX_CUT_IDS_COUNT, MAX_DETAIL_BYTES, MAX_TARGET_VERSION_BYTES } from "./limits.ts";
 import { flag, list, maybe, object, oneOf, text, whole } from "./shape.ts";
 import type { Shape, Shaped } from "./shape.ts";
 
@@ -79,8 +79,18 @@ const CONNECTOR_SHAPES = {
   draining: object({ t: oneOf("draining") }),
   /** Whether the connector takes tickets: it reaches the edge by requests of its own, or it does not (BK1). */
   bulk: object({ t: oneOf("bulk"), on: flag }),
-  /** An app's health changed (P25). */
+  /** An app's health, once it is known and when it changed (P25). */
   health: object({ t: oneOf("health"), app: named(parseAppId), up: flag, detail: maybe(note) }),
+  /** What a file beside the app says of it, as a whole: what is not named is not known any more. `at`: when that was so, in milliseconds (CT6). */
+  target: object({
+    t: oneOf("target"),
+    app: named(parseAppId),
+    version: maybe(text(MAX_TARGET_VERSION_BYTES, PRINTABLE)),
+    digest: maybe(text(71, /^sha256:[0-9a-f]{64}$/)),
+    critical: maybe(whole(0)),
+    high: maybe(whole(0)),
+    at: whole(0),
+  }),
   /** How many streams this socket has opened, for reconciling the record (M20). */
   count: object({ t: oneOf("count"), opened: whole(0) }),
 };

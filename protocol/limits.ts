@@ -107,6 +107,8 @@ export const MAX_HEADERS_COUNT = 256;
 export const MAX_PATH_BYTES = 16 * 1024;
 /** `detail` of an error answer and `reason` of a status. Bounds text that reaches logs. head.ts. */
 export const MAX_DETAIL_BYTES = 512;
+/** An app's version as its connector tells it, in UTF-16 units. Bounds what a lane keeps of an app. control.ts. */
+export const MAX_TARGET_VERSION_BYTES = 128;
 
 // WebSocket messages inside a stream
 

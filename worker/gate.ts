@@ -26,6 +26,7 @@ import { noteDenial } from "./noted-denials.ts";
 import { countAnonymousDenial, recordDenial } from "./record.ts";
 import { blank, page, refuse } from "./respond.ts";
 import { verifiedSession } from "./session-cache.ts";
+import { withTarget } from "./target-facts.ts";
 import { signInAddress, toSignIn } from "./signed-out.ts";
 
 /** What a request is, once everything about it is known. */
@@ -76,7 +77,7 @@ function credentialOf(x: Exchange, app: App | undefined): Credential {
   return x.agentFor !== undefined && credential.kind === "presented" && credential.cookie ? { kind: "none" } : credential;
 }
 
-/** Everything a decision looks at, and the decision. `fresh` asks the session instead of this isolate's cache. */
+/** Everything a decision looks at, and the decision. `fresh` asks session and lane instead of this isolate's caches. */
 export async function stand(x: Exchange, policy: CompiledPolicy, credential: Credential, fresh: boolean, lastActiveAt?: number): Promise<Standing> {
   const app = appOf(x, policy);
   const session = credential.kind === "presented" ? await verifiedSession(x.env, credential.presented, x.now, fresh) : undefined;
@@ -84,9 +85,10 @@ export async function stand(x: Exchange, policy: CompiledPolicy, credential: Cre
     app: app?.id ?? NO_APP,
     ...(x.agentFor === undefined ? { protocol: x.framing.websocket ? "websocket" : "http", method: x.method, path: x.url.path } : TCP_ASK),
   };
-  const facts = factsOf(x, session, lastActiveAt);
+  const facts = await withTarget(x, policy, app, session, factsOf(x, session, lastActiveAt), fresh);
   const decision = decide(policy, ask, facts, at(x.now));
-  const isPublic = session !== undefined && decision.effect === "allow" && policy.plan(ask.app)?.open === true && decide(policy, ask, factsOf(x, undefined), at(x.now)).effect === "allow";
+  const anybody = async (): Promise<Facts> => withTarget(x, policy, app, undefined, factsOf(x, undefined), fresh);
+  const isPublic = session !== undefined && decision.effect === "allow" && policy.plan(ask.app)?.open === true && decide(policy, ask, await anybody(), at(x.now)).effect === "allow";
   return { policy, app, ask, facts, session, decision, isPublic };
 }
 

@@ -3,7 +3,7 @@
  * It builds what the lane needs and hands the body on untouched. Not the decision.
  */
 import type { App } from "../policy/document.ts";
-import { bucket, laneName } from "../durable-objects/bindings.ts";
+import { laneName } from "../durable-objects/bindings.ts";
 import { OPEN_HEADER, type OpenContext, type Refusal } from "../durable-objects/tunnel/rpc.ts";
 import { MAX_HEADERS_BYTES } from "../protocol/limits.ts";
 import { headerBytes } from "./canonical.ts";
@@ -14,6 +14,7 @@ import type { Standing } from "./gate.ts";
 import { mayTravelTogether, type Proxied, proxied, together } from "./batch.ts";
 import { forwardedHeaders, type Speaker } from "./request-headers.ts";
 import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
+import { laneFor } from "./target-facts.ts";
 
 /** The request's body as it goes to the lane, and whether it could be sent once more. */
 export interface BodyToSend {
@@ -40,8 +41,7 @@ export async function proxy(x: Exchange, app: App, standing: Standing, stripAuth
   if (app.maxBody !== undefined && framing.length !== undefined && framing.length > app.maxBody) {
     return refused("upstream_protocol", policy.version, "body_too_large");
   }
-  const lanes = policy.document.sites.find((site) => site.id === app.site)?.lanes ?? 1;
-  const lane = bucket(session?.sid ?? addressOf(x.connection), lanes);
+  const lane = laneFor(x, policy, app, session);
   const host = x.url.host + x.url.port;
   const context: OpenContext = {
     v: 1,

@@ -22,6 +22,7 @@ import type { DecisionLog } from "./decision-log.ts";
 import type { HeldLease, LeaseOutcome, LeaseTable } from "./lease-table.ts";
 import type { PolicyHold } from "./policy-hold.ts";
 import type { OpenContext, Refusal } from "./rpc.ts";
+import type { Targets } from "./targets.ts";
 import type { Usage } from "./usage.ts";
 
 /** What a lane is made of, shared by the parts beside tunnel.ts. */
@@ -32,6 +33,7 @@ export interface LaneParts {
   readonly leases: LeaseTable;
   readonly usage: Usage;
   readonly links: ConnectorLinks;
+  readonly targets: Targets;
   readonly log: DecisionLog;
   /** Undefined until the first call names this lane. */
   readonly lane: () => { readonly site: SiteId; readonly lane: number } | undefined;
@@ -75,7 +77,7 @@ export class Admissions {
 
   /** `besides`: a connector that lost the request already. */
   async admit(open: OpenContext, holds: Holds, besides?: ConnectorLink): Promise<Admission | Refusal> {
-    const { policy: hold, leases, links, log, env } = this.#parts;
+    const { policy: hold, leases, links, targets, log, env } = this.#parts;
     let isConfirmed = false;
     for (let attempt = 0; attempt < MAX_ADMIT_COUNT; attempt++) {
       if (log.overloaded) return { code: "overloaded", policyVersion: hold.version };
@@ -93,10 +95,13 @@ export class Admissions {
       const wasLeased = open.sid !== undefined && leases.lease(open.sid, Date.now()) !== undefined;
       const known = await this.#known(open, policy, link, holds);
       if ("code" in known) return known;
+      await targets.settled(open.ask.app);
       if (!this.#stillHolds(open, policy, link)) continue;
       const now = Date.now();
       const lease = open.sid === undefined ? undefined : leases.lease(open.sid, now);
-      const facts = factsOf(lease, open.connection);
+      const { revision } = targets;
+      const around = targets.beside(open.connection, open.ask.app);
+      const facts = factsOf(lease, around);
       const decision = decide(policy, open.ask, facts, at(now));
       if (decision.effect !== "allow") {
         // Ages may have been renewed at the session, which told no lane (M5): a denial is by its newest word (M7).
@@ -117,8 +122,8 @@ export class Admissions {
         await recordNow(env, open.sid ?? "", decisionEvent(open.request, open.ask, facts, decision, now));
         if (open.sid !== undefined) this.#storedGrant(grantOf(open.sid, open.ask.app));
         // The wait may have let a revocation in: the next round takes the lease from the table.
-        if (!this.#stillHolds(open, policy, link)) continue;
-      } else log.add(open.request, open.ask, facts, lease, open.connection, decision, now);
+        if (!this.#stillHolds(open, policy, link) || targets.revision !== revision) continue;
+      } else log.add(open.request, open.ask, facts, lease, around, decision, now);
       if (open.sid !== undefined) this.#parts.usage.opened(open.sid, open.ask.app);
       return { policy, decision, admitted: known.admitted, link };
     }
@@ -224,7 +229,7 @@ export class Admissions {
 
 const grantOf = (sid: SessionId, app: string): string => `${sid}\n${app}`;
 
-/** What a decision on a stream looks at: the lease's facts, and those of the stream's own connection (P17). */
+/** What a decision on a stream looks at: the lease's facts, and those of the stream's own connection (P17) and of its app. */
 export function factsOf(lease: HeldLease | undefined, connection: { readonly [name: string]: Fact }): Facts {
   return sessionFacts(lease === undefined ? undefined : { ...lease.snapshot, lastActiveAt: lease.lastActiveAt }, connection);
 }

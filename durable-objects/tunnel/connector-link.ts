@@ -22,6 +22,7 @@ import { closeSocket } from "./close-socket.ts";
 import { mostStalled } from "./most-stalled.ts";
 import { PendingCuts } from "./pending-cuts.ts";
 import type { SplicedSink, StreamSink } from "./stream-sink.ts";
+import type { TargetReport } from "./targets.ts";
 
 /** From here on admissions that ran out are forgotten. */
 const MAX_ADMISSIONS_COUNT = 1_024;
@@ -42,6 +43,7 @@ export class ConnectorLink implements FrameRouter, FrameSink {
   #attachment: ConnectorAttachment;
   readonly #mac: Uint8Array;
   readonly #clock: () => number;
+  readonly #said: (link: ConnectorLink, report: TargetReport) => void;
   readonly #sinks = new Map<number, StreamSink>();
   readonly #spliced = new Map<number, SplicedSink>();
   readonly #own: FrameSink = { pass: (frames) => void (this.#fatal ??= this.#receive(frames)) };
@@ -54,7 +56,7 @@ export class ConnectorLink implements FrameRouter, FrameSink {
   readonly #admissions = new Map<string, number>();
   #unknown = 0;
 
-  constructor(socket: WebSocket, attachment: ConnectorAttachment, clock: () => number) {
+  constructor(socket: WebSocket, attachment: ConnectorAttachment, clock: () => number, said: (link: ConnectorLink, report: TargetReport) => void) {
     this.socket = socket;
     this.#attachment = attachment;
     this.#mac = fromBase64Url(attachment.mac) ?? new Uint8Array();
@@ -64,6 +66,7 @@ export class ConnectorLink implements FrameRouter, FrameSink {
     this.heardAt = attachment.welcomedAt;
     this.draining = attachment.draining ?? false;
     this.#clock = clock;
+    this.#said = said;
   }
 
   get id(): string {
@@ -324,8 +327,10 @@ export class ConnectorLink implements FrameRouter, FrameSink {
         return this.#leave();
       case "bulk":
         return this.#store({ bulk: message.on });
-      // Nobody reads health and counts yet; a second hello says nothing.
       case "health":
+      case "target":
+        return this.#said(this, message);
+      // Nobody reads counts yet; a second hello says nothing.
       case "count":
       case "hello":
         return;

@@ -9,12 +9,13 @@ import { encodeControl } from "../../protocol/control.ts";
 import { HANDSHAKE_MS, KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
 import { SUBPROTOCOL } from "../../protocol/hello.ts";
 import { CONTROL_NAME, laneName, type ObjectEnv, signerName } from "../bindings.ts";
-import { readAttachment } from "./attachments.ts";
+import { type ConnectorAttachment, readAttachment } from "./attachments.ts";
 import { closeSocket } from "./close-socket.ts";
 import { ConnectorLink } from "./connector-link.ts";
 import { beginHandshake, type Handshake, refuseText, verifyHandshake } from "./handshake.ts";
 import type { ConnectContext } from "./rpc.ts";
 import { siteConfig } from "./site-config.ts";
+import type { Targets } from "./targets.ts";
 
 /** Links are looked at no more often than this, however many messages pass. */
 const SWEEP_MS = 1_000;
@@ -23,6 +24,7 @@ export class ConnectorLinks {
   readonly #env: ObjectEnv;
   readonly #policy: () => Promise<CompiledPolicy | undefined>;
   readonly #pingedAt: (socket: WebSocket) => number;
+  readonly #targets: () => Pick<Targets, "hear" | "forget">;
   readonly #links = new Map<WebSocket, ConnectorLink>();
   readonly #handshakes = new Map<WebSocket, Handshake>();
   readonly #deadlines = new Map<WebSocket, ReturnType<typeof setTimeout>>();
@@ -32,11 +34,12 @@ export class ConnectorLinks {
   readonly #past: Record<string, number> = {};
   #sweptAt = 0;
 
-  /** `pingedAt`: when the runtime last answered a socket's keep-alive for us; 0 when never. */
-  constructor(env: ObjectEnv, policy: () => Promise<CompiledPolicy | undefined>, pingedAt: (socket: WebSocket) => number) {
+  /** `pingedAt`: when the runtime last answered a socket's keep-alive for us; 0 when never. `targets`: who hears what connectors say of their apps. */
+  constructor(env: ObjectEnv, policy: () => Promise<CompiledPolicy | undefined>, pingedAt: (socket: WebSocket) => number, targets: () => Pick<Targets, "hear" | "forget">) {
     this.#env = env;
     this.#policy = policy;
     this.#pingedAt = pingedAt;
+    this.#targets = targets;
   }
 
   get greeting(): number {
@@ -125,7 +128,7 @@ export class ConnectorLinks {
       if (other.connector === connector && !other.draining) this.drop(other.socket, CLOSE_CODES.superseded.code, CLOSE_CODES.superseded.meaning);
     }
     socket.serializeAttachment(verified.attachment);
-    const link = new ConnectorLink(socket, verified.attachment, Date.now);
+    const link = this.#linkOf(socket, verified.attachment);
     link.configuredVersion = policy.version;
     this.#links.set(socket, link);
     socket.send(encodeControl({ t: "keys", jws: handshake.context.keySet }));
@@ -133,6 +136,10 @@ export class ConnectorLinks {
     // What was applied while it said hello went to those that had been welcomed.
     const newest = await this.#policy();
     if (newest !== undefined && newest.version > policy.version) await this.configure(newest, handshake.context);
+  }
+
+  #linkOf(socket: WebSocket, attachment: ConnectorAttachment): ConnectorLink {
+    return new ConnectorLink(socket, attachment, Date.now, (link, report) => this.#targets().hear(link, report));
   }
 
   /** No hello is awaited any more; a timer left running would keep the lane awake (M14). */
@@ -168,6 +175,7 @@ export class ConnectorLinks {
     this.#greeted(socket);
     this.#links.delete(socket);
     link?.lost();
+    if (link !== undefined) this.#targets().forget(link);
     closeSocket(socket, code, reason);
   }
 
@@ -194,7 +202,7 @@ export class ConnectorLinks {
       if (attachment?.role === "connector") {
         const woken = { ...attachment, wakes: (attachment.wakes ?? 0) + 1 };
         socket.serializeAttachment(woken);
-        this.#links.set(socket, new ConnectorLink(socket, woken, Date.now));
+        this.#links.set(socket, this.#linkOf(socket, woken));
       } else closeSocket(socket, CLOSE_CODES.going_away.code, "connect anew");
     }
   }

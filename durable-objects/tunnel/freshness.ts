@@ -2,10 +2,11 @@
  * While a stream lives: may its next byte pass, and if what said so ran out, who says so now (M4,
  * M7). It decides again with the newest policy and facts, and cuts what nothing allows any more.
  */
-import type { RequestId, SessionId } from "../../core/ids.ts";
+import type { RequestId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
 import { decide } from "../../policy/decide.ts";
+import type { Facts } from "../../policy/facts.ts";
 import { passkeysThatHelp } from "../../policy/passkey.ts";
 import { LEASE_HOLD_MS } from "../lease-terms.ts";
 import { type Admissions, factsOf, type LaneParts } from "./admission.ts";
@@ -151,19 +152,24 @@ export class Freshness {
     stream.redecideAt = 0;
     const last = leases.last(stream.sid);
     if (last === undefined || previous === undefined) return "stays";
-    const before = decide(previous, stream.ask, factsOf(last, stream.connection), at(now)).effect;
+    const before = decide(previous, stream.ask, factsOf(last, this.#around(stream)), at(now)).effect;
     return before === "allow" ? this.#judge(stream, policy, last, now) : "stays";
   }
 
-  /** New facts of its session, or old ones that ran out: decided again at once, whatever is leased. */
-  observed(stream: LiveStream, sid: SessionId): Verdict {
+  /** New facts of its session or its app, or old ones that ran out: decided again at once, whatever is leased. */
+  observed(stream: LiveStream): Verdict {
     const { policy, leases } = this.#parts;
-    return policy.compiled === undefined ? "ends" : this.#judge(stream, policy.compiled, leases.last(sid), Date.now());
+    return policy.compiled === undefined ? "ends" : this.#judge(stream, policy.compiled, stream.sid === undefined ? undefined : leases.last(stream.sid), Date.now());
+  }
+
+  #around({ connection, ask }: LiveStream): Facts["known"] {
+    return this.#parts.targets.beside(connection, ask.app);
   }
 
   /** What the newest word allows. The caller cuts what it ends. */
   #judge(stream: LiveStream, policy: CompiledPolicy, lease: HeldLease | undefined, now: number): Verdict {
-    const facts = factsOf(lease, stream.connection);
+    const around = this.#around(stream);
+    const facts = factsOf(lease, around);
     const decision = decide(policy, stream.ask, facts, at(now));
     const isPiped = [...this.#guards].some((one) => one.stream === stream);
     stream.policyVersion = policy.version;
@@ -174,7 +180,7 @@ export class Freshness {
       // Bytes of a piped body cannot be counted against a limit.
       return isPiped && stream.limits.maxBytes !== undefined ? "ends" : "stays";
     }
-    this.#parts.log.add(stream.id, stream.ask, facts, lease, stream.connection, decision, now);
+    this.#parts.log.add(stream.id, stream.ask, facts, lease, around, decision, now);
     // Nor can it be held.
     const { stepUp } = decision;
     if (stepUp === undefined || isPiped || !this.freezing.mayStay(stream, now)) return "ends";

@@ -24,7 +24,7 @@ export class QuietWatch {
 
   /** A stream was decided on. An HTTP exchange looks after itself: its lane is awake. Waits for nobody. */
   note({ sid, ask, connection, limits, frozenAt }: LiveStream): void {
-    const { policy, leases, env, lane } = this.#parts;
+    const { policy, leases, targets, env, lane } = this.#parts;
     const here = lane();
     const last = sid === undefined ? undefined : leases.last(sid);
     const plan = policy.compiled?.plan(ask.app);
@@ -33,7 +33,7 @@ export class QuietWatch {
     const end = limits.sessionEndsAt ?? Number.POSITIVE_INFINITY;
     // The session ends itself, idle or old; here only what ends this app's streams before.
     const isFrozen = frozenAt !== undefined;
-    const deadlines = isFrozen ? [{ at: frozenAt + MAX_FROZEN_MS }] : deadlinesOf(plan, factsOf(last, connection), end < last.snapshot.endsAt ? end : Number.POSITIVE_INFINITY, now);
+    const deadlines = isFrozen ? [{ at: frozenAt + MAX_FROZEN_MS }] : deadlinesOf(plan, factsOf(last, targets.beside(connection, ask.app)), end < last.snapshot.endsAt ? end : Number.POSITIVE_INFINITY, now);
     const key = `${sid}\n${ask.app}`;
     const before = this.#told.get(key);
     const told = (before?.deadlines ?? []).filter((one) => now < one.at);

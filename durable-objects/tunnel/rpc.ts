@@ -1,7 +1,7 @@
 /** Tunnel: the calls it answers, and what the worker hands it with a request. Types, and the names of headers. */
 import type { PublicJwk } from "../../identity/keys.ts";
 import type { AppId, ConnectorId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
-import type { Ask, Fact } from "../../policy/facts.ts";
+import type { Ask, Fact, Facts } from "../../policy/facts.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { PolicySnapshot } from "../control/rpc.ts";
 import type { SessionSnapshot } from "../session/rpc.ts";
@@ -121,5 +121,7 @@ export interface TunnelRpc {
   /** The next answers to requests that were carried, by their ids. */
   collect(requests: readonly RequestId[]): Promise<Uint8Array>;
   streams(sid: SessionId): Promise<{ readonly streams: readonly StreamReport[]; readonly lastActiveAt: number }>;
+  /** What all connectors that serve here say of an app. */
+  targetFacts(app: AppId): Promise<Facts["known"]>;
   status(): Promise<LaneStatus | undefined>;
 }

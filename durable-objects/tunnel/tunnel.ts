@@ -26,7 +26,7 @@ import { ConnectorLinks } from "./connector-links.ts";
 import { type Cut, cutStreams } from "./cut-streams.ts";
 import { Deadlines } from "./deadlines.ts";
 import { DecisionLog } from "./decision-log.ts";
-import { Freshness, type Verdict } from "./freshness.ts";
+import { Freshness } from "./freshness.ts";
 import { HttpRelay, type Lane } from "./http-relay.ts";
 import { laneStatus } from "./lane-status.ts";
 import { LeaseTable } from "./lease-table.ts";
@@ -36,6 +36,7 @@ import { PolicyHold } from "./policy-hold.ts";
 import { QuietWatch } from "./quiet-watch.ts";
 import { type Claim, CLAIM_HEADER, CONNECT_HEADER, type ConnectContext, type LaneStatus, OPEN_HEADER, type OpenContext, type StreamReport, type TunnelRpc } from "./rpc.ts";
 import { lanesOf } from "./site-config.ts";
+import { Targets } from "./targets.ts";
 import { Usage } from "./usage.ts";
 import { WaitingUp } from "./waiting-up.ts";
 import { WebSocketRelay } from "./websocket-relay.ts";
@@ -93,13 +94,9 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       this.#freshness.lookAgain();
     });
     const writer = new AuditWriter(() => env.AUDIT.getByName(laneAuditName(this.#name)), nonce, (work) => ctx.waitUntil(work));
-    const links = new ConnectorLinks(
-      env,
-      () => policy.fresh(Date.now),
-      (socket) => ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0,
-    );
-    const usage = new Usage(this.#streams);
-    this.#parts = { env, nonce, policy, leases: new LeaseTable(kv), usage, links, log: new DecisionLog(writer), lane: () => this.#lane };
+    const links = new ConnectorLinks(env, () => policy.fresh(Date.now), (socket) => ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0, () => targets);
+    const targets = new Targets(kv, links, policy, (app) => ctx.waitUntil(this.#lookAgain(this.#streams.where((one) => one.ask.app === app))));
+    this.#parts = { env, nonce, policy, leases: new LeaseTable(kv), usage: new Usage(this.#streams), links, targets, log: new DecisionLog(writer), lane: () => this.#lane };
     this.#admissions = new Admissions(this.#parts);
     this.#freshness = new Freshness(this.#parts, this.#admissions, this.#streams);
     this.#quiet = new QuietWatch(this.#parts, (work) => ctx.waitUntil(work));
@@ -250,8 +247,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     const policy = this.#parts.policy.take(snapshot);
     if (policy === undefined) return NOTHING_CUT;
     if (before !== undefined && lanesOf(before.document, lane.site) !== lanesOf(policy.document, lane.site)) this.#agents.drain();
-    const verdict = (stream: LiveStream): Verdict => this.#freshness.redecide(stream, policy, before);
-    const report = await this.#cut({ streams: this.#streams.where(() => true), why: "policy", sessions: [], verdict });
+    const report = await this.#cut({ streams: this.#streams.where(() => true), why: "policy", sessions: [], verdict: (stream) => this.#freshness.redecide(stream, policy, before) });
     for (const stream of this.#streams.where((one) => one.frozenAt !== undefined)) this.#quiet.note(stream);
     await this.#parts.links.configure(policy, lane);
     return report;
@@ -300,14 +296,20 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   }
 
   async observe(snapshot: SessionSnapshot): Promise<CutReport> {
-    const { sid } = snapshot;
     if (!this.#parts.leases.learn(snapshot)) return NOTHING_CUT;
-    this.#quiet.forget(sid);
-    const streams = this.#streams.ofSession(sid);
-    const report = await this.#cut({ streams, why: "policy", sessions: [], verdict: (stream) => this.#freshness.observed(stream, sid) });
-    // What stays and may be quiet: its session hears when that must be looked at again.
-    for (const stream of this.#streams.ofSession(sid)) this.#quiet.note(stream);
+    this.#quiet.forget(snapshot.sid);
+    return this.#lookAgain(this.#streams.ofSession(snapshot.sid));
+  }
+
+  /** What stays and may be quiet: its session hears when that must be looked at again. */
+  async #lookAgain(streams: readonly LiveStream[]): Promise<CutReport> {
+    const report = await this.#cut({ streams, why: "policy", sessions: [], verdict: (stream) => this.#freshness.observed(stream) });
+    for (const stream of streams) if (this.#streams.get(stream.id) !== undefined) this.#quiet.note(stream);
     return report;
+  }
+
+  async targetFacts(app: AppId): ReturnType<Targets["told"]> {
+    return this.#parts.targets.told(app);
   }
 
   async endApp(app: AppId): Promise<CutReport> {
@@ -366,8 +368,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   /** After a wake: links and relayed sockets from their attachments; whatever does not fit is closed (M3). */
   #wake(): void {
     this.#parts.links.restore(this.ctx.getWebSockets("connector"));
-    const { code, meaning } = CLOSE_CODES.upstream_lost;
-    for (const socket of this.ctx.getWebSockets("client")) if (this.#relayOf(socket) === undefined) closeSocket(socket, code, meaning);
+    for (const socket of this.ctx.getWebSockets("client")) if (this.#relayOf(socket) === undefined) closeSocket(socket, CLOSE_CODES.upstream_lost.code, CLOSE_CODES.upstream_lost.meaning);
     this.#agents.restore(this.ctx.getWebSockets("agent"));
   }
 

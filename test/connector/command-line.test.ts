@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { TOPICS, parseCommandLine } from "../../connector/command-line.ts";
 import { Failure } from "../../connector/failure.ts";
@@ -26,6 +27,11 @@ describe("the command line", () => {
     ["an option of another command", ["run", "--token-file", "t"]],
     ["an argument too many", ["run", "now"]],
     ["an impossible port", ["run", "--metrics-port", "70000"]],
+    ["a target without a file", ["run", "--target", "wiki="]],
+    ["a target without an app", ["run", "--target", "wiki.json"]],
+    ["a target that is no app's id", ["run", "--target", "Wiki=f"]],
+    ["two files for one app", ["run", "--target", "wiki=a", "--target", "wiki=b"]],
+    ["a target of another command", ["status", "--target", "wiki=a"]],
   ])("%s is wrong usage", (_title, argv) => {
     expect(exitOf(argv)).toBe(2);
   });
@@ -33,6 +39,11 @@ describe("the command line", () => {
   it("takes URL and token file from the environment, the allow-list never", () => {
     const command = parseCommandLine(["enroll", "--allow", "10.0.0.5:80"], { POSTERN_EDGE: "https://x.example", POSTERN_TOKEN_FILE: "/t" });
     expect(command).toMatchObject({ kind: "enroll", url: "https://x.example", tokenFile: "/t", allow: { kind: "list", endpoints: [{ host: "10.0.0.5", port: 80 }] } });
+  });
+
+  it("knows each target's file from wherever it was started, also with = in its name", () => {
+    const command = parseCommandLine(["run", "--target", "wiki=/a/b=c.json", "--target", "crm=bom.json"], {});
+    expect(command).toMatchObject({ kind: "run", targets: new Map([["wiki", "/a/b=c.json"], ["crm", resolve("bom.json")]]) });
   });
 
   it("shows help for every command, and every option of it", () => {

@@ -1,14 +1,16 @@
 import type { Socket } from "node:net";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseEndpoint } from "../../connector/allow-list.ts";
 import type { AllowRule } from "../../connector/allow-list.ts";
 import { Failure } from "../../connector/failure.ts";
+import type { AppId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { signKeySet, signSiteConfig } from "../../identity/signed-document.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { DRAIN_ANSWER_MS } from "../../protocol/deadlines.ts";
+import { temporaryFolder } from "../temporary-folder.ts";
 import { connected, echo, edge, fetchLocal, origin } from "./connected-edge.ts";
 import { CONNECTOR, SESSION, SITE, must } from "./test-edge.ts";
 import type { Ask, EdgeLink, EdgeSettings, TestEdge } from "./test-edge.ts";
@@ -163,18 +165,35 @@ describe("the site's configuration", () => {
     expect(await (await link.ask({ app: "later" })).head).toMatchObject({ status: 200 });
   });
 
-  it("reports an app's health only when it changes, and uses the first healthy upstream (P25)", async () => {
+  it("reports an app's health once it is known and when it changes, and uses the first healthy upstream (P25)", async () => {
     let well = true;
     const first = await origin((request, response) => void response.writeHead(request.url === "/health" && !well ? 500 : 200).end("first"));
     const second = await origin((request, response) => void response.writeHead(request.url === "/health" && !well ? 200 : 200).end("second"));
     const made = await edge();
     made.configure({ id: "wiki", upstreams: [first, second], health: { path: "/health", every: 1_000 } }, { id: "solo", upstreams: ["http://127.0.0.1:1"], health: { path: "/", every: 1_000 } });
     const { link } = await connected(made);
-    expect(await link.next("health")).toEqual({ t: "health", app: "solo", up: false, detail: "connect" });
+    const both = [await link.next("health"), await link.next("health")].sort((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)));
+    expect(both).toEqual([{ t: "health", app: "solo", up: false, detail: "connect" }, { t: "health", app: "wiki", up: true, detail: "ok" }]);
     expect((await (await link.ask()).body()).toString()).toBe("first");
     well = false;
     await expect.poll(async () => (await (await link.ask()).body()).toString()).toBe("second");
     expect(link.controls.filter(({ t }) => t === "health")).toEqual([]);
+  });
+
+  it("CT6: what is known of an app, its health and what its file says, is said anew on each socket", async () => {
+    const url = await origin((_request, response) => void response.end("ok"));
+    const file = join(temporaryFolder("target"), "wiki.json");
+    writeFileSync(file, '{"version": "4.2.1", "critical": 0, "observed_at": "2026-11-20T10:00:00Z"}');
+    const made = await edge();
+    made.configure({ id: "wiki", upstreams: [url], health: { path: "/", every: 60_000 } });
+    const { link } = await connected(made, undefined, { targets: new Map([["wiki" as AppId, file]]) });
+    const toldOn = async (on: EdgeLink): Promise<void> => {
+      expect(await on.next("target")).toEqual({ t: "target", app: "wiki", version: "4.2.1", critical: 0, at: Date.parse("2026-11-20T10:00:00Z") });
+      expect(await on.next("health")).toEqual({ t: "health", app: "wiki", up: true, detail: "ok" });
+    };
+    await toldOn(link);
+    link.socket.terminate();
+    await toldOn(await made.link());
   });
 });
 

@@ -28,9 +28,9 @@ domain: access.example.com
 identity: { providers: [{ id: corp, issuer: "https://login.example.com", client_id: postern }] }
 sites: [{ id: berlin }]
 apps:
-  - { id: wiki, site: berlin, upstream: "http://10.0.0.5:8080" }
+  - { id: wiki, site: berlin, upstream: "http://10.0.0.5:8080", health: { path: /healthz } }
   - { id: crm, site: berlin, upstream: "http://10.0.0.6:8080" }
-  - { id: pg, site: berlin, upstream: "tcp://10.0.0.9:5432" }
+  - { id: pg, site: berlin, upstream: "tcp://10.0.0.9:5432", health: { path: / } }
   - { id: my, site: berlin, upstream: "tcp://10.0.0.9:3306" }
 policies:
   - { id: staff, effect: allow, apps: [${apps.join(", ")}], when: ${when} }

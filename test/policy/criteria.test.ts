@@ -30,6 +30,9 @@ const USER_ID = `u_${"a".repeat(43)}` as UserId;
 const known = (name: string, fact: ReturnType<typeof factOf>): Facts => withFacts(STAFF, { [name]: fact });
 const device = (facts: Record<string, unknown>, age = 0, source = "operator"): Facts =>
   withFacts(STAFF, Object.fromEntries(Object.entries(facts).map(([name, value]) => [`device.${name}`, factOf(value as never, age, { source })])));
+const target = (facts: Record<string, unknown>, age = 0, source = "connector:c_1"): Facts =>
+  withFacts(STAFF, Object.fromEntries(Object.entries(facts).map(([name, value]) => [`target.${name}`, factOf(value as never, age, { source })])));
+const DIGEST = `sha256:${"ab".repeat(32)}`;
 const ci = factsOf({ service: "ci" });
 
 type Row = [raw: unknown, what: string, facts: Facts, answer: true | false | "unknown"];
@@ -160,6 +163,31 @@ const TABLE: { readonly [N in CriterionName]: readonly Row[] } = {
     ["low", "a word that is no level", known("risk", factOf("none")), "unknown"],
     ["low", "nobody says", STAFF, "unknown"],
   ],
+  target: [
+    [{ healthy: true }, "up", target({ healthy: true }), true],
+    [{ healthy: true }, "down", target({ healthy: false }), false],
+    [{ healthy: false }, "down, wanted", target({ healthy: false }), true],
+    [{ healthy: true }, "up since long ago: its connector is there", target({ healthy: true }, 40 * DAY_MS), true],
+    [{ healthy: true }, "nobody says", STAFF, "unknown"],
+    [{ healthy: true }, "a word that is no boolean", target({ healthy: "yes" }), "unknown"],
+    [{ healthy: true }, "somebody else says so", target({ healthy: true }, 0, "posture:edr"), "unknown"],
+    [{ healthy: true }, "a device says so", target({ healthy: true }, 0, "device:d1"), "unknown"],
+    [{ version: ["1.2", "1.3"] }, "one of the versions", target({ version: "1.3" }), true],
+    [{ version: "1.2" }, "another", target({ version: "1.20" }), false],
+    [{ version: "1" }, "a number is no version", target({ version: 1 }), "unknown"],
+    [{ digest: DIGEST }, "the digest", target({ digest: DIGEST }), true],
+    [{ digest: DIGEST }, "another digest", target({ digest: DIGEST.replace("ab", "cd") }), false],
+    [{ max_critical: 0 }, "no finding", target({ critical: 0 }), true],
+    [{ max_critical: 0 }, "one", target({ critical: 1 }), false],
+    [{ max_critical: 0 }, "nobody counted", target({ high: 0 }), "unknown"],
+    [{ max_high: 3 }, "as many as may be", target({ high: 3 }), true],
+    [{ max_high: 3 }, "one more", target({ high: 4 }), false],
+    [{ healthy: true, max_critical: 0 }, "all of them: one false", target({ healthy: false }), false],
+    [{ healthy: true, max_critical: 0 }, "all of them: one missing", target({ healthy: true }), "unknown"],
+    [{ max_critical: 0, max_age: "1h" }, "too old", target({ critical: 0 }, HOUR_MS + 1), "unknown"],
+    [{ max_critical: 0, max_age: "2d" }, "old but allowed", target({ critical: 0 }, 40 * HOUR_MS), true],
+    [{ max_critical: 0 }, "older than a day without max_age", target({ critical: 0 }, DAY_MS + 1), "unknown"],
+  ],
   anyone: [
     [true, "a user", STAFF, true],
     [true, "signed out", { subject: ANONYMOUS, known: {} }, true],
@@ -183,6 +211,8 @@ describe("until when an answer stands (P18)", () => {
     ["session_age", { max: "1h" }, known("auth", factOf(true, 2 * HOUR_MS)), "never"],
     ["device", { registered: true, max_age: "1h" }, device({ registered: true }, MINUTE_MS), NOW + 59 * MINUTE_MS + 1],
     ["device", { registered: true, os: "linux" }, device({ registered: true, os: "linux" }, HOUR_MS), NOW + 23 * HOUR_MS + 1],
+    ["target", { healthy: true }, target({ healthy: true }, HOUR_MS), "never"],
+    ["target", { healthy: true, max_high: 0 }, target({ healthy: true, high: 0 }, HOUR_MS), NOW + 23 * HOUR_MS + 1],
     ["time_window", { from: "07:00", to: "20:00", zone: "Europe/Berlin" }, STAFF, NOW + 9 * HOUR_MS],
     ["time_window", { days: "mon-fri", from: "20:00", to: "22:00", zone: "Europe/Berlin" }, STAFF, NOW + 9 * HOUR_MS],
     ["anyone", true, STAFF, "never"],

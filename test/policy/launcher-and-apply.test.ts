@@ -10,7 +10,7 @@ import { askFor, factOf, factsOf, NOW, policyOf, policyWhen, STAFF, WIKI, withFa
 import { factsArbitrary, json, policiesOf } from "./generated.ts";
 
 describe("visibleApps()", () => {
-  const idsOf = (policies: string, facts = STAFF): string[] => visibleApps(policyOf(policies), facts, NOW).map(({ id }) => id);
+  const idsOf = (policies: string, facts = STAFF): string[] => visibleApps(policyOf(policies), () => facts, NOW).map(({ id }) => id);
   const allow = (when: string, rest = ""): string => `{ id: a, effect: allow, apps: "*", when: ${when}${rest} }`;
 
   it.each([
@@ -30,7 +30,7 @@ describe("visibleApps()", () => {
     fc.assert(
       fc.property(policiesOf(), factsArbitrary, (policies, facts) => {
         const policy = policyOf(json(policies));
-        const shown = visibleApps(policy, facts, NOW);
+        const shown = visibleApps(policy, () => facts, NOW);
         for (const app of shown) {
           const plan = policy.plan(app.id);
           const ask = plan === undefined ? undefined : witness(policy, plan, facts, NOW);

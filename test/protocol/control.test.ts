@@ -28,6 +28,8 @@ const FROM_CONNECTOR: readonly { readonly [field: string]: unknown }[] = [
   { t: "draining" },
   { t: "health", app: "wiki", up: false, detail: "503 from /healthz" },
   { t: "health", app: "wiki", up: true },
+  { t: "target", app: "wiki", version: "4.2.1", digest: `sha256:${"0a".repeat(32)}`, critical: 0, high: 2, at: 1_795_000_000_000 },
+  { t: "target", app: "wiki", at: 1_795_000_000_000 },
   { t: "count", opened: 12 },
 ];
 const text = (value: unknown): string => JSON.stringify(value);
@@ -65,7 +67,7 @@ describe("what is refused", () => {
     expect(readEdgeMessage(raw)).toEqual({ type: "malformed", reason: "no_type" });
   });
 
-  const OPTIONAL = new Set(["mac", "detail"]);
+  const OPTIONAL = new Set(["mac", "detail", "version", "digest", "critical", "high"]);
   const fields = [...FROM_EDGE.map((m) => ["edge", m] as const), ...FROM_CONNECTOR.map((m) => ["connector", m] as const)].flatMap(([side, m]) =>
     Object.keys(m)
       .filter((field) => field !== "t")
@@ -85,6 +87,12 @@ describe("what is refused", () => {
     expect(readEdgeMessage(cut(Array.from({ length: MAX_CUT_IDS_COUNT }, (_, i) => i + 1))).type).toBe("message");
     expect(readEdgeMessage(cut(Array.from({ length: MAX_CUT_IDS_COUNT + 1 }, (_, i) => i + 1))).type).toBe("malformed");
     expect(readEdgeMessage(cut([0])).type).toBe("malformed");
+  });
+
+  it("CT6: a version of at most 128 characters, a digest that is one, no half finding", () => {
+    const said = (fields: object): string => readConnectorMessage(text({ t: "target", app: "wiki", at: 1, ...fields })).type;
+    expect([{ version: "v".repeat(128) }, { critical: 0 }, { high: 9_999 }].map(said)).toEqual(["message", "message", "message"]);
+    for (const wrong of [{ version: "v".repeat(129) }, { digest: "sha256:0A" }, { digest: `sha256:${"0A".repeat(32)}` }, { critical: 0.5 }, { high: "0" }, { app: "Wiki" }]) expect([wrong, said(wrong)]).toEqual([wrong, "malformed"]);
   });
 
   it("CT4: a text above the cap is not parsed, and strangers have a smaller one", () => {

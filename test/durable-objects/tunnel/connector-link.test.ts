@@ -13,7 +13,7 @@ function told(): { readonly link: ConnectorLink; readonly cuts: string[]; readon
   const closed: number[] = [];
   const send = (text: string): void => void (typeof text === "string" && cuts.push((JSON.parse(text) as { id: string }).id));
   const socket = { send, close: (code: number) => void closed.push(code), serializeAttachment: () => undefined } as unknown as WebSocket;
-  const link = new ConnectorLink(socket, ATTACHMENT, () => 0);
+  const link = new ConnectorLink(socket, ATTACHMENT, () => 0, () => undefined);
   return { link, cuts, closed, acknowledge: (id) => void link.receiveText(JSON.stringify({ t: "cut_ack", id })) };
 }
 
@@ -43,7 +43,7 @@ describe("a connector's link", () => {
   it("AG8: lets agents begin fewer streams than resets would end its socket, whatever their number and however often they try", () => {
     let now = 0;
     const socket = { send: () => undefined, serializeAttachment: () => undefined } as unknown as WebSocket;
-    const link = new ConnectorLink(socket, ATTACHMENT, () => now);
+    const link = new ConnectorLink(socket, ATTACHMENT, () => now, () => undefined);
     const begun = (): number => {
       let count = 0;
       while (link.begins()) count++;
