@@ -222,6 +222,10 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return devices.addDevice(this.#db, id, owner, Date.now());
   }
 
+  async isDevice(id: DeviceId): Promise<boolean> {
+    return devices.isDevice(this.#db, id);
+  }
+
   async devices(): Promise<readonly DeviceId[]> {
     return devices.devices(this.#db);
   }

@@ -158,6 +158,8 @@ export interface ControlRpc {
 
   /** False: the device is revoked, somebody else's, or one too many. */
   enrolDevice(id: DeviceId, owner: UserId): Promise<boolean>;
+  /** Whether it was ever enrolled; once it was, for ever. */
+  isDevice(id: DeviceId): Promise<boolean>;
   devices(): Promise<readonly DeviceId[]>;
 
   /** Programs that wait to be let in (device-codes.ts). */

@@ -30,7 +30,7 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
     const before = this.#state();
     if (this.ctx.storage.kv.get(BARRED) !== undefined || (before !== undefined && before.owner !== enrolment.owner)) return false;
     if (before === undefined) this.#store(machine.enrolled(enrolment, Date.now()));
-    return this.#bind(enrolment.sid);
+    return this.#hasRoom(enrolment.sid);
   }
 
   async report(jws: string): ReturnType<DeviceRpc["report"]> {
@@ -63,7 +63,15 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
     if (state?.link === undefined || state.owner !== owner || !equalSecrets(bytes(state.link.hash), bytes(code))) return false;
     const { link, ...spent } = state;
     this.#store(spent);
-    return Date.now() < link.until && this.#bind(sid);
+    return Date.now() < link.until && this.#hasRoom(sid);
+  }
+
+  async bind(sid: SessionId): Promise<boolean> {
+    const bound = this.#bound(sid);
+    if (bound === undefined) return false;
+    this.#store(bound);
+    await this.#tell(sid);
+    return true;
   }
 
   async forget(sid: SessionId): Promise<void> {
@@ -109,14 +117,15 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
     return this.#tell();
   }
 
-  async #bind(sid: SessionId): Promise<boolean> {
+  /** Room for one more session, or it is bound already. */
+  async #hasRoom(sid: SessionId): Promise<boolean> {
     await this.#prune();
+    return this.#bound(sid) !== undefined;
+  }
+
+  #bound(sid: SessionId): machine.DeviceState | undefined {
     const state = this.#state();
-    const bound = state === undefined || state.barred !== undefined ? undefined : machine.bind(state, sid);
-    if (bound === undefined) return false;
-    this.#store(bound);
-    await this.#tell(sid);
-    return true;
+    return state === undefined || state.barred !== undefined ? undefined : machine.bind(state, sid);
   }
 
   /** Sessions that ended are told no more. */

@@ -10,7 +10,7 @@ export interface Enrolment {
   readonly key: PublicJwk;
   readonly owner: string;
   readonly name: string;
-  /** The session in which its owner enrols it; bound to it from now on. */
+  /** The session in which its owner enrols it, to be bound to it. */
   readonly sid: SessionId;
 }
 
@@ -24,12 +24,14 @@ export interface Kept {
 export type ReportFault = "invalid" | "stale" | "early" | "cloned";
 
 export interface DeviceRpc {
-  /** Again, with the same key and owner, binds one more session. False: the key is barred or somebody else's, or too many sessions are bound. */
+  /** Again, with the same key and owner, for one more session. False: the key is barred or somebody else's, or too many sessions are bound. Binds none itself, so that what follows from it is on record before. */
   enrol(enrolment: Enrolment): Promise<boolean>;
   /** Answered once every bound session has decided again by what changed. */
   report(jws: string): Promise<Kept | Refused<"unknown_id" | "device_barred"> | (Refused<"report_refused"> & { readonly fault: ReportFault })>;
-  /** Binds a session by the digest of a one-time code that a report announced; once, and for the owner only. */
+  /** Whether this is the digest of a one-time code that a report announced, and the session may be bound by it; once, and for the owner only. */
   redeem(code: string, owner: string, sid: SessionId): Promise<boolean>;
+  /** The session goes by this device from now on; whoever asks has enrolled it in that session or redeemed its code. */
+  bind(sid: SessionId): Promise<boolean>;
   /** The session is another device's from now on. */
   forget(sid: SessionId): Promise<void>;
   /** What an operator says of it. */

@@ -246,6 +246,8 @@ describe("binding a browser's session", () => {
     expect(await deviceOf(device.id).redeem(await digestOf(code), userId(1), bob)).toBe(false);
     const tries = await Promise.all([browser, third].map(async (sid) => deviceOf(device.id).redeem(await digestOf(code), userId(), sid)));
     expect(tries).toEqual([true, false]);
+    expect(await factsOf(browser)).toEqual({});
+    expect(await deviceOf(device.id).bind(browser)).toBe(true);
     expect((await factsOf(browser))["device.disk_encrypted"]).toBe(true);
     expect(await factsOf(third)).toEqual({});
     await device.report(GOOD, { bind: await digestOf("late") });

@@ -38,7 +38,7 @@ export class TestDevice {
   /** As the edge enrols it: at control first, then here. */
   async enrol(sid: SessionId, owner = userId()): Promise<boolean> {
     const taken = await objects.CONTROL.getByName("control").enrolDevice(this.id, owner as UserId);
-    return taken && deviceOf(this.id).enrol({ key: this.key.publicJwk, owner, name: "laptop", sid });
+    return taken && (await deviceOf(this.id).enrol({ key: this.key.publicJwk, owner, name: "laptop", sid })) && deviceOf(this.id).bind(sid);
   }
 
   /** Another machine with the same state. */

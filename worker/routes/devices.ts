@@ -3,7 +3,7 @@
  * signed by that key and needs nothing else, and a browser counts as the device once its person
  * says so there. What a report is worth is the device's object's to judge.
  */
-import { ADMIN_APP, type DeviceId, parseDeviceId, type SessionId, type UserId } from "../../core/ids.ts";
+import { ADMIN_APP, type DeviceId, parseDeviceId, type UserId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
 import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
@@ -15,6 +15,7 @@ import { DEVICES_PATH } from "../../protocol/paths.ts";
 import { readBoundedJson, readBoundedText } from "../bounded-body.ts";
 import { readCredential } from "../credentials.ts";
 import { type Exchange, originOf } from "../exchange.ts";
+import { type DeviceStub, knownDevice } from "../known-device.ts";
 import { bindDevicePage } from "../pages/bind-device.ts";
 import { personAtLauncher } from "../person-at-launcher.ts";
 import { recordAct } from "../record.ts";
@@ -23,8 +24,6 @@ import { verifiedSession } from "../session-cache.ts";
 
 const MAX_BODY_BYTES = 8 * 1024;
 const MAX_NAME_CHARS = 63;
-
-const deviceOf = (x: Exchange, id: DeviceId): ReturnType<Exchange["env"]["DEVICE"]["getByName"]> => x.env.DEVICE.getByName(id);
 
 /** POST /.postern/devices {public_key, name, proof}, with the token of `postern login` */
 export async function enrol(x: Exchange): Promise<Response> {
@@ -41,19 +40,18 @@ export async function enrol(x: Exchange): Promise<Response> {
   }
   const id = deviceIdOf(key);
   const owner = session.subject.id as UserId;
-  await recordAct(x, "device", id, { act: "enrol", device: id, owner, sid: session.sid });
-  if (!(await x.env.CONTROL.getByName(CONTROL_NAME).enrolDevice(id, owner))) return refuse(x, "device_barred");
-  await leave(x, session, id);
-  const enrolled = await deviceOf(x, id).enrol({ key, owner, name: name.replace(/[^\x20-\x7e]/g, "?").slice(0, MAX_NAME_CHARS), sid: session.sid });
-  return enrolled ? json(x, { id } satisfies EnrolledDeviceAnswer) : refuse(x, "device_barred");
+  const stub = x.env.DEVICE.getByName(id);
+  const enrolled = (await x.env.CONTROL.getByName(CONTROL_NAME).enrolDevice(id, owner)) && (await stub.enrol({ key, owner, name: name.replace(/[^\x20-\x7e]/g, "?").slice(0, MAX_NAME_CHARS), sid: session.sid }));
+  return (await go(x, session, "enrol", id, enrolled ? stub : undefined)) ? json(x, { id } satisfies EnrolledDeviceAnswer) : refuse(x, "device_barred");
 }
 
 /** POST /.postern/devices/:id/report, a signed report */
 export async function report(x: Exchange, text: string): Promise<Response> {
-  const id = parseDeviceId(text);
   const jws = await readBoundedText(x.request, REPORT_MAX_CHARS);
-  if (id === undefined || jws === undefined) return refuse(x, "bad_argument");
-  const done = await deviceOf(x, id).report(jws);
+  if (parseDeviceId(text) === undefined || jws === undefined) return refuse(x, "bad_argument");
+  const device = await knownDevice(x.env, text);
+  if (device === undefined) return refuse(x, "unknown_id");
+  const done = await device.stub.report(jws);
   if (done.ok) return json(x, { seq: done.seq, kept: done.kept } satisfies ReportedAnswer);
   return refuse(x, done.code, "fault" in done ? { extra: { fault: done.fault } } : {});
 }
@@ -74,15 +72,17 @@ export async function bind(x: Exchange): Promise<Response> {
   const form = new URLSearchParams((await readBoundedText(x.request, MAX_BODY_BYTES)) ?? "");
   const id = parseDeviceId(form.get("device") ?? "");
   if (id === undefined) return refuse(x, "bad_argument");
-  await recordAct(x, "device", id, { act: "bind", device: id, owner: session.subject.id, sid: session.sid });
-  await leave(x, session, id);
-  const bound = await deviceOf(x, id).redeem(await digestOf(form.get("code") ?? ""), session.subject.id, session.sid);
-  return bound ? page(x, bindDevicePage()) : refuse(x, "device_link_over");
+  const device = await knownDevice(x.env, id);
+  const fits = await device?.stub.redeem(await digestOf(form.get("code") ?? ""), session.subject.id, session.sid);
+  return (await go(x, session, "bind", id, fits === true ? device?.stub : undefined)) ? page(x, bindDevicePage()) : refuse(x, "device_link_over");
 }
 
-/** A session goes by one device: by the one before no more. */
-async function leave(x: Exchange, { sid, facts }: { readonly sid: SessionId; readonly facts: SessionSnapshot["facts"] }, next: DeviceId): Promise<void> {
+/** The session goes by this device from now on, and by the one before no more: on record first. Without the stub it may not, which is on record, too. */
+async function go(x: Exchange, { sid, subject, facts }: SessionSnapshot, act: "enrol" | "bind", device: DeviceId, stub: DeviceStub | undefined): Promise<boolean> {
+  await recordAct(x, "device", sid, { act, device, owner: subject.id, sid, ...(stub === undefined && { refused: true }) });
+  if (stub === undefined) return false;
   const known = facts["device.id"]?.value;
-  const before = typeof known === "string" ? parseDeviceId(known) : undefined;
-  if (before !== undefined && before !== next) await deviceOf(x, before).forget(sid);
+  const before = typeof known === "string" && known !== device ? await knownDevice(x.env, known) : undefined;
+  await before?.stub.forget(sid);
+  return stub.bind(sid);
 }

@@ -1,5 +1,5 @@
 /** Devices for those who administer: the list, what an operator says of one, and verdicts of other systems, each with its end. */
-import { parseDeviceId, parseUserId } from "../../../core/ids.ts";
+import { parseUserId } from "../../../core/ids.ts";
 import { at, DAY_MS, MINUTE_MS } from "../../../core/time.ts";
 import { CONTROL_NAME } from "../../../durable-objects/bindings.ts";
 import type { News } from "../../../durable-objects/signal-facts.ts";
@@ -8,6 +8,7 @@ import type { Fact } from "../../../policy/facts.ts";
 import type { DevicesAnswer, FactsAnswer } from "../../../protocol/admin-api.ts";
 import { readBoundedJson } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
+import { type DeviceStub, knownDevice } from "../../known-device.ts";
 import { recordAct } from "../../record.ts";
 import { json, refuse } from "../../respond.ts";
 import { asOperator, type Operator } from "./operator.ts";
@@ -74,11 +75,12 @@ export async function sayOfUser(x: Exchange, id: string): Promise<Response> {
 
 const sourceOf = ({ session }: Operator): string => `posture:${session.subject.id}`;
 
-async function tell(x: Exchange, { session }: Operator, text: string, data: Parameters<typeof recordAct>[3], change: (device: ReturnType<Exchange["env"]["DEVICE"]["getByName"]>) => Promise<{ found: number; closed: number } | undefined>): Promise<Response> {
-  const id = parseDeviceId(text);
-  if (id === undefined) return refuse(x, "unknown_id");
+async function tell(x: Exchange, { session }: Operator, text: string, data: Parameters<typeof recordAct>[3], change: (device: DeviceStub) => Promise<{ found: number; closed: number } | undefined>): Promise<Response> {
+  const known = await knownDevice(x.env, text);
+  if (known === undefined) return refuse(x, "unknown_id");
+  const { id, stub } = known;
   await recordAct(x, "device", id, { ...data, device: id, by: `${session.subject.kind}:${session.subject.id}` });
-  const done = await change(x.env.DEVICE.getByName(id));
+  const done = await change(stub);
   return done === undefined ? refuse(x, "unknown_id") : json(x, { id, found: done.found, closed: done.closed } satisfies FactsAnswer);
 }
 

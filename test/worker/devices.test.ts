@@ -1,0 +1,75 @@
+/** Devices at the edge: which objects a request reaches, and what is on record before what. */
+import { listDurableObjectIds } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { toBase64Url } from "../../core/bytes.ts";
+import type { SessionId } from "../../core/ids.ts";
+import { EDGE_AUDIT_NAMES } from "../../durable-objects/bindings.ts";
+import { Control } from "../../durable-objects/control/control.ts";
+import { digestOf } from "../../identity/posture-report.ts";
+import { formatSessionToken, hashSecret } from "../../identity/session-token.ts";
+import { SESSION_COOKIE } from "../../worker/cookies.ts";
+import { objects, randomText, sessionOf, signedIn, stubs, wipe } from "../objects/deployment.ts";
+import { deviceOf, GOOD, TestDevice } from "../objects/test-device.ts";
+import { isolate, statusOf } from "./isolate.ts";
+import { LAUNCHER, setUpDocument } from "./pushing-systems.ts";
+
+const secret = crypto.getRandomValues(new Uint8Array(32));
+const guess = (): string => `d_${randomText(32)}`;
+const countObjects = async (): Promise<number> => (await listDurableObjectIds(stubs.DEVICE)).length;
+const report = (edge: ReturnType<typeof isolate>, id: string, body = "x"): Promise<number> => statusOf(edge(LAUNCHER, `/.postern/devices/${id}/report`, { method: "POST", body }));
+
+beforeEach(() => setUpDocument({}));
+afterEach(wipe);
+
+async function atLauncher(): Promise<SessionId> {
+  const hash = toBase64Url(await hashSecret(secret));
+  return signedIn(undefined, { credential: { kind: "cookie", audience: `host:${LAUNCHER}`, hash, expiresAt: Date.now() + 3_600_000 } });
+}
+const bind = (sid: SessionId, device: string, code: string): Promise<number> =>
+  statusOf(isolate()(LAUNCHER, "/.postern/devices/bind", { method: "POST", headers: { origin: `https://${LAUNCHER}`, cookie: `${SESSION_COOKIE}=${formatSessionToken({ sid, secret })}` }, body: new URLSearchParams({ device, code }) }));
+
+/** What the record says of devices, in order. */
+async function recorded(): Promise<unknown[]> {
+  const events = await Promise.all(EDGE_AUDIT_NAMES.map((name) => objects.AUDIT.getByName(name).since(0, 100)));
+  return events.flat().filter(({ kind }) => kind === "device").toSorted((a, b) => a.at - b.at).map(({ data }) => [data["act"], data["device"], data["refused"] === true]);
+}
+
+describe("an id that somebody invented", () => {
+  it("reaches no object: not by a report, not by a link", async () => {
+    const sid = await atLauncher();
+    const before = await countObjects();
+    const edge = isolate();
+    expect(await Promise.all(Array.from({ length: 5 }, () => report(edge, guess())))).toEqual([404, 404, 404, 404, 404]);
+    expect(await bind(sid, guess(), "code")).toBe(400);
+    expect(await countObjects()).toBe(before);
+  });
+
+  it("is asked anew, so that a device may report the moment it is enrolled, and is known from then on", async () => {
+    const [edge, device] = [isolate(), await TestDevice.make()];
+    expect(await report(edge, device.id, await device.sign(GOOD))).toBe(404);
+    await device.enrol(await atLauncher());
+    const asked = vi.spyOn(Control.prototype, "isDevice");
+    const sent = await device.sign(GOOD);
+    expect([await report(edge, device.id, sent), await report(edge, device.id, sent)]).toEqual([200, 200]);
+    expect(asked).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe("a link that makes a browser count as a device", () => {
+  it("with a wrong code changes nothing of what the session goes by, and is on record as refused", async () => {
+    const sid = await atLauncher();
+    const [one, two] = [await TestDevice.enrolled(sid), await TestDevice.enrolled(await signedIn())];
+    await one.report();
+    await two.report(GOOD, { bind: await digestOf("code") });
+    const facts = async (): Promise<Record<string, unknown>> => (await sessionOf(sid).describe())?.facts ?? {};
+    const before = await facts();
+    expect(before["device.os"]).toBeDefined();
+    expect(await bind(sid, two.id, "another code")).toBe(400);
+    expect(await facts()).toEqual(before);
+    expect(await recorded()).toEqual([["bind", two.id, true]]);
+    expect(await bind(sid, two.id, "code")).toBe(200);
+    expect(await facts()).toMatchObject({ "device.id": { value: two.id }, "device.os": { value: "linux" } });
+    expect((await recorded())[1]).toEqual(["bind", two.id, false]);
+    expect((await deviceOf(one.id).describe())?.sessions).toBe(0);
+  });
+});
