@@ -17,16 +17,16 @@ const filesOf = (folders: readonly string[]): string[] => folders.map((folder) =
 /** End-to-end files that measure nothing that a busy machine changes; whatever else is end to end runs alone. */
 const NOT_MEASURING = [
   "test/e2e/*.test.ts",
-  ...filesOf(["bench", "e2e/apps", "e2e/corpus", "e2e/nist", "e2e/policy", "e2e/wrangler-dev"]),
+...filesOf(["bench", "e2e/apps", "e2e/corpus", "e2e/devices", "e2e/nist", "e2e/policy", "e2e/signals", "e2e/wrangler-dev"]),
   "test/e2e/credentials/{matrix,routes}.test.ts",
-  "test/e2e/browser/{hostile-sibling,passkeys,providers,return-to}.test.ts",
+  "test/e2e/browser/{hostile-sibling,passkeys,providers,return-to,ssh-step-up}.test.ts",
   "test/e2e/conformance/{http,websocket}.test.ts",
   "test/e2e/revocation/{crash,outlasting,sign-in-races}.test.ts",
   "test/e2e/tunnel/{chaos,replicas}.test.ts",
 ];
 
-/** First what may share the machine, a file on each core; then one file at a time. */
-const TOGETHER = { maxWorkers: "100%", sequence: { groupOrder: 0 } };
+/** First what may share the machine, three files on two cores, for many mostly wait; then one file at a time. */
+const TOGETHER = { maxWorkers: "150%", sequence: { groupOrder: 0 } };
 const ALONE = { maxWorkers: 1, sequence: { groupOrder: 1 } };
 
 const PROPERTY_SEED = "test/property-seed.ts";
