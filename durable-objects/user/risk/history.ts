@@ -78,6 +78,8 @@ export function remember(before: RiskHistory, event: RiskEvent): RiskHistory {
     const more = Array.from({ length: Math.min(event.count ?? 1, MAX_DENIALS_COUNT) }, () => at);
     return { ...before, denials: [...before.denials.filter((one) => at < one + DENIALS_WINDOW_MS), ...more].slice(-MAX_DENIALS_COUNT) };
   }
+  // Where nothing is known of the place, it is where it was.
+  const from = event.country === undefined && event.asn === undefined ? (before.sessions[sid ?? ""]?.from ?? fromOf(event)) : fromOf(event);
   const sessions = Object.entries(before.sessions).filter(([known, one]) => known !== sid && at < one.at + DAY_MS).sort(([, a], [, b]) => b.at - a.at);
   const signedIn = kind === "sign_in";
   return {
@@ -89,7 +91,7 @@ export function remember(before: RiskHistory, event: RiskEvent): RiskHistory {
     apps: see(before.apps, event.app, at),
     hours: signedIn ? before.hours.map((count, hour) => (hour === hourOf(at) ? count + 1 : count)) : before.hours,
     ...(event.location === undefined ? {} : { placed: { at, ...event.location } }),
-    sessions: { ...Object.fromEntries(sessions.slice(0, MAX_SESSIONS_COUNT - 1)), ...(sid === undefined ? {} : { [sid]: { at, from: fromOf(event) } }) },
+    sessions: { ...Object.fromEntries(sessions.slice(0, MAX_SESSIONS_COUNT - 1)), ...(sid === undefined ? {} : { [sid]: { at, from } }) },
     bytes: paced(before.bytes, event.bytes ?? 0, BYTES_WINDOW_MS, at),
     requests: paced(before.requests, event.requests ?? 0, REQUESTS_WINDOW_MS, at),
   };

@@ -47,6 +47,7 @@ describe("what a person does, against what is usual for them", () => {
     ["a hundred megabytes in a day", [use({ bytes: 1e8 })], "low", []],
     ["five thousand requests in ten minutes", [use({ requests: 5_000 })], "medium", ["request_rate"]],
     ["a second session in use elsewhere at the same time (NIST B-3)", [use({}), use({ sid: "thief", country: "NL", asn: 60_781, at: T0 + NEXT * DAY + HOUR + MINUTE })], "high", ["elsewhere", "new_country", "new_network"]],
+    ["the same, with a use between of which no place is known", [use({}), use({ country: undefined, asn: undefined, at: T0 + NEXT * DAY + HOUR + 1 }), use({ country: "NL", asn: 60_781, at: T0 + NEXT * DAY + HOUR + MINUTE })], "high", ["elsewhere", "new_country", "new_network"]],
     ["the session itself carried off", [use({}), use({ country: "NL", asn: 60_781, at: T0 + NEXT * DAY + HOUR + MINUTE })], "high", ["elsewhere", "new_country", "new_network"]],
     ["the phone's network beside the office's", [use({}), use({ asn: 6805, at: T0 + NEXT * DAY + HOUR + MINUTE })], "low", ["new_network"]],
     ["where nothing is known of the place", [signIn(NEXT, { country: undefined, asn: undefined, device: undefined, location: undefined })], "low", []],
