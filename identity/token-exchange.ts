@@ -6,7 +6,7 @@
 import { fromBase64Url } from "../core/bytes.ts";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
-import { at, HOUR_MS, lasting, SECOND_MS } from "../core/time.ts";
+import { at, DAY_MS, HOUR_MS, lasting, SECOND_MS } from "../core/time.ts";
 import type { Millis } from "../core/time.ts";
 import { identityFromClaims } from "./claims.ts";
 import type { Identity } from "./claims.ts";
@@ -22,6 +22,8 @@ export const ID_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:id_token";
 export const ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token";
 /** The longest life of an exchanged bearer. */
 export const BEARER_LIFETIME_MS = lasting(HOUR_MS);
+/** An older token buys nothing, however long it lives: by then a logout of its session may be forgotten. */
+const SUBJECT_TOKEN_MAX_AGE_MS = DAY_MS;
 /** RFC 8693 §2.1 parameters that we know; anything that asks for more than we give is refused. */
 const REFUSED_PARAMETERS = ["actor_token", "actor_token_type", "scope"];
 
@@ -74,6 +76,8 @@ export async function verifySubjectToken(
   const expires = (numericDate(verified.value["exp"]) ?? 0) * SECOND_MS;
   // The clock tolerance lets a sign-in through; it must not mint a bearer from a dead token.
   if (expires <= now) return err(oidcProblem(provider.id, "token_invalid", "subject token expired"));
+  const issued = (numericDate(verified.value["iat"]) ?? 0) * SECOND_MS;
+  if (issued < now - SUBJECT_TOKEN_MAX_AGE_MS) return err(oidcProblem(provider.id, "token_invalid", "subject token older than a day"));
   const identity = await identityFromClaims(verified.value, provider, { now });
   if (!identity.ok) return identity;
   return ok({ identity: identity.value, expiresAt: at(Math.min(expires, now + BEARER_LIFETIME_MS)) });

@@ -3,6 +3,7 @@
  * receipt; and which sessions came of which session at a provider. Not what a signal does (control.ts).
  */
 import type { ReceiptId, SessionId } from "../../core/ids.ts";
+import { HOUR_MS } from "../../core/time.ts";
 import type { Database } from "../sqlite.ts";
 import type { Signal, SignalEffect, SignalTarget } from "./rpc.ts";
 
@@ -16,8 +17,8 @@ export interface StoredSignal {
 
 /** How long a repetition is known as one; longer than any source's message is accepted. */
 const KEPT_MS = 30 * 86_400_000;
-/** How long it is remembered that a provider ended a session of its own: longer than a sign-in may take. */
-const ENDED_LOGIN_MS = 3_600_000;
+/** How long it is remembered that a provider ended a session of its own: longer than an ID token of it is taken (identity/token-exchange.ts). */
+const ENDED_LOGIN_MS = 25 * HOUR_MS;
 /** Stands for the session of a login that its provider has ended. */
 const NOBODY = "";
 

@@ -31,11 +31,13 @@ describe("subject tokens (RFC 8693, CONTRACT b)", () => {
     ["an unlisted authorized party", () => ({ azp: "other" })],
     ["an unknown issuer", () => ({ iss: "https://evil.example" })],
     ["a moment ago, within the clock tolerance", () => ({ exp: idp.seconds })],
+    ["longer than a logout is remembered", () => ({ iat: idp.seconds - 86_401, exp: idp.seconds + 3_600 })],
     ["ever (no exp)", () => ({ exp: undefined })],
     ["access (Keycloak)", () => ({ typ: "Bearer" })],
   ])("a token for %s is refused", async (_, claims) => {
     expect(code(await exchange(claims()))).toBe("token_invalid");
   });
+  it("one that was issued a day ago is not too old", async () => expect(code(await exchange({ iat: idp.seconds - 86_400, exp: idp.seconds + 300 }))).toBe("ok"));
   it("two listed audiences at once are fine", async () => expect(code(await exchange({ aud: ["ci", "agent"] }))).toBe("ok"));
   it("a provider without token_audiences is not even asked", async () => {
     expect(code(await exchange({}, [{ ...idp.settings, tokenAudiences: [] }]))).toBe("token_invalid");
