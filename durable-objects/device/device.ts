@@ -86,8 +86,10 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
     return this.#change((state) => ({ ...state, ...(tags === undefined ? {} : { tags }), ...(managed === undefined ? {} : { managed }), owed: true }));
   }
 
-  async say(news: News, at: number): Promise<CutReport | undefined> {
-    return this.#change((state) => machine.heard(state, news, at, Date.now()));
+  async say(news: News, at: number): Promise<CutReport | "full" | undefined> {
+    const state = this.#state();
+    const next = state === undefined ? undefined : machine.heard(state, news, at, Date.now());
+    return next === undefined ? state && "full" : this.#change(() => next);
   }
 
   async revoke(): Promise<CutReport> {

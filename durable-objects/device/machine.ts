@@ -23,6 +23,10 @@ export const MAX_REPORT_AGE_MS = 5 * MINUTE_MS;
 export const MAX_REPORT_AHEAD_MS = 60 * SECOND_MS;
 /** Bounds what a bound session is told, and one device's sessions. */
 export const MAX_NAMES_COUNT = MAX_POSTURE_COUNT;
+/** Beyond what the device may fill, for names that others bring. */
+export const MAX_OTHERS_NAMES_COUNT = 8;
+/** Names that always have a place: what others are asked for first. */
+const PLACED: readonly string[] = ["compliant", "managed"];
 export const MAX_SESSIONS_COUNT = 32;
 /** A code that binds a browser waits this long for its person. */
 export const LINK_LIFE_MS = 60 * SECOND_MS;
@@ -85,7 +89,7 @@ export function judge(state: DeviceState, last: Last, report: PostureReport, has
   // Later than the last one whatever the device's clock says: the sequence says so.
   const found = Math.max(last.at, Math.min(report.at, now));
   const next: Last = { seq: report.seq, at: found, recent: [...last.recent, hash].slice(-MAX_RECENT_COUNT) };
-  const names = namesWith(state.names, Object.keys(report.facts));
+  const names = namesWith(state.names, Object.keys(report.facts), MAX_NAMES_COUNT);
   const facts = Object.fromEntries(Object.entries(report.facts).filter(([name]) => names.includes(name)));
   const changed = state.kept === "" || canonicalJson(facts) !== canonicalJson(state.facts);
   const store = changed || report.bind !== undefined || now - state.last.at >= REPORT_LIFE_MS / 2;
@@ -95,8 +99,8 @@ export function judge(state: DeviceState, last: Last, report: PostureReport, has
 }
 
 /** A device that never stops inventing names gets no more of them: what it says under them is unknown. */
-function namesWith(known: readonly string[], more: readonly string[]): readonly string[] {
-  return [...new Set([...known, ...more])].slice(0, MAX_NAMES_COUNT);
+function namesWith(known: readonly string[], more: readonly string[], most: number): readonly string[] {
+  return [...new Set([...known, ...more])].slice(0, Math.max(known.length, most));
 }
 
 export function bind(state: DeviceState, sid: SessionId): DeviceState | undefined {
@@ -111,8 +115,11 @@ export function bar(state: DeviceState, why: "revoked" | "cloned"): DeviceState 
   return { ...rest, barred: state.barred ?? why, owed: true };
 }
 
-export function heard(state: DeviceState, news: News, when: number, now: number): DeviceState {
-  const names = namesWith(state.names, Object.keys(news));
+/** Undefined when it brings more names than there is place for: no verdict is dropped unnoticed. */
+export function heard(state: DeviceState, news: News, when: number, now: number): DeviceState | undefined {
+  const names = namesWith(state.names, Object.keys(news).filter((name) => news[name] !== null), Infinity);
+  const places = names.filter((name) => !PLACED.includes(name));
+  if (places.length > MAX_NAMES_COUNT + MAX_OTHERS_NAMES_COUNT && places.some((name) => !state.names.includes(name))) return undefined;
   const known = Object.fromEntries(Object.entries(news).filter(([name]) => names.includes(name)));
   return { ...state, said: takeNews(state.said, known, when, now), names, owed: true };
 }

@@ -36,8 +36,8 @@ export interface DeviceRpc {
   forget(sid: SessionId): Promise<void>;
   /** What an operator says of it. */
   set(change: { readonly tags?: readonly string[]; readonly managed?: boolean }): Promise<CutReport | undefined>;
-  /** What another system says of it, each fact with its end. */
-  say(news: News, at: number): Promise<CutReport | undefined>;
+  /** What another system says of it, each fact with its end. "full": all its names are used up, and nothing of this is kept; `compliant` and `managed` always find place. */
+  say(news: News, at: number): Promise<CutReport | "full" | undefined>;
   /** For ever: the key is its name. */
   revoke(): Promise<CutReport>;
   describe(): Promise<DeviceDescription | undefined>;

@@ -6,19 +6,25 @@ import type { SessionId } from "../../core/ids.ts";
 import { EDGE_AUDIT_NAMES } from "../../durable-objects/bindings.ts";
 import { Control } from "../../durable-objects/control/control.ts";
 import { digestOf } from "../../identity/posture-report.ts";
-import { formatSessionToken, hashSecret } from "../../identity/session-token.ts";
+import { formatServiceToken, formatSessionToken, hashSecret } from "../../identity/session-token.ts";
 import { SESSION_COOKIE } from "../../worker/cookies.ts";
-import { objects, randomText, sessionOf, signedIn, stubs, wipe } from "../objects/deployment.ts";
+import { documentFor, objects, randomText, sessionOf, signedIn, stubs, wipe } from "../objects/deployment.ts";
 import { deviceOf, GOOD, TestDevice } from "../objects/test-device.ts";
 import { isolate, statusOf } from "./isolate.ts";
-import { LAUNCHER, setUpDocument } from "./pushing-systems.ts";
+
+const LAUNCHER = "access.example.com";
 
 const secret = crypto.getRandomValues(new Uint8Array(32));
 const guess = (): string => `d_${randomText(32)}`;
 const countObjects = async (): Promise<number> => (await listDurableObjectIds(stubs.DEVICE)).length;
 const report = (edge: ReturnType<typeof isolate>, id: string, body = "x"): Promise<number> => statusOf(edge(LAUNCHER, `/.postern/devices/${id}/report`, { method: "POST", body }));
 
-beforeEach(() => setUpDocument({}));
+let operator: { id: string; secret: Uint8Array<ArrayBuffer> };
+beforeEach(async () => {
+  operator = { id: randomText(16), secret: crypto.getRandomValues(new Uint8Array(32)) };
+  const token = { tokenId: operator.id, hash: toBase64Url(await hashSecret(operator.secret)), expiresAt: Date.now() + 3_600_000 };
+  expect((await objects.CONTROL.getByName("control").setup({ ...documentFor(["wiki"]), namesOperator: true, token })).ok).toBe(true);
+});
 afterEach(wipe);
 
 async function atLauncher(): Promise<SessionId> {
@@ -71,5 +77,21 @@ describe("a link that makes a browser count as a device", () => {
     expect(await facts()).toMatchObject({ "device.id": { value: two.id }, "device.os": { value: "linux" } });
     expect((await recorded())[1]).toEqual(["bind", two.id, false]);
     expect((await deviceOf(one.id).describe())?.sessions).toBe(0);
+  });
+});
+
+describe("what another system says of a device", () => {
+  it("is refused, and on record as that, when the device used up its names; that it is not compliant always finds place", async () => {
+    const device = await TestDevice.enrolled(await signedIn());
+    await device.report(Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`n${n}`, true])));
+    const say = (...names: readonly string[]): Promise<number> => {
+      const facts = Object.fromEntries(names.map((name) => [name, { value: false, expires_at: new Date(Date.now() + 60_000).toISOString() }]));
+      return statusOf(isolate()(LAUNCHER, `/.postern/api/v1/devices/${device.id}/facts`, { method: "POST", headers: { authorization: `Bearer ${formatServiceToken(operator)}`, "content-type": "application/json" }, body: JSON.stringify({ facts }) }));
+    };
+    expect(await say(...Array.from({ length: 9 }, (_, n) => `m${n}`))).toBe(400);
+    expect(await say("compliant")).toBe(200);
+    expect((await recorded()).map((one) => (one as unknown[])[2])).toEqual([false, true, false]);
+    const facts = (await deviceOf(device.id).describe())?.facts;
+    expect([facts?.["compliant"], facts?.["m0"]]).toEqual([false, undefined]);
   });
 });

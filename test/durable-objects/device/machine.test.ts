@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { SessionId } from "../../../core/ids.ts";
 import { at } from "../../../core/time.ts";
 import * as machine from "../../../durable-objects/device/machine.ts";
-import type { News } from "../../../durable-objects/signal-facts.ts";
+import { type News, NO_SIGNALS, takeNews } from "../../../durable-objects/signal-facts.ts";
 import { generateConnectorKey } from "../../../identity/connector-proof.ts";
 import type { PublicJwk } from "../../../identity/keys.ts";
 import { deviceIdOf, type PostureFacts, type PostureReport } from "../../../identity/posture-report.ts";
@@ -103,7 +103,7 @@ describe("what sessions are told", () => {
   });
 
   const verdict = (name: string, value: string | boolean, observedAt = T0, expiresAt = T0 + HOUR): News => ({ [name]: { value, source: "posture:mdm", observedAt: at(observedAt), expiresAt: at(expiresAt) } });
-  const heard = (...all: readonly News[]): machine.DeviceState => all.reduce((state, news) => machine.heard(state, news, T0, T0), reported());
+  const heard = (...all: readonly News[]): machine.DeviceState => all.reduce((state, news) => machine.heard(state, news, T0, T0) ?? state, reported());
   const rows: readonly [string, machine.DeviceState | (() => machine.DeviceState), number, string, unknown][] = [
     ["another system adds what the device does not say", () => heard(verdict("compliant", true)), T0, "compliant", true],
     ["what both say counts", () => heard(verdict("disk_encrypted", true)), T0, "disk_encrypted", true],
@@ -127,6 +127,29 @@ describe("what sessions are told", () => {
     const news = machine.newsOf(state, state.last, T0);
     expect(news["device.compliant"]).toEqual({ value: true, source: "posture:feed", observedAt: T0, expiresAt: T0 + 30 * 24 * HOUR });
     expect(Object.values(news).filter((fact) => fact !== null && fact.expiresAt === undefined)).toEqual([]);
+  });
+
+  it("finds place for others' verdicts on a device that used up its names, and what finds none is refused whole", () => {
+    const many = Object.fromEntries(Array.from({ length: machine.MAX_NAMES_COUNT }, (_, n) => [`n${n}`, true]));
+    const judged = judge({ facts: many });
+    if (judged.kind !== "counted") throw new Error(judged.kind);
+    let state: machine.DeviceState | undefined = judged.state;
+    const say = (news: News): machine.DeviceState | undefined => (state === undefined ? undefined : machine.heard(state, news, T0, T0));
+    for (let n = 0; n < machine.MAX_OTHERS_NAMES_COUNT; n++) state = say(verdict(`m${n}`, true));
+    // What is known already, what is taken back, and what always finds place.
+    for (const news of [verdict("m0", false), verdict("n3", true), { never: null }]) state = say(news);
+    expect(say({ ...verdict("compliant", false), ...verdict("one_more", true) })).toBeUndefined();
+    state = say({ ...verdict("compliant", false), ...verdict("managed", true) });
+    if (state === undefined) throw new Error("refused");
+    const news = machine.newsOf(state, state.last, T0);
+    expect(["m0", "m1", "compliant", "managed"].map((name) => factOf(news, name))).toEqual([false, true, false, true]);
+    // The machine gains no place by it, and loses none that it has.
+    const again = machine.judge(state, state.last, report({ seq: 3, at: T0 + 60_000, previous: "h2", facts: { ...many, n99: true } }), "h3", T0 + 60_000);
+    if (again.kind !== "counted") throw new Error(again.kind);
+    expect(again.state.names).toEqual(state.names);
+    // A session takes all of it in, also when all of it was taken back before.
+    const none = Object.fromEntries(Object.keys(news).map((name) => [name, null]));
+    expect(Object.keys(takeNews(takeNews(NO_SIGNALS, none, T0 - 1, T0), news, T0, T0).facts).length).toBeGreaterThan(machine.MAX_OTHERS_NAMES_COUNT);
   });
 
   it.each(["revoked", "cloned"] as const)("of a device that is %s is that it is none, and nothing else (row 89)", (why) => {

@@ -75,12 +75,17 @@ export async function sayOfUser(x: Exchange, id: string): Promise<Response> {
 
 const sourceOf = ({ session }: Operator): string => `posture:${session.subject.id}`;
 
-async function tell(x: Exchange, { session }: Operator, text: string, data: Parameters<typeof recordAct>[3], change: (device: DeviceStub) => Promise<{ found: number; closed: number } | undefined>): Promise<Response> {
+async function tell(x: Exchange, { session }: Operator, text: string, data: Parameters<typeof recordAct>[3], change: (device: DeviceStub) => Promise<{ found: number; closed: number } | "full" | undefined>): Promise<Response> {
   const known = await knownDevice(x.env, text);
   if (known === undefined) return refuse(x, "unknown_id");
   const { id, stub } = known;
-  await recordAct(x, "device", id, { ...data, device: id, by: `${session.subject.kind}:${session.subject.id}` });
+  const event = { ...data, device: id, by: `${session.subject.kind}:${session.subject.id}` };
+  await recordAct(x, "device", id, event);
   const done = await change(stub);
+  if (done === "full") {
+    await recordAct(x, "device", id, { ...event, refused: true });
+    return refuse(x, "bad_argument", { detail: "The device has no place for another name." });
+  }
   return done === undefined ? refuse(x, "unknown_id") : json(x, { id, found: done.found, closed: done.closed } satisfies FactsAnswer);
 }
 
