@@ -6,7 +6,8 @@
 import { toBase64Url } from "../core/bytes.ts";
 import { at } from "../core/time.ts";
 import { signEnrollProof } from "../identity/enroll-proof.ts";
-import { deviceIdOf, digestOf, type PostureFacts, signReport } from "../identity/posture-report.ts";
+import { digestOf } from "../identity/digest.ts";
+import { deviceIdOf, type PostureFacts, signReport } from "../identity/posture-report.ts";
 import { DEVICES_PATH } from "../protocol/paths.ts";
 import { AgentFailure } from "./agent-failure.ts";
 import type { DeviceState, DeviceStateFile } from "./device-state.ts";

@@ -3,13 +3,13 @@
  * for at most 30 s. Streams then name it by digest. It stops whoever can speak on a tunnel but
  * holds no signing key; it does not replace the connector's own allow-list.
  */
-import { toBase64Url } from "../core/bytes.ts";
 import { parseAppId, parseSessionId, parseSiteId } from "../core/ids.ts";
 import type { AppId, SessionId, SiteId } from "../core/ids.ts";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
 import { at, lasting, SECOND_MS } from "../core/time.ts";
 import type { Millis } from "../core/time.ts";
+import { digestOf } from "./digest.ts";
 import type { PublicKeySet, SigningKey } from "./keys.ts";
 import type { TokenProblem } from "./problems.ts";
 import { checkLifetime, signLasting, verifyStrict } from "./strict-jws.ts";
@@ -71,9 +71,7 @@ export async function verifyAdmission(
 }
 
 /** The name by which a stream-open cites an admission: base64url SHA-256 of the whole JWS. */
-export async function admissionDigest(jws: string): Promise<string> {
-  return toBase64Url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(jws))));
-}
+export const admissionDigest = digestOf;
 
 /** The value if it is text, else "", which no id is. */
 function textOf(value: unknown): string {

@@ -3,12 +3,12 @@
  * library reads; everything between our own processes is Ed25519. Private keys stay in the object
  * that signs (M17). Not the keys of providers (provider-keys.ts) or connectors.
  */
-import { toBase64Url } from "../core/bytes.ts";
 import { canonicalJson } from "../core/json.ts";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
 import { after, lasting, SECOND_MS } from "../core/time.ts";
 import type { Millis } from "../core/time.ts";
+import { digestOf } from "./digest.ts";
 
 /** "assertion" signs for apps; "admission" signs for connectors: admissions, key sets, site configs, lanes. */
 export type KeyUse = "assertion" | "admission";
@@ -112,6 +112,4 @@ async function publicJwkOf(jwk: { readonly [name: string]: unknown } | JsonWebKe
 }
 
 /** RFC 7638: of exactly the members that it names for the type of key. */
-async function thumbprint(members: Readonly<Record<string, string>>): Promise<string> {
-  return toBase64Url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(canonicalJson(members)))));
-}
+const thumbprint = (members: Readonly<Record<string, string>>): Promise<string> => digestOf(canonicalJson(members));

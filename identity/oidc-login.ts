@@ -6,7 +6,6 @@
 import {
   allowInsecureRequests,
   authorizationCodeGrantRequest,
-  calculatePKCECodeChallenge,
   ClientSecretBasic,
   ClientSecretPost,
   clockTolerance,
@@ -26,6 +25,7 @@ import { identityFromClaims, readAuthTime } from "./claims.ts";
 import type { Identity } from "./claims.ts";
 import { verifyIdToken } from "./id-token.ts";
 import { authorizationRefusal, exchangeFailure } from "./oidc-failures.ts";
+import { digestOf } from "./digest.ts";
 import { oidcProblem } from "./problems.ts";
 import type { OidcProblem, OidcProblemCode } from "./problems.ts";
 import { PROVIDER_CLOCK_TOLERANCE_SECONDS } from "./provider-jws.ts";
@@ -99,7 +99,7 @@ export async function beginLogin(
   query.set("scope", [...new Set(["openid", ...provider.scopes])].join(" "));
   query.set("state", loginState.state);
   query.set("nonce", loginState.nonce);
-  query.set("code_challenge", await calculatePKCECodeChallenge(loginState.verifier));
+  query.set("code_challenge", await digestOf(loginState.verifier));
   query.set("code_challenge_method", "S256");
   query.set("max_age", String(demand.maxAgeSeconds ?? INFORMATIVE_MAX_AGE_SECONDS));
   if (demand.prompt !== undefined) query.set("prompt", demand.prompt);

@@ -3,7 +3,6 @@
  * only rises, the time, what it found, and the last report that the edge kept, so that two machines
  * with one key contradict each other. What a report is worth is the device object's to judge.
  */
-import { toBase64Url } from "../core/bytes.ts";
 import type { DeviceId } from "../core/ids.ts";
 import type { Millis } from "../core/time.ts";
 import type { ConnectorKey } from "./connector-proof.ts";
@@ -54,11 +53,6 @@ export function isPosture(name: string, value: unknown): value is PostureValue {
 
 export function signReport(report: PostureReport, { privateJwk, publicJwk, thumbprint }: ConnectorKey): Promise<string> {
   return signStrict(REPORT_TYPE, { ...report }, { kid: thumbprint, alg: "EdDSA", use: "admission", privateJwk, publicJwk, createdAt: report.at as Millis });
-}
-
-/** Base64url SHA-256 of a text: of a report, of a code. */
-export async function digestOf(text: string): Promise<string> {
-  return toBase64Url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text))));
 }
 
 /** The report, if this key signed it and it is whole. A fact of a wrong type is not among its facts: it is unknown (P1). */

@@ -3,8 +3,8 @@
  * and whose every byte has one spelling. What a verifier requires is written at its call, so no
  * token of one kind passes for another. Not for tokens of identity providers.
  */
-import { CompactSign, compactVerify } from "jose";
-import { fromBase64Url } from "../core/bytes.ts";
+import { compactVerify } from "jose";
+import { fromBase64Url, toBase64Url } from "../core/bytes.ts";
 import { canonicalJson } from "../core/json.ts";
 import type { Json } from "../core/json.ts";
 import { err, ok } from "../core/result.ts";
@@ -19,10 +19,22 @@ export const JWS_MAX_CHARS = 16_384;
 
 export type Claims = { readonly [claim: string]: Json | undefined };
 
+const ALGORITHMS = { ES256: { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }, EdDSA: { name: "Ed25519" } } as const;
+/** Keys as the platform took them; gone with their JWK. */
+const imported = new WeakMap<object, CryptoKey>();
+
 /** Signs `claims` as they are, in canonical JSON. */
-export async function signStrict(typ: string, claims: Claims, key: SigningKey): Promise<string> {
-  const payload = new TextEncoder().encode(canonicalJson(claims));
-  return new CompactSign(payload).setProtectedHeader({ alg: key.alg, kid: key.kid, typ }).sign(key.privateJwk);
+export async function signStrict(typ: string, claims: Claims, { alg, kid, privateJwk }: SigningKey): Promise<string> {
+  const encoder = new TextEncoder();
+  const input = [{ alg, kid, typ }, claims].map((part) => toBase64Url(encoder.encode(canonicalJson(part)))).join(".");
+  const algorithm = ALGORITHMS[alg];
+  let key = imported.get(privateJwk);
+  if (key === undefined) {
+    const { kty, crv, x, y, d } = privateJwk;
+    key = await crypto.subtle.importKey("jwk", { kty, crv, x, d, ...(y === undefined ? {} : { y }) }, algorithm, false, ["sign"]);
+    imported.set(privateJwk, key);
+  }
+  return `${input}.${toBase64Url(new Uint8Array(await crypto.subtle.sign(algorithm, key, encoder.encode(input))))}`;
 }
 
 /** Signs `claims` with the instants between which they count: now, and `lifetime` later. */

@@ -22,7 +22,7 @@ const TEXTS = {
   network: "Connect from a network that your organisation allows.",
   country: "Connect from a country that your organisation allows.",
   time: "Try again at a time that your organisation allows.",
-  target: "This app does not meet what your organisation asks of it just now. Ask its administrator.",
+  target: "This app is not in order at the moment. Ask your administrator.",
   risk: "Your session looks unusual. Ask your administrator to look at it.",
   request: "You may use this app, but not this page or action.",
   read_only: "You may read here, but not change anything.",

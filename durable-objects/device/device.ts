@@ -6,7 +6,8 @@
 import { DurableObject } from "cloudflare:workers";
 import { equalSecrets, toBase64Url } from "../../core/bytes.ts";
 import type { SessionId } from "../../core/ids.ts";
-import { digestOf, readReport } from "../../identity/posture-report.ts";
+import { digestOf } from "../../identity/digest.ts";
+import { readReport } from "../../identity/posture-report.ts";
 import { recordNow } from "../audit/record.ts";
 import type { ObjectEnv } from "../bindings.ts";
 import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";

@@ -9,7 +9,8 @@ import { at } from "../../core/time.ts";
 import * as machine from "../../durable-objects/device/machine.ts";
 import { verifyEnrollProof } from "../../identity/enroll-proof.ts";
 import type { PublicJwk } from "../../identity/keys.ts";
-import { deviceIdOf, digestOf, type PostureFacts, readReport } from "../../identity/posture-report.ts";
+import { digestOf } from "../../identity/digest.ts";
+import { deviceIdOf, type PostureFacts, readReport } from "../../identity/posture-report.ts";
 import { temporaryFolder } from "../temporary-folder.ts";
 
 const EDGE = "https://access.example.com";

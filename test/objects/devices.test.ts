@@ -5,7 +5,7 @@ import type { DeviceId, SessionId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { Session } from "../../durable-objects/session/session.ts";
 import { ConnectorLinks } from "../../durable-objects/tunnel/connector-links.ts";
-import { digestOf } from "../../identity/posture-report.ts";
+import { digestOf } from "../../identity/digest.ts";
 import { laneOf, laneStub, objects, openRequest, outcome, sessionOf, setUp, signedIn, userId, wipe } from "./deployment.ts";
 import { eventually } from "./eventually.ts";
 import { connected } from "./test-connector.ts";

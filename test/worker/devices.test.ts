@@ -5,7 +5,7 @@ import { toBase64Url } from "../../core/bytes.ts";
 import type { SessionId } from "../../core/ids.ts";
 import { EDGE_AUDIT_NAMES } from "../../durable-objects/bindings.ts";
 import { Control } from "../../durable-objects/control/control.ts";
-import { digestOf } from "../../identity/posture-report.ts";
+import { digestOf } from "../../identity/digest.ts";
 import { formatServiceToken, formatSessionToken, hashSecret } from "../../identity/session-token.ts";
 import { SESSION_COOKIE } from "../../worker/cookies.ts";
 import { documentFor, objects, randomText, sessionOf, signedIn, stubs, wipe } from "../objects/deployment.ts";

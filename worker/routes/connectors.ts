@@ -2,11 +2,11 @@
  * The connector's three doors: enrolment with a one-time token, the socket of a lane, and pieces of
  * bodies beside it. None takes a user's credential; who a connector is, is proved by its key.
  */
-import { toBase64Url } from "../../core/bytes.ts";
 import { parseConnectorId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { CONTROL_NAME, laneName } from "../../durable-objects/bindings.ts";
 import { CONNECT_HEADER, type ConnectContext } from "../../durable-objects/tunnel/rpc.ts";
+import { digestOf } from "../../identity/digest.ts";
 import { verifyEnrollProof } from "../../identity/enroll-proof.ts";
 import { parsePublicJwk } from "../../identity/keys.ts";
 import { parseEnrolmentToken } from "../../identity/session-token.ts";
@@ -28,7 +28,7 @@ export async function enroll(x: Exchange): Promise<Response> {
   const key = await parsePublicJwk(claimed);
   if (typeof token !== "string" || parseEnrolmentToken(token) === undefined) return refuse(x, "enroll_token_invalid");
   if (key === undefined || key.crv !== "Ed25519" || typeof proof !== "string") return refuse(x, "bad_argument", { detail: "public_key must be an Ed25519 JWK, with its proof." });
-  const hash = toBase64Url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token))));
+  const hash = await digestOf(token);
   if (!(await verifyEnrollProof(proof, key, hash, at(x.now)))) return refuse(x, "bad_argument", { detail: "The proof is not the key's, or a clock is wrong." });
   const enrolled = await x.env.CONTROL.getByName(CONTROL_NAME).enroll({
     tokenHash: hash,

@@ -1,7 +1,7 @@
 /** Sites: enrolment tokens, connectors, and what the edge knows of its lanes. */
-import { toBase64Url } from "../../../core/bytes.ts";
 import { parseSiteId } from "../../../core/ids.ts";
 import { CONTROL_NAME, laneName } from "../../../durable-objects/bindings.ts";
+import { digestOf } from "../../../identity/digest.ts";
 import { formatEnrolmentToken, newCredentialId, newSecret } from "../../../identity/session-token.ts";
 import type { ConnectorsAnswer, EdgeStatusAnswer, EnrollTokenAnswer } from "../../../protocol/admin-api.ts";
 import { readBoundedJson } from "../../bounded-body.ts";
@@ -22,7 +22,7 @@ export async function createEnrollToken(x: Exchange): Promise<Response> {
   const site = typeof body?.["site"] === "string" ? parseSiteId(body["site"]) : undefined;
   if (site === undefined) return refuse(x, "bad_argument", { detail: 'The body must be {"site": id}.' });
   const token = formatEnrolmentToken({ id: newCredentialId(random), secret: newSecret(random) });
-  const hash = toBase64Url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token))));
+  const hash = await digestOf(token);
   const expiresAt = x.now + ENROLL_LIFE_MS;
   const created = await carryOut(x, "operator", ({ by }) => x.env.CONTROL.getByName(CONTROL_NAME).createEnrollToken({ site, hash, expiresAt, by }));
   if (created instanceof Response) return created;
