@@ -118,8 +118,9 @@ function readSubject(subject: unknown, issuer: string): Named | undefined {
   switch (format) {
     case "complex": {
       const named = user === undefined ? {} : readSubject(user, issuer);
-      const [providerSession, deviceId] = [text("id", session), text("id", device)];
-      if (named === undefined || (user ?? providerSession ?? deviceId) === undefined) return undefined;
+      // One that cannot be read is named all the same.
+      const [providerSession, deviceId] = [text("id", session), device === undefined ? undefined : (text("id", device) ?? "")];
+      if (named === undefined || (user ?? providerSession ?? device) === undefined) return undefined;
       return { ...named, ...(providerSession === undefined ? {} : { providerSession }), ...(deviceId === undefined ? {} : { device: deviceId }) };
     }
     case "opaque":

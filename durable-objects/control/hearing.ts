@@ -46,6 +46,8 @@ export async function hear({ db, env, signal, record }: Hearer, { source, id, is
         return record({ act: "facts", facts: JSON.stringify({ compliant }), device, by: source, id });
       }
     }
+    // Of another one the worse alone says something of where they are now.
+    if (named.device !== undefined && compliant?.value === true) return;
     return Promise.all(targets.map((target, n) => signal({ source, id: `${id}/${i}${n === 0 ? "" : `/${target.id}`}`, name, target, effect })));
   }));
 }

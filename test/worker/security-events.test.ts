@@ -134,13 +134,15 @@ describe("a push", () => {
     const other = await TestDevice.enrolled(bobs, bob);
     for (const one of [device, other]) await one.report();
     const compliant = async (sid: typeof bobs): Promise<unknown> => (await sessionOf(sid).describe())?.facts["device.compliant"]?.value;
-    const say = async (id: string, jti: string, status: string): Promise<number> =>
+    const say = async (id: string | undefined, jti: string, status: string): Promise<number> =>
       (await push(isolate(), await event("ann", jti, { sub_id: { format: "complex", user: { format: "iss_sub", iss: PROVIDER, sub: "ann" }, device: { format: "opaque", id } }, events: { "https://schemas.openid.net/secevent/caep/event-type/device-compliance-change": { current_status: status } } }))).status;
     expect(await say(device.id, "j1", "compliant")).toBe(202);
     expect(await Promise.all([onDevice, elsewhere, bobs].map(compliant))).toEqual([true, undefined, undefined]);
     expect((await objects.AUDIT.getByName(CONTROL_AUDIT_NAME).since(0, 100)).filter((one) => one.kind === "device").map((one) => one.data["device"])).toEqual([device.id]);
-    // A device that is not hers, or nobody's here: all that is known is that it is one of hers.
-    for (const [i, id] of [other.id, "serial-4711"].entries()) {
+    // A device that is not hers, or nobody's here: all that is known is that one of hers may be worse.
+    for (const [i, id] of [other.id, "serial-4711", undefined].entries()) {
+      expect(await say(id, `g${i}`, "compliant")).toBe(202);
+      expect(await compliant(elsewhere)).toBe(i === 0 ? undefined : false);
       expect(await say(id, `k${i}`, "not-compliant")).toBe(202);
       expect(await compliant(elsewhere)).toBe(false);
       expect(await compliant(bobs)).toBeUndefined();
