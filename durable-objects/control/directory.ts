@@ -100,7 +100,7 @@ function change(db: Database, of: DirectoryOf, row: DirectoryRow, { members = []
   const before = dataOf(row);
   const data = { ...before, ...asked };
   const users = kind === "Users";
-  const key = of.match === "sub" ? "externalId" : "email";
+  const key = keyName(of);
   if (data.name === undefined || (users && (data[key] ?? "") === "")) throw new ScimRefused(users ? `userName and ${key}` : "displayName", "invalidValue");
   // Who somebody is never changes under them: another externalId is another entry.
   if (users && key === "externalId" && before.externalId !== undefined && data.externalId !== before.externalId) throw new ScimRefused("externalId", "mutability");
@@ -156,32 +156,31 @@ export function settle(db: Database, { id, revision }: DirectoryRow): void {
   db.run("UPDATE directory SET settled = max(settled, ?) WHERE id = ?", revision, id);
 }
 
-const keyOf = (of: DirectoryOf, { sub, email }: { readonly sub?: string | null | undefined; readonly email?: string | null | undefined }): string | null => (of.match === "sub" ? sub : email) ?? null;
+/** What joins people and entries. */
+const keyName = ({ match }: DirectoryOf): "externalId" | "email" => (match === "sub" ? "externalId" : "email");
 
 /** The person whom a change of an entry concerns, if they ever signed in: as a sign-in found, or by what joins them. */
 export function personOf(db: Database, of: DirectoryOf, row: DirectoryRow): string | undefined {
   if (row.person !== null) return row.person;
-  const { externalId, email } = dataOf(row);
-  const people = db.all<{ id: string }>(`SELECT id FROM people WHERE issuer = ? AND ${of.match} = ? LIMIT 2`, of.issuer, keyOf(of, { sub: externalId, email }));
+  const people = db.all<{ id: string }>(`SELECT id FROM people WHERE issuer = ? AND ${of.match} = ? LIMIT 2`, of.issuer, dataOf(row)[keyName(of)] ?? null);
   return people.length === 1 ? people[0]?.id : undefined;
 }
 
 /** What that person is told of the change: of two entries that could be theirs an end counts, and groups are never another's. */
 export function standingAfter(db: Database, of: DirectoryOf, row: DirectoryRow, person: string, now: Millis): Standing {
-  const { active, externalId, email } = dataOf(row);
-  return active === true ? standingBy(db, of, find(db, of, person, keyOf(of, { sub: externalId, email })), now) : "inactive";
+  const data = dataOf(row);
+  return data.active === true ? standingBy(db, of, find(db, of, person, data[keyName(of)]), now) : "inactive";
 }
 
 /** What the directory says of somebody who signs in; from here on the entry is theirs. */
 export function standing(db: Database, of: DirectoryOf, person: { readonly id: string; readonly sub: string; readonly email?: string }, now: Millis): Standing {
-  const found = find(db, of, person.id, keyOf(of, person));
+  const found = find(db, of, person.id, person[of.match]);
   if (typeof found === "object") db.run("UPDATE directory SET person = ? WHERE id = ?", person.id, found.id);
   return standingBy(db, of, found, now);
 }
 
-function find(db: Database, of: DirectoryOf, person: string, key: string | null): DirectoryRow | "unknown" | "inactive" {
-  const name = of.match === "sub" ? "externalId" : "email";
-  const rows = db.all<DirectoryRow & { rowid: number }>(`SELECT rowid, * FROM directory WHERE provider = ? AND kind = 'Users' AND (person = ? OR data ->> '${name}' = ?) ORDER BY gone, person IS NULL`, of.id, person, key);
+function find(db: Database, of: DirectoryOf, person: string, key: string | null | undefined): DirectoryRow | "unknown" | "inactive" {
+  const rows = db.all<DirectoryRow & { rowid: number }>(`SELECT rowid, * FROM directory WHERE provider = ? AND kind = 'Users' AND (person = ? OR data ->> '${keyName(of)}' = ?) ORDER BY gone, person IS NULL`, of.id, person, key ?? null);
   // One that somebody else was found in before is theirs, whatever its address says now.
   const mine = rows.filter((row) => row.person === null || row.person === person);
   // Who was deleted comes back by a new entry, not by one that was another's all along.
