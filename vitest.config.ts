@@ -17,7 +17,7 @@ const filesOf = (folders: readonly string[]): string[] => folders.map((folder) =
 /** End-to-end files that measure nothing that a busy machine changes; whatever else is end to end runs alone. */
 const NOT_MEASURING = [
   "test/e2e/*.test.ts",
-...filesOf(["bench", "e2e/apps", "e2e/corpus", "e2e/devices", "e2e/nist", "e2e/policy", "e2e/signals", "e2e/wrangler-dev"]),
+  ...filesOf(["bench", "e2e/apps", "e2e/corpus", "e2e/devices", "e2e/nist", "e2e/policy", "e2e/signals", "e2e/wrangler-dev"]),
   "test/e2e/credentials/{matrix,routes}.test.ts",
   "test/e2e/browser/{hostile-sibling,passkeys,providers,return-to,ssh-step-up}.test.ts",
   "test/e2e/conformance/{http,websocket}.test.ts",

@@ -23,7 +23,7 @@ export interface ErrorEntry {
 }
 
 const ASK_WITH_ID = "Give the request id to your administrator.";
-const RETRY_SOON = "Try again in a moment; nothing was changed.";
+const RETRY_SOON = "Try again in a moment.";
 const START_AGAIN = "Open the app again and sign in from the start.";
 
 const entry = (

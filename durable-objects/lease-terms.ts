@@ -16,7 +16,9 @@ export const SESSION_SPREAD_MS = 5_000;
 export const spreadOf = (sid: string): number => bucket(sid, SESSION_SPREAD_MS);
 /** What the grantor waits for when a holder does not confirm, counted from its answer. */
 export const LEASE_WAIT_MS = 30_000;
-/** One attempt to reach a holder before it is tried again within the lease; longer than a holder waits for its connectors. A holder waits as long for an answer. */
+/** One attempt to reach a holder before it is tried again within the lease; longer than a holder waits for its connectors. */
 export const PUSH_ATTEMPT_MS = 12_000;
+/** How long a lane waits for a session: what it trusted may be over, and what depends on it ends within what the session waits for. */
+export const ASK_ATTEMPT_MS = 5_000;
 /** Pause between attempts to reach a holder. */
 export const PUSH_RETRY_MS = 500;

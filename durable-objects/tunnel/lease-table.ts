@@ -3,7 +3,7 @@
  * question it is handed as a function. Not the streams: live-stream.ts holds those.
  */
 import type { AppId, SessionId } from "../../core/ids.ts";
-import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS, spreadOf } from "../lease-terms.ts";
+import { ASK_ATTEMPT_MS, LEASE_HOLD_MS, spreadOf } from "../lease-terms.ts";
 import type { EndReason, LeaseAnswer, SessionSnapshot } from "../session/rpc.ts";
 import type { Admitted } from "../signer/rpc.ts";
 import { within } from "../within.ts";
@@ -118,7 +118,7 @@ export class LeaseTable {
     try {
       for (let attempt = 0; attempt < MAX_ASK_COUNT; attempt++) {
         const sentAt = clock();
-        const answer = await within(PUSH_ATTEMPT_MS, ask());
+        const answer = await within(ASK_ATTEMPT_MS, ask());
         if (answer === undefined) return { ok: false, code: "unavailable" };
         if (!answer.ok) {
           this.drop(key.sid);

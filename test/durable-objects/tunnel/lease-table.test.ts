@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { SessionId } from "../../../core/ids.ts";
-import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS, SESSION_SPREAD_MS, spreadOf } from "../../../durable-objects/lease-terms.ts";
+import { ASK_ATTEMPT_MS, LEASE_HOLD_MS, SESSION_SPREAD_MS, spreadOf } from "../../../durable-objects/lease-terms.ts";
 import { create, end, lease as grant, type SessionState, snapshot } from "../../../durable-objects/session/machine.ts";
 import type { LeaseAnswer } from "../../../durable-objects/session/rpc.ts";
 import { type AdmissionKey, LeaseTable } from "../../../durable-objects/tunnel/lease-table.ts";
@@ -103,7 +103,7 @@ describe("a session that never answers", () => {
     const table = new LeaseTable();
     const session = asked();
     const outcome = table.ensure(KEY, session.ask, Date.now);
-    await vi.advanceTimersByTimeAsync(PUSH_ATTEMPT_MS);
+    await vi.advanceTimersByTimeAsync(ASK_ATTEMPT_MS);
     expect(await outcome).toEqual({ ok: false, code: "unavailable" });
     vi.useRealTimers();
     await session.answer(yes(1));
