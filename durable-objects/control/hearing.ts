@@ -8,6 +8,7 @@ import { userIdOf } from "../../identity/claims.ts";
 import type { Named, Statement } from "../../identity/security-event.ts";
 import type { ObjectEnv } from "../bindings.ts";
 import type { Database } from "../sqlite.ts";
+import { isDevice } from "./devices.ts";
 import { personsOf } from "./registry.ts";
 import type { ControlRpc, SignalTarget } from "./rpc.ts";
 import { knowsLogin } from "./signals.ts";
@@ -36,7 +37,9 @@ export async function hear({ db, env, signal, record }: Hearer, { source, id, is
   await Promise.all(statements.map(async ({ name, named, effect }, i) => {
     const targets = await targetsOf(db, issuer, named);
     const compliant = effect.kind === "facts" ? effect.facts["device.compliant"] : undefined;
-    const device = compliant === undefined ? undefined : parseDeviceId(named.device ?? "");
+    const about = compliant === undefined ? undefined : parseDeviceId(named.device ?? "");
+    // An id that nobody enrolled wakes no object.
+    const device = about !== undefined && isDevice(db, about) ? about : undefined;
     // One of ours, and theirs: that device alone. What is older than what it knows changes nothing.
     if (compliant !== undefined && device !== undefined) {
       const stub = env.DEVICE.getByName(device);

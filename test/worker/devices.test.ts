@@ -3,6 +3,7 @@ import { listDurableObjectIds } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { toBase64Url } from "../../core/bytes.ts";
 import type { SessionId } from "../../core/ids.ts";
+import { at } from "../../core/time.ts";
 import { EDGE_AUDIT_NAMES } from "../../durable-objects/bindings.ts";
 import { Control } from "../../durable-objects/control/control.ts";
 import { digestOf } from "../../identity/digest.ts";
@@ -41,12 +42,14 @@ async function recorded(): Promise<unknown[]> {
 }
 
 describe("an id that somebody invented", () => {
-  it("reaches no object: not by a report, not by a link", async () => {
+  it("reaches no object: not by a report, not by a link, not by another system's event", async () => {
     const sid = await atLauncher();
     const before = await countObjects();
     const edge = isolate();
     expect(await Promise.all(Array.from({ length: 5 }, () => report(edge, guess())))).toEqual([404, 404, 404, 404, 404]);
     expect(await bind(sid, guess(), "code")).toBe(400);
+    const compliant = { value: false, source: "ssf:mdm", observedAt: at(Date.now()) };
+    await objects.CONTROL.getByName("control").hear({ source: "ssf:mdm", id: "1", issuer: "https://login.example.com", statements: [{ name: "device-compliance-change", named: { sub: "ann", device: guess() }, effect: { kind: "facts", facts: { "device.compliant": compliant } } }] });
     expect(await countObjects()).toBe(before);
   });
 
