@@ -66,7 +66,9 @@ async function heed({ env, db }: Reach, { target, effect, at: said }: signals.St
     const user = env.USER.getByName(target.id);
     return effect.kind === "end" ? user.revoke(receipt) : user.observe(effect.facts, when);
   }
-  const sids: readonly SessionId[] = target.kind === "session" ? [target.id] : signals.endLogin(db, target, Date.now());
+  // What is only said of a session at a provider does not end it: the person may step up by it.
+  const ofLogin = effect.kind === "end" ? signals.endLogin : signals.sessionsOf;
+  const sids: readonly SessionId[] = target.kind === "session" ? [target.id] : ofLogin(db, target, Date.now());
   const told = sids.map((sid) => (effect.kind === "end" ? sessionOf(env, sid).end("revoked", receipt) : sessionOf(env, sid).observe(effect.facts, when)));
   return addReports(await Promise.all(told));
 }

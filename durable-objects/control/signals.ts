@@ -52,8 +52,13 @@ export function knowsLogin(db: Database, issuer: string, id: string): boolean {
   return db.one("SELECT 1 FROM logins WHERE issuer = ? AND id = ? LIMIT 1", issuer, id) !== undefined;
 }
 
-/** The sessions that came of a login; none comes of it any more. */
+/** The sessions that came of a login. */
+export function sessionsOf(db: Database, { issuer, id }: { issuer: string; id: string }): readonly SessionId[] {
+  return db.all<{ sid: SessionId }>("SELECT sid FROM logins WHERE issuer = ? AND id = ? AND sid <> ?", issuer, id, NOBODY).map(({ sid }) => sid);
+}
+
+/** The same; and none comes of it any more. */
 export function endLogin(db: Database, { issuer, id }: { issuer: string; id: string }, now: number): readonly SessionId[] {
   db.run("INSERT OR REPLACE INTO logins (issuer, id, sid, until) VALUES (?, ?, ?, ?)", issuer, id, NOBODY, now + ENDED_LOGIN_MS);
-  return db.all<{ sid: SessionId }>("SELECT sid FROM logins WHERE issuer = ? AND id = ? AND sid <> ?", issuer, id, NOBODY).map(({ sid }) => sid);
+  return sessionsOf(db, { issuer, id });
 }

@@ -155,6 +155,21 @@ describe("a provider's own session", () => {
   });
 });
 
+describe("what is only said of a provider's own session", () => {
+  beforeEach(() => setUp());
+
+  it("reaches the sessions that came of it, and sign-ins by it go on: the person may step up by it", async () => {
+    const person = { id: userId(), issuer: "https://login.example.com", sub: "ann", lastSignInAt: 0 };
+    const sid = await signedIn(userId(), { facts: { mfa: { value: { methods: ["otp"] }, source: "corp", observedAt: at(Date.now() - 1_000) } } });
+    const login = { id: "psid", sid, endsAt: Date.now() + 60_000 };
+    await control().noteSignIn(person, login);
+    await say({ kind: "login", issuer: person.issuer, id: "psid" }, facts({ mfa: null }));
+    expect((await sessionOf(sid).describe())?.facts["mfa"]).toBeUndefined();
+    expect(await sessionOf(sid).isLive()).toBe(true);
+    expect(await control().noteSignIn(person, login)).toBe(true);
+  });
+});
+
 describe("a fact that a quiet stream depends on (P18)", () => {
   beforeEach(() => setUp(["wiki", "crm", "pg"], "{ provider: [corp], device: { disk_encrypted: true, max_age: 15m } }"));
   const MINUTE = 60_000;

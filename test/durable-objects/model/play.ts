@@ -123,7 +123,7 @@ class Play {
       const dice = world.below(100);
       if (dice < 30) await world.turn(undefined, () => this.#world.pick(acts)?.());
       else if (dice < 88 || world.quiet) await (world.quiet ? world.pass(world.pick([1, 40, 700, 3_000]) ?? 1) : world.deliver());
-      else await world.pass(world.pick([1, 40, 700, 3_000, 12_000, 26_000]) ?? 1);
+      else await world.pass(world.pick([1, 40, 700, 2_000, 4_000, 26_000]) ?? 1);
     }
     world.calm = true;
     await this.#settle();
