@@ -13,6 +13,7 @@ const RELEASED = {
   READY_PATH: "/.postern/ready",
   ME_PATH: "/.postern/me",
   LOGOUT_PATH: "/.postern/logout",
+  DEVICES_PATH: "/.postern/devices",
   DEVICE_BEGIN_PATH: "/.postern/device/begin",
   TOKEN_PATH: "/.postern/token",
 };
