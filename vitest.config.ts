@@ -20,9 +20,10 @@ const NOT_MEASURING = [
   ...filesOf(["bench", "e2e/apps", "e2e/corpus", "e2e/devices", "e2e/nist", "e2e/policy", "e2e/signals", "e2e/wrangler-dev"]),
   "test/e2e/credentials/{matrix,routes}.test.ts",
   "test/e2e/browser/{hostile-sibling,passkeys,providers,return-to,ssh-step-up}.test.ts",
-  "test/e2e/conformance/{http,websocket}.test.ts",
-  "test/e2e/revocation/{crash,outlasting,sign-in-races}.test.ts",
-  "test/e2e/tunnel/{chaos,replicas}.test.ts",
+  "test/e2e/conformance/{failures,http,websocket}.test.ts",
+  "test/e2e/revocation/{crash,outlasting,running-out,sign-in-races}.test.ts",
+  "test/e2e/tcp/{agent-link,hostile-agents,postern-tcp,sleep}.test.ts",
+  "test/e2e/tunnel/{batching,chaos,replicas,targets}.test.ts",
 ];
 
 /** First what may share the machine, three files on two cores, for many mostly wait; then one file at a time. */

@@ -33,6 +33,7 @@ export class AuditWriter {
   #next = 1;
   #busy = false;
   #failing = false;
+  #held = 0;
   /** The shard knows that records are coming: until they are stored and closed, a crash shows (M20). */
   #registered = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -56,8 +57,22 @@ export class AuditWriter {
   add(event: AuditEvent): void {
     this.#waiting.push({ ...event, data: canonicalJson(event.data) });
     if (!this.#busy) this.#register();
-    if (this.#waiting.length >= AUDIT_EARLY_COUNT && !this.#failing) this.#start(0);
+    if (this.#isCrowded) this.#start(0);
     else this.#timer ??= setTimeout(() => this.#start(0), AUDIT_FLUSH_MS);
+  }
+
+  get #isCrowded(): boolean {
+    return this.#waiting.length >= AUDIT_EARLY_COUNT && !this.#failing && this.#held === 0;
+  }
+
+  /** Until the answer is called no batch leaves early: somebody waits for something else of this thread. */
+  hold(): () => void {
+    this.#held++;
+    return () => {
+      this.#held--;
+      // Behind whatever was waited for.
+      if (this.#isCrowded) this.#start(1);
+    };
   }
 
   #register(): void {

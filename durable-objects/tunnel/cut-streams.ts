@@ -21,7 +21,17 @@ export interface Cut {
   readonly verdict: (stream: LiveStream) => Verdict;
 }
 
-export async function cutStreams({ links, lane }: LaneParts, { streams, why, sessions, apps = [], verdict }: Cut): Promise<CutReport> {
+/** The ends of many streams are put on record once the answer is on its way. */
+export async function cutStreams(parts: LaneParts, cut: Cut): Promise<CutReport> {
+  const release = parts.log.hold();
+  try {
+    return await cutAndWait(parts, cut);
+  } finally {
+    release();
+  }
+}
+
+async function cutAndWait({ links, lane }: LaneParts, { streams, why, sessions, apps = [], verdict }: Cut): Promise<CutReport> {
   const startedAt = Date.now();
   const byLink = new Map<string, number[]>();
   let closed = 0;

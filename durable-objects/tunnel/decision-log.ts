@@ -30,6 +30,11 @@ export class DecisionLog {
     return this.#writer.pending;
   }
 
+  /** While a change is carried out, whose caller waits (audit/record.ts). */
+  hold(): () => void {
+    return this.#writer.hold();
+  }
+
   /** A repeated allow, or a decision on a live stream. */
   add(
     id: RequestId,

@@ -81,6 +81,24 @@ describe("a batch (promise 8, M20)", () => {
     expect(shard.ids).toHaveLength(AUDIT_EARLY_COUNT + AUDIT_BATCH_COUNT + 5);
   });
 
+  it("does not leave early while somebody waits for a change, but right behind it, and in any case in time", async () => {
+    const { shard, writer } = writing();
+    const count = AUDIT_EARLY_COUNT + 10;
+    const release = [writer.hold(), writer.hold()];
+    for (let n = 1; n <= count; n++) writer.add(event(n));
+    release[0]?.();
+    await vi.advanceTimersByTimeAsync(AUDIT_FLUSH_MS - 1);
+    expect(shard.calls).toEqual(["register 1"]);
+    release[1]?.();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(shard.calls).toEqual(["register 1", `append 1+${count}`]);
+    const again = writer.hold();
+    for (let n = 1; n <= count; n++) writer.add(event(count + n));
+    await vi.advanceTimersByTimeAsync(AUDIT_FLUSH_MS);
+    expect(shard.calls).toContain(`append ${count + 1}+${count}`);
+    again();
+  });
+
   it("is not followed by one for each of the few that came while it was stored, and none of them waits for more than 2 s", async () => {
     const { shard, writer } = writing();
     const gate = Promise.withResolvers<void>();
