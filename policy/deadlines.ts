@@ -34,7 +34,8 @@ export function deadlinesOf(plan: Plan, facts: Facts, sessionEndsAt: number, now
         for (const [name, { observedAt, expiresAt }] of known) {
           const aged = until === expiresAt ? until : until + observedAt - oldest;
           const due = Math.min(aged, expiresAt ?? Infinity);
-          if (due < (byFact.get(name)?.at ?? Infinity)) byFact.set(name, { at: due, by: { name, observedAt, ...(expiresAt === undefined ? {} : { expiresAt }) } });
+          // What ran out already is waited for by nobody: only a newer one changes anything, and that is told.
+          if (now < due && due < (byFact.get(name)?.at ?? Infinity)) byFact.set(name, { at: due, by: { name, observedAt, ...(expiresAt === undefined ? {} : { expiresAt }) } });
         }
       }
     }

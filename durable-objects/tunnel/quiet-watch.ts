@@ -7,7 +7,7 @@ import { deadlinesOf } from "../../policy/deadlines.ts";
 import type { Watched } from "../session/rpc.ts";
 import { factsOf, type LaneParts } from "./admission.ts";
 import { MAX_FROZEN_MS } from "./freezing.ts";
-import type { LiveStream } from "./live-stream.ts";
+import type { LiveStream, StreamTable } from "./live-stream.ts";
 
 /** Words of this lane kept so that they are not said twice. */
 const MAX_TOLD_COUNT = 10_000;
@@ -46,6 +46,13 @@ export class QuietWatch {
     this.#told.set(key, watched);
     // Untold, it is told with the next decision; the next byte waits for one in any case.
     this.#later(env.SESSION.get(env.SESSION.idFromString(sid)).watch({ ...here, app: ask.app, ...watched }).catch(() => this.#told.delete(key)));
+  }
+
+  /** All that stays under a newer policy, once its receipt is answered. */
+  noteAll(streams: StreamTable): void {
+    this.#later(new Promise<void>((wake) => setTimeout(wake, 0)).then(() => {
+      for (const stream of streams.where(() => true)) this.note(stream);
+    }));
   }
 
   /** What was told may have come to pass: the session dropped it. */

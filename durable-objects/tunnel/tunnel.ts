@@ -248,7 +248,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     if (policy === undefined) return NOTHING_CUT;
     if (before !== undefined && lanesOf(before.document, lane.site) !== lanesOf(policy.document, lane.site)) this.#agents.drain();
     const report = await this.#cut({ streams: this.#streams.where(() => true), why: "policy", sessions: [], verdict: (stream) => this.#freshness.redecide(stream, policy, before) });
-    for (const stream of this.#streams.where((one) => one.frozenAt !== undefined)) this.#quiet.note(stream);
+    this.#quiet.noteAll(this.#streams);
     await this.#parts.links.configure(policy, lane);
     return report;
   }

@@ -19,6 +19,9 @@ import type { PasskeyAnswer, PasskeyAsk, PasskeyChallenge, PasskeyShown, RiskEve
 
 const STATE = "user";
 const RISK = "risk";
+/** There is a word of risk that some session may not have heard: it is said to all again. */
+const OWED = "risk-owed";
+const RETELL_MS = 5_000;
 const RISK_FACT = "risk";
 /** Why it is so, in the codes of risk/: for the record and for `explain`. */
 const REASONS_FACT = "risk.reasons";
@@ -88,7 +91,7 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     const state = this.#state();
     const { judged, news } = this.#risen(state, event);
     if (judged !== state) this.#store(judged);
-    await this.#tell(judged, news, event.at);
+    await this.#tell(judged, news, Date.now());
   }
 
   /** A sign of risk, or what was reported, stops to count. */
@@ -101,12 +104,19 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
 
   async #tell(state: machine.UserState, news: News, when: number): Promise<CutReport> {
     if (Object.keys(news).length === 0) return addReports([]);
-    return addReports(await Promise.all(state.sessions.map(({ sid }) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).observe(news, when))));
+    try {
+      const reports = await Promise.all(state.sessions.map(({ sid }) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).observe(news, when)));
+      if (RISK_FACT in news) this.ctx.storage.kv.delete(OWED);
+      return addReports(reports);
+    } catch (cause) {
+      await this.ctx.storage.setAlarm(Date.now() + RETELL_MS);
+      throw cause;
+    }
   }
 
   #risen(state: machine.UserState, event: RiskEvent): Judged {
     this.#storeRisk(heed(this.#risk(), event));
-    return this.#judged(state, event.at);
+    return this.#judged(state, Date.now());
   }
 
   /** The state with what the risk is now among its facts, and what of that is news. */
@@ -115,7 +125,9 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     if (assessed !== undefined && assessed.until !== Infinity) void this.ctx.storage.setAlarm(assessed.until);
     const known = state.signals?.facts;
     const said = [known?.[RISK_FACT]?.value, known?.[REASONS_FACT]?.value];
-    if (JSON.stringify(said) === JSON.stringify([assessed?.level, assessed?.reasons])) return { judged: state, news: {} };
+    const isKnown = JSON.stringify(said) === JSON.stringify([assessed?.level, assessed?.reasons]);
+    if (isKnown && this.ctx.storage.kv.get(OWED) === undefined) return { judged: state, news: {} };
+    this.ctx.storage.kv.put(OWED, true);
     const fact = (value: Json | undefined): Fact | null => (value === undefined ? null : { value, source: "postern", observedAt: at(now) });
     const news = { [RISK_FACT]: fact(assessed?.level), [REASONS_FACT]: fact(assessed?.reasons) };
     return { judged: machine.observe(state, news, now, now), news };

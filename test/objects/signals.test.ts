@@ -8,7 +8,7 @@ import { Session } from "../../durable-objects/session/session.ts";
 import { ConnectorLinks } from "../../durable-objects/tunnel/connector-links.ts";
 import { Tunnel } from "../../durable-objects/tunnel/tunnel.ts";
 import type { News } from "../../durable-objects/signal-facts.ts";
-import { cookieOf, laneOf, laneStub, objects, openRequest, randomText, sessionOf, sessionStub, setUp, signedIn, signInOf, userId, wipe } from "./deployment.ts";
+import { cookieOf, laneOf, laneStub, objects, openRequest, randomText, sessionOf, sessionStub, setUp, signedIn, signInOf, stubs, userId, wipe } from "./deployment.ts";
 import { eventually } from "./eventually.ts";
 import { connected } from "./test-connector.ts";
 
@@ -134,6 +134,20 @@ describe("a signal about a user", () => {
     const lost = vi.spyOn(Tunnel.prototype, "observe").mockRejectedValueOnce(new Error("gone"));
     expect(await say(user(), facts(risk("high")))).toMatchObject({ closed: 1, unconfirmed: [] });
     expect(lost).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe("a change of risk that one of several sessions could not be told", () => {
+  beforeEach(() => setUp(["wiki", "crm", "pg"], CALM));
+
+  it("is told again until all know it, and its receipt waits for that", async () => {
+    const [one, two] = [await signedIn(), await signedIn()];
+    await say(user(), facts(risk("low")));
+    vi.spyOn(Session.prototype, "observe").mockRejectedValueOnce(new Error("replaced"));
+    await say(user(), facts(risk("high"))).catch(() => undefined);
+    const level = async (sid: SessionId): Promise<unknown> => (await sessionOf(sid).describe())?.facts["risk"]?.value;
+    await runDurableObjectAlarm(stubs.CONTROL.getByName("control"));
+    await eventually(async () => (await level(one)) === "high" && (await level(two)) === "high");
   });
 });
 

@@ -26,6 +26,7 @@ describe("what a stream's decision waits for (P18)", () => {
     ["the age of a second factor", "{ mfa: { max_age: 1h } }", { mfa: fact({ methods: ["hwk"] }, 50) }, Infinity, [["mfa", 10]]],
     ["the end that a fact brought along", "{ risk: [low] }", { risk: fact("low", 5, 3) }, Infinity, [["risk", 3]]],
     ["each fact of a device by its own age", "{ device: { disk_encrypted: true, firewall: true, max_age: 15m } }", { "device.disk_encrypted": fact(true, 10), "device.firewall": fact(true, 2) }, Infinity, [["device.disk_encrypted", 5], ["device.firewall", 13]]],
+    ["a fact of a device beside one that ran out already, which nothing waits for", "{ any: [{ country: [DE] }, { device: { disk_encrypted: true, firewall: true } }] }", { "device.disk_encrypted": fact(true, 130, -10), "device.firewall": fact(true, 10, 20) }, Infinity, [["device.firewall", 20]]],
     ["a factor that is fresher than what is renewed oftener", "{ mfa: { max_age: 1h }, device: { firewall: true, max_age: 15m } }", { mfa: fact({ methods: [] }, 20), "device.firewall": fact(true, 10) }, Infinity, [["mfa", 40], ["device.firewall", 5]]],
     ["the end of a time window, which no fact moves", `{ time_window: { days: [mon], from: "09:00", to: "10:30", zone: UTC } }`, {}, Infinity, [["", 30]]],
     ["the session's end at this app", "{ provider: [corp] }", { provider: fact("corp", 5) }, NOW + 7 * MINUTE, [["", 7]]],
