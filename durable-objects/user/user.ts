@@ -1,7 +1,9 @@
 /**
  * User: one person or service, and the sessions that are theirs. A session counts only after it
  * was registered here (M1); revoking the user ends every one of them and refuses sign-ins begun
- * before. Their passkeys are passkey-desk.ts. Storage: STORAGE.md "user".
+ * before. What signals and their own use say of the person is told to every session. Alarm: a sign
+ * of risk stops to count, or some session may not have heard of the risk. Their passkeys are
+ * passkey-desk.ts. Storage: STORAGE.md "user".
  */
 import { DurableObject } from "cloudflare:workers";
 import type { ReceiptId, SessionId } from "../../core/ids.ts";
@@ -30,10 +32,14 @@ interface Judged {
   readonly judged: machine.UserState;
   /** What of it is news to live sessions. */
   readonly news: News;
+  /** Which word of risk that is, of this instance. */
+  readonly word?: number;
 }
 
 export class User extends DurableObject<ObjectEnv> implements UserRpc {
   readonly #desk = new PasskeyDesk(this.ctx.storage.kv, this.env);
+  /** Words of risk so far: an older one that all heard says nothing of a newer one. */
+  #words = 0;
 
   async signIn(request: SignIn): Promise<{ ok: true; sid: SessionId } | { ok: false; code: "revoked" | "full" }> {
     const id = request.sessionName === undefined ? this.env.SESSION.newUniqueId() : this.env.SESSION.idFromName(request.sessionName);
@@ -42,13 +48,13 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     const now = Date.now();
     const registered = machine.register(this.#state(), sid, request.attemptStartedAt, request.endsAt, now);
     if (!registered.ok) return { ok: false, code: registered.code };
-    const { judged, news } = request.from === undefined ? { judged: registered.state, news: {} } : this.#risen(registered.state, { ...request.from, kind: "sign_in", at: now, sid });
+    const risen: Judged = request.from === undefined ? { judged: registered.state, news: {} } : this.#risen(registered.state, { ...request.from, kind: "sign_in", at: now, sid });
     // Registered before it is created: a revocation between the two leaves a tombstone there.
-    this.#store(judged);
-    const { signals } = judged;
+    this.#store(risen.judged);
+    const { signals, sessions } = risen.judged;
     const created = await this.env.SESSION.get(id).create(sid, signals === undefined ? request : { ...request, signals }, now);
-    // The person's other sessions hear of what this sign-in says of all of them.
-    await this.#tell({ ...judged, sessions: judged.sessions.filter((one) => one.sid !== sid) }, news, now);
+    // The person's other sessions hear of what this sign-in says of all of them; who could not be told is no reason to refuse it.
+    await this.#tell(risen, now, sessions.filter((one) => one.sid !== sid)).catch(() => undefined);
     if (!created || !this.#state().sessions.some((one) => one.sid === sid)) return { ok: false, code: "revoked" };
     return { ok: true, sid };
   }
@@ -57,9 +63,9 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     const state = machine.renew(this.#state(), sid, attemptStartedAt, endsAt);
     if (state === undefined) return false;
     const now = Date.now();
-    const { judged, news } = from === undefined ? { judged: state, news: {} } : this.#risen(state, { ...from, kind: "sign_in", at: now, sid });
-    this.#store(judged);
-    await this.#tell(judged, news, now);
+    const risen: Judged = from === undefined ? { judged: state, news: {} } : this.#risen(state, { ...from, kind: "sign_in", at: now, sid });
+    this.#store(risen.judged);
+    await this.#tell(risen, now).catch(() => undefined);
     return true;
   }
 
@@ -82,36 +88,31 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     const { [RISK_FACT]: reported, ...rest } = news;
     if (reported !== undefined) this.#storeRisk(report(this.#risk(), reported, when));
     const state = machine.observe(this.#state(), rest, when, Date.now());
-    const { judged, news: of } = this.#judged(state, Date.now());
-    this.#store(judged);
-    return this.#tell(judged, { ...rest, ...of }, when);
+    const judged = this.#judged(state, Date.now());
+    this.#store(judged.judged);
+    return this.#tell({ ...judged, news: { ...rest, ...judged.news } }, when);
   }
 
   async note(event: RiskEvent): Promise<void> {
     const state = this.#state();
-    const { judged, news } = this.#risen(state, event);
-    if (judged !== state) this.#store(judged);
-    await this.#tell(judged, news, Date.now());
+    const risen = this.#risen(state, event);
+    if (risen.judged !== state) this.#store(risen.judged);
+    await this.#tell(risen, Date.now());
   }
 
-  /** A sign of risk, or what was reported, stops to count. */
+  /** A sign of risk, or what was reported, stops to count; or what is owed is said again, and the alarm for the next time is set. */
   override async alarm(): Promise<void> {
     const now = Date.now();
-    const { judged, news } = this.#judged(this.#state(), now);
-    this.#store(judged);
-    await this.#tell(judged, news, now);
+    const judged = this.#judged(this.#state(), now);
+    this.#store(judged.judged);
+    await this.#tell(judged, now).catch(() => undefined);
   }
 
-  async #tell(state: machine.UserState, news: News, when: number): Promise<CutReport> {
+  async #tell({ judged, news, word }: Judged, when: number, to = judged.sessions): Promise<CutReport> {
     if (Object.keys(news).length === 0) return addReports([]);
-    try {
-      const reports = await Promise.all(state.sessions.map(({ sid }) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).observe(news, when)));
-      if (RISK_FACT in news) this.ctx.storage.kv.delete(OWED);
-      return addReports(reports);
-    } catch (cause) {
-      await this.ctx.storage.setAlarm(Date.now() + RETELL_MS);
-      throw cause;
-    }
+    const reports = await Promise.all(to.map(({ sid }) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).observe(news, when)));
+    if (word === this.#words) this.ctx.storage.kv.delete(OWED);
+    return addReports(reports);
   }
 
   #risen(state: machine.UserState, event: RiskEvent): Judged {
@@ -119,18 +120,20 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     return this.#judged(state, Date.now());
   }
 
-  /** The state with what the risk is now among its facts, and what of that is news. */
+  /** The state with what the risk is now among its facts, and what of that is news. An alarm stands before anybody is told. */
   #judged(state: machine.UserState, now: number): Judged {
+    const { kv } = this.ctx.storage;
     const assessed = assess(this.#risk(), now);
-    if (assessed !== undefined && assessed.until !== Infinity) void this.ctx.storage.setAlarm(assessed.until);
     const known = state.signals?.facts;
     const said = [known?.[RISK_FACT]?.value, known?.[REASONS_FACT]?.value];
-    const isKnown = JSON.stringify(said) === JSON.stringify([assessed?.level, assessed?.reasons]);
-    if (isKnown && this.ctx.storage.kv.get(OWED) === undefined) return { judged: state, news: {} };
-    this.ctx.storage.kv.put(OWED, true);
+    const isNews = kv.get(OWED) !== undefined || JSON.stringify(said) !== JSON.stringify([assessed?.level, assessed?.reasons]);
+    const next = isNews ? now + RETELL_MS : (assessed?.until ?? Infinity);
+    if (next !== Infinity) void this.ctx.storage.setAlarm(next);
+    if (!isNews) return { judged: state, news: {} };
+    kv.put(OWED, true);
     const fact = (value: Json | undefined): Fact | null => (value === undefined ? null : { value, source: "postern", observedAt: at(now) });
     const news = { [RISK_FACT]: fact(assessed?.level), [REASONS_FACT]: fact(assessed?.reasons) };
-    return { judged: machine.observe(state, news, now, now), news };
+    return { judged: machine.observe(state, news, now, now), news, word: ++this.#words };
   }
 
   #risk(): RiskState {

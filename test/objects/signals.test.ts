@@ -149,6 +149,50 @@ describe("a change of risk that one of several sessions could not be told", () =
     await runDurableObjectAlarm(stubs.CONTROL.getByName("control"));
     await eventually(async () => (await level(one)) === "high" && (await level(two)) === "high");
   });
+
+  const personStub = (): DurableObjectStub => stubs.USER.getByName(userId());
+  const riskOf = async (sid: SessionId): Promise<unknown> => (await sessionOf(sid).describe())?.facts["risk"]?.value;
+
+  it("has its alarm before anybody is told, so that a crash in between loses nothing", async () => {
+    await signedIn();
+    const { promise, resolve } = Promise.withResolvers<never>();
+    const told = vi.spyOn(Session.prototype, "observe").mockReturnValueOnce(promise);
+    const began = Date.now();
+    const saying = say(user(), facts(risk("high"))).catch(() => undefined);
+    await eventually(() => told.mock.calls.length > 0);
+    expect(await runInDurableObject(personStub(), (_person, state) => state.storage.getAlarm())).toBeLessThan(began + 60_000);
+    resolve({ found: 0, closed: 0, frozen: 0, kept: 0, slowestMs: 0, unconfirmed: [] } as never);
+    await saying;
+  });
+
+  it("is told again though an older word, still under way, reached everybody", async () => {
+    const sid = await signedIn();
+    await say(user(), facts(risk("low")));
+    const { promise, resolve } = Promise.withResolvers<never>();
+    const told = vi.spyOn(Session.prototype, "observe").mockReturnValueOnce(promise).mockRejectedValueOnce(new Error("replaced"));
+    const person = objects.USER.getByName(userId());
+    const older = person.observe(risk("medium"), Date.now());
+    await eventually(() => told.mock.calls.length === 1);
+    await person.observe(risk("high"), Date.now()).catch(() => undefined);
+    resolve({ found: 0, closed: 0, frozen: 0, kept: 0, slowestMs: 0, unconfirmed: [] } as never);
+    await older;
+    expect(await riskOf(sid)).toBe("low");
+    await runDurableObjectAlarm(personStub());
+    expect(await riskOf(sid)).toBe("high");
+  });
+
+  it("fails no sign-in and no renewal", async () => {
+    const from = { country: "DE", asn: 1, device: "cli" };
+    const sid = await signedIn(userId(), { from });
+    const [now, elsewhere] = [Date.now(), { country: "BR", asn: 2, device: "other" }];
+    const told = vi.spyOn(Session.prototype, "observe").mockRejectedValueOnce(new Error("replaced"));
+    await signedIn(userId(), { from: elsewhere });
+    told.mockRejectedValueOnce(new Error("replaced"));
+    expect(await objects.USER.getByName(userId()).renew(sid, { attemptStartedAt: now, endsAt: now + 60_000, from: { ...elsewhere, country: "JP" } })).toBe(true);
+    expect(told).toHaveBeenCalledTimes(3);
+    await runDurableObjectAlarm(personStub());
+    expect(await riskOf(sid)).not.toBe("low");
+  });
 });
 
 describe("a provider's own session", () => {
