@@ -62,7 +62,7 @@ export async function fetchBounded(
   return new Response(empty ? null : body, { status: response.status, headers: keptHeaders(response.headers) });
 }
 
-/** What the OAuth library reads; the rest (encodings, lengths, cookies) described the body on the wire. */
+/** What is read of them; the rest (encodings, lengths, cookies) described the body on the wire. */
 function keptHeaders(from: Headers): Headers {
   const kept = new Headers();
   for (const name of ["content-type", "www-authenticate"]) {

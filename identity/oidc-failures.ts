@@ -2,12 +2,6 @@
  * Failures of the provider's two answers, the browser's return and the token response, sorted into
  * our problem codes. Error descriptions are dropped: whoever makes the callback chooses them.
  */
-import {
-  AuthorizationResponseError,
-  OperationProcessingError,
-  ResponseBodyError,
-  WWWAuthenticateChallengeError,
-} from "oauth4webapi";
 import { FetchRefused } from "./bounded-fetch.ts";
 import { oidcProblem, safeProviderCode } from "./problems.ts";
 import type { OidcProblem } from "./problems.ts";
@@ -37,27 +31,25 @@ export function authorizationRefusal(provider: ProviderSettings, error: string):
   }
 }
 
-/** What the token request or the library's reading of its answer threw. */
-export function exchangeFailure(provider: ProviderSettings, error: unknown): OidcProblem {
-  if (error instanceof FetchRefused) {
-    return error.reason === "unreachable"
-      ? oidcProblem(provider.id, "provider_unreachable", "token endpoint")
-      : oidcProblem(provider.id, "provider_misconfigured", "token endpoint", { reason: error.reason });
-  }
-  if (error instanceof ResponseBodyError) {
-    const shown = { providerCode: safeProviderCode(error.error) };
-    // A code used twice, too old, or of another client or verifier (RFC 6749 §5.2).
-    if (error.error === "invalid_grant") return oidcProblem(provider.id, "callback_replayed", "token endpoint", shown);
-    if (error.error === "invalid_client" || error.error === "unauthorized_client") {
+/** What the token request threw: the fetch, or the library about a callback that is not one of the code flow. */
+export function requestFailure(provider: ProviderSettings, error: unknown): OidcProblem {
+  if (!(error instanceof FetchRefused)) return oidcProblem(provider.id, "token_invalid", "token request");
+  return error.reason === "unreachable"
+    ? oidcProblem(provider.id, "provider_unreachable", "token endpoint")
+    : oidcProblem(provider.id, "provider_misconfigured", "token endpoint", { reason: error.reason });
+}
+
+/** The `error` of a token endpoint (RFC 6749 §5.2). */
+export function tokenRefusal(provider: ProviderSettings, error: string): OidcProblem {
+  const shown = { providerCode: safeProviderCode(error) };
+  switch (error) {
+    // A code used twice, too old, or of another client or verifier.
+    case "invalid_grant":
+      return oidcProblem(provider.id, "callback_replayed", "token endpoint", shown);
+    case "invalid_client":
+    case "unauthorized_client":
       return oidcProblem(provider.id, "provider_misconfigured", "token endpoint", shown);
-    }
-    return oidcProblem(provider.id, "provider_error", "token endpoint", shown);
+    default:
+      return oidcProblem(provider.id, "provider_error", "token endpoint", shown);
   }
-  if (error instanceof WWWAuthenticateChallengeError) {
-    return oidcProblem(provider.id, "provider_misconfigured", "token endpoint refused the client", { providerCode: "invalid_client" });
-  }
-  if (error instanceof AuthorizationResponseError) return authorizationRefusal(provider, error.error);
-  // The library's code is one of its constants and never holds a value of the token.
-  if (error instanceof OperationProcessingError) return oidcProblem(provider.id, "token_invalid", error.code ?? "token response");
-  return oidcProblem(provider.id, "token_invalid", "token response");
 }

@@ -3,33 +3,21 @@
  * browser, and what its return proves. Each failure has a code of its own. Not a session: that is
  * made by whoever receives the identity.
  */
-import {
-  allowInsecureRequests,
-  authorizationCodeGrantRequest,
-  ClientSecretBasic,
-  ClientSecretPost,
-  clockTolerance,
-  customFetch,
-  None,
-  processAuthorizationCodeResponse,
-  validateAuthResponse,
-} from "oauth4webapi";
-import type { AuthorizationServer, Client, ClientAuth } from "oauth4webapi";
+import type { AuthorizationServer } from "oauth4webapi";
 import { equalSecrets, toBase64Url } from "../core/bytes.ts";
 import { err, ok } from "../core/result.ts";
 import type { Result } from "../core/result.ts";
 import { DAY_MS, lasting, MINUTE_MS, SECOND_MS } from "../core/time.ts";
 import type { Millis } from "../core/time.ts";
-import { fetchBounded, TOKEN_RESPONSE_MAX_BYTES } from "./bounded-fetch.ts";
 import { identityFromClaims, readAuthTime } from "./claims.ts";
 import type { Identity } from "./claims.ts";
-import { verifyIdToken } from "./id-token.ts";
-import { authorizationRefusal, exchangeFailure } from "./oidc-failures.ts";
+import { exchangeCode } from "./code-exchange.ts";
 import { digestOf } from "./digest.ts";
+import { verifyIdToken } from "./id-token.ts";
+import { authorizationRefusal } from "./oidc-failures.ts";
 import { oidcProblem } from "./problems.ts";
 import type { OidcProblem, OidcProblemCode } from "./problems.ts";
 import { PROVIDER_CLOCK_TOLERANCE_SECONDS } from "./provider-jws.ts";
-import { isLoopbackHost } from "./provider-url.ts";
 import type { OidcIo, ProviderSettings, Random } from "./provider.ts";
 
 /** How long a person may take at the provider. */
@@ -156,6 +144,7 @@ export async function finishLogin(request: LoginReturn): Promise<Result<SignedIn
 
   const { demand, startedAt } = loginState;
   const claims = verified.value;
+  if (claims["nonce"] !== loginState.nonce) return refuse("token_invalid", "nonce differs");
   if (demand.maxAgeSeconds !== undefined) {
     const authTime = readAuthTime(claims, now);
     const oldest = now - (demand.maxAgeSeconds + PROVIDER_CLOCK_TOLERANCE_SECONDS) * SECOND_MS;
@@ -171,56 +160,6 @@ export async function finishLogin(request: LoginReturn): Promise<Result<SignedIn
     return refuse("step_up_unmet", "no multi-factor authentication proved", "no_mfa");
   }
   return ok({ ...identity.value, idToken: idToken.value });
-}
-
-/** Redeems the code; the library checks the response's form, nonce, audience and authorized party. */
-async function exchangeCode(request: LoginReturn): Promise<Result<string, OidcProblem>> {
-  const { provider, as, loginState, io } = request;
-  const authentication = clientAuthentication(provider);
-  if (authentication === undefined) {
-    return err(oidcProblem(provider.id, "provider_misconfigured", "client secret is missing", { reason: "no_client_secret" }));
-  }
-  // The library reads the machine's clock; its tolerance is opened and the times are checked by
-  // verifyProviderJws against the injected one.
-  const client: Client = { client_id: provider.clientId, [clockTolerance]: Number.MAX_SAFE_INTEGER };
-  try {
-    const parameters = validateAuthResponse(as, client, request.callbackUrl, loginState.state);
-    const response = await authorizationCodeGrantRequest(
-      as,
-      client,
-      authentication,
-      parameters,
-      loginState.redirectUri,
-      loginState.verifier,
-      {
-        [allowInsecureRequests]: isLoopbackHost(new URL(as.token_endpoint ?? "").hostname),
-        [customFetch]: (url, init) => fetchBounded(io, url, init, TOKEN_RESPONSE_MAX_BYTES),
-      },
-    );
-    if (response.status >= 500) return err(oidcProblem(provider.id, "provider_unreachable", `token endpoint answered ${response.status}`));
-    const tokens = await processAuthorizationCodeResponse(as, client, response, {
-      expectedNonce: loginState.nonce,
-      requireIdToken: true,
-    });
-    if (tokens.id_token === undefined) return err(oidcProblem(provider.id, "token_invalid", "no ID token"));
-    return ok(tokens.id_token);
-  } catch (error) {
-    return err(exchangeFailure(provider, error));
-  }
-}
-
-/** Undefined if the settings ask for a secret that is not there: never fall back to none. */
-function clientAuthentication(provider: ProviderSettings): ClientAuth | undefined {
-  if (provider.clientAuth === "none") return None();
-  if (provider.clientSecret === undefined || provider.clientSecret === "") return undefined;
-  switch (provider.clientAuth) {
-    case "client_secret_basic":
-      return ClientSecretBasic(provider.clientSecret);
-    case "client_secret_post":
-      return ClientSecretPost(provider.clientSecret);
-    default:
-      return provider.clientAuth satisfies never;
-  }
 }
 
 function sameText(a: string, b: string): boolean {

@@ -30,7 +30,7 @@ const REFUSED_HEADERS = ["jku", "jwk", "x5u", "crit", "zip", "b64"];
 
 /** Who signs, as far as a signature goes: `issuer` names the key set in the cache. */
 export type TokenSigner = Pick<ProviderSettings, "id" | "issuer">;
-export type KeySetPlace = Pick<AuthorizationServer, "jwks_uri">;
+export type KeySetPlace = Pick<AuthorizationServer, "jwks_uri" | "id_token_signing_alg_values_supported">;
 
 /**
  * Verifies a provider's JWT and its exp, iat and nbf against `io.now()`. `types` lists the header
@@ -52,7 +52,10 @@ export async function verifyProviderJws(
   if (parts.length !== 3 || parts.some((part) => part === "" || fromBase64Url(part) === undefined)) return refuse("not a JWS");
   const header = readHeader(parts[0] ?? "");
   if (header === undefined) return refuse("header is not JSON");
-  if (!PROVIDER_ALGORITHMS.includes(header.alg)) return refuse("algorithm refused");
+  // A provider announces what it signs ID tokens with; where it does not, RS256 (Discovery §3).
+  const { id_token_signing_alg_values_supported: listed } = as;
+  const announced = statement ? PROVIDER_ALGORITHMS : Array.isArray(listed) ? listed : ["RS256"];
+  if (!PROVIDER_ALGORITHMS.includes(header.alg) || !announced.includes(header.alg)) return refuse("algorithm refused");
   if (REFUSED_HEADERS.some((name) => Object.hasOwn(header, name))) return refuse("header parameter refused");
   if (!types.includes(header.typ.toLowerCase())) return refuse("typ refused");
 

@@ -67,6 +67,7 @@ describe("finishing a sign-in", () => {
     const posts = idp.asked.filter(({ url }) => url.endsWith("/token"));
     expect(posts).toHaveLength(1);
     const form = new URLSearchParams(posts[0]?.body);
+    expect(form.get("grant_type")).toBe("authorization_code");
     expect(form.get("code")).toBe("the-code");
     expect(form.get("code_verifier")).toBe(loginState.verifier);
     expect(form.get("redirect_uri")).toBe(CALLBACK);
@@ -92,6 +93,8 @@ describe("finishing a sign-in", () => {
       ["invalid_scope", (s) => `error=invalid_scope&${S(s)}`, "provider_misconfigured"],
       ["unmet_authentication_requirements", (s) => `error=unmet_authentication_requirements&${S(s)}`, "step_up_unmet"],
       ["an invented error", (s) => `error=%3Cscript%3E&${S(s)}`, "provider_error"],
+      ["an ID token beside the code (hybrid flow)", (s) => `code=c&id_token=a.b.c&${S(s)}`, "token_invalid"],
+      ["a signed response beside the code (JARM)", (s) => `code=c&response=a.b.c&${S(s)}`, "token_invalid"],
     ])("%s", async (_, query, code) => {
       const { loginState } = await idp.begin();
       idp.grant(await idp.mint(idp.claims({ nonce: loginState.nonce })));
@@ -139,7 +142,13 @@ describe("finishing a sign-in", () => {
       ["503", () => ({ status: 503, body: "down" }), "provider_unreachable"],
       ["a redirect to another host", () => ({ status: 302, headers: { location: "https://evil.example/" } }), "provider_misconfigured"],
       ["a page", () => ({ body: "<html>", headers: { "content-type": "text/html" } }), "token_invalid"],
+      ["an error that is no text", () => ({ status: 400, body: { error: {} } }), "token_invalid"],
+      ["a list", () => ({ body: [] }), "token_invalid"],
+      ["null", () => ({ body: "null" }), "token_invalid"],
+      ["200 with an error", () => ({ body: { error: "invalid_grant" } }), "token_invalid"],
       ["no ID token", () => ({ body: { access_token: "a", token_type: "bearer" } }), "token_invalid"],
+      ["no access token", () => ({ body: { token_type: "bearer", id_token: "a.b.c" } }), "token_invalid"],
+      ["another kind of token", () => ({ body: { access_token: "a", token_type: "mac", id_token: "a.b.c" } }), "token_invalid"],
       ["300 KB", () => ({ body: { access_token: "a".repeat(300_000), token_type: "bearer" } }), "provider_misconfigured"],
     ])("%s", async (_, answer, code) => {
       const { loginState } = await idp.begin();
@@ -226,6 +235,14 @@ describe("finishing a sign-in", () => {
     ])("a header with %s is refused and fetches nothing", async (_, header) => {
       expect(codeOf(await signIn({}, { header }))).toBe("token_invalid");
       expect(idp.asked.some(({ url }) => url.includes("evil"))).toBe(false);
+    });
+    it.each<[string, unknown, string]>([
+      ["others", ["RS256", "EdDSA"], "token_invalid"],
+      ["none, which stands for RS256", undefined, "token_invalid"],
+      ["it among others", ["none", "ES256"], "ok"],
+    ])("an ES256 token of a provider that announces %s", async (_, listed, code) => {
+      idp.answers["/.well-known/openid-configuration"] = () => ({ body: { ...idp.metadata(), id_token_signing_alg_values_supported: listed } });
+      expect(codeOf(await signIn())).toBe(code);
     });
     it("a symmetric or private key in the provider's set is never used", async () => {
       idp.answers["/jwks"] = () => ({ body: { keys: [{ kty: "oct", k: "c2VjcmV0", kid: "k1", alg: "HS256" }, { ...signer.jwk, d: "x" }] } });
