@@ -7,6 +7,7 @@ import { parseAppId } from "../core/ids.ts";
 import type { AppId } from "../core/ids.ts";
 import { MAX_LANES_COUNT } from "../core/site-config.ts";
 import type { SiteAppTls } from "../core/site-config.ts";
+import { HOUR_MS } from "../core/time.ts";
 import { flag, list, maybe, object, text, whole } from "../protocol/shape.ts";
 import type { Shape } from "../protocol/shape.ts";
 import { parseUpstream } from "./upstream.ts";
@@ -22,7 +23,6 @@ const MAX_PINS_COUNT = 64;
 /** All statuses there are. */
 const MAX_EXPECTED_COUNT = 500;
 const MAX_PEM_CHARS = 64 * 1024;
-const HOUR_MS = 3_600_000;
 
 export interface HealthCheck {
   readonly path: string;

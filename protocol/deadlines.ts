@@ -2,6 +2,7 @@
  * How long the wire waits, in milliseconds, and for what; the timers are set by the tunnel
  * object and the connector. Not the leases of a decision (M9) nor an app's own timeouts (P25).
  */
+import { HOUR_MS } from "../core/time.ts";
 
 /** Socket accepted to hello verified, and connected to welcome. Bounds sockets held by slow strangers (class K). Both ends. */
 export const HANDSHAKE_MS = 10_000;
@@ -23,7 +24,7 @@ export const DRAIN_ANSWER_MS = 2_000;
 /** A segment under way whose bytes nobody takes, unless the app's idle time says otherwise: nothing else shows that a client is gone (M15). Connector. */
 export const BULK_IDLE_MS = 60_000;
 /** A segment from its request to its end; one takes seconds unless somebody stalls. Tunnel object. */
-export const SEGMENT_MS = 3_600_000;
+export const SEGMENT_MS = HOUR_MS;
 /** A segment's request to the word that it was taken; longer, and something in between holds bodies back. Connector. */
 export const BULK_ACCEPT_MS = 5_000;
 

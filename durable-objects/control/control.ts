@@ -19,7 +19,7 @@ import { carryOut } from "./effects.ts";
 import { Changes, type ReceiptRow } from "./changes.ts";
 import { type DeviceDecision, DeviceCodes, type DevicePoll, type DeviceRequest } from "./device-codes.ts";
 import * as devices from "./devices.ts";
-import { digestOf } from "./digest.ts";
+import { documentDigest } from "./digest.ts";
 import type { DirectoryRequest } from "./directory.ts";
 import { hear, type Told } from "./hearing.ts";
 import { Lanes } from "./lanes.ts";
@@ -101,7 +101,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   }
 
   async setup(request: Parameters<ControlRpc["setup"]>[0]): Promise<{ ok: true; receipt: Receipt; previous: number } | Refused<"setup_closed">> {
-    await this.#record("setup", { digest: digestOf(request.document), names_operator: String(request.namesOperator) });
+    await this.#record("setup", { digest: documentDigest(request.document), names_operator: String(request.namesOperator) });
     // From here to the reserved token nothing is awaited: of parallel calls one finds it open.
     const previous = this.#current()?.version ?? 0;
     const version = this.#db.transaction(() => {
@@ -119,7 +119,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     const conflict = this.#conflict(request.expectVersion);
     if (conflict !== undefined) return conflict;
     // On record before it is live: what follows may allow more than before.
-    await this.#record("policy_applied", { digest: digestOf(request.document), after: this.#current()?.version ?? 0, by: nameOf(request.by) });
+    await this.#record("policy_applied", { digest: documentDigest(request.document), after: this.#current()?.version ?? 0, by: nameOf(request.by) });
     if (!(await this.#stillActs(request.by))) return ACTOR_CHANGED;
     const raced = this.#conflict(request.expectVersion);
     if (raced !== undefined) return raced;
@@ -335,7 +335,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     const version = (this.#current()?.version ?? 0) + 1;
     this.#db.run(
       "INSERT INTO versions (version, digest, text, document, at, by, names_operator) VALUES (?, ?, ?, ?, ?, ?, ?)",
-      version, digestOf(request.document), request.text, JSON.stringify(request.document), now, by, request.namesOperator ? 1 : 0,
+      version, documentDigest(request.document), request.text, JSON.stringify(request.document), now, by, request.namesOperator ? 1 : 0,
     );
     return version;
   }

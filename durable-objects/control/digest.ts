@@ -2,6 +2,6 @@
 import { createHash } from "node:crypto";
 import { canonicalDocument, type PolicyDocument } from "../../policy/document.ts";
 
-export function digestOf(document: PolicyDocument): string {
+export function documentDigest(document: PolicyDocument): string {
   return createHash("sha256").update(canonicalDocument(document)).digest("base64url");
 }

@@ -1,9 +1,9 @@
 /**
  * Signals as control stores them: each once by its source's own id, so that a repetition finds its
- * receipt; and which sessions came of which session at a provider. Not what a signal does (control.ts).
+ * receipt; and which sessions came of which session at a provider. Not what a signal does (effects.ts).
  */
 import type { ReceiptId, SessionId } from "../../core/ids.ts";
-import { HOUR_MS } from "../../core/time.ts";
+import { DAY_MS, HOUR_MS } from "../../core/time.ts";
 import type { Database } from "../sqlite.ts";
 import type { Signal, SignalEffect, SignalTarget } from "./rpc.ts";
 
@@ -16,7 +16,7 @@ export interface StoredSignal {
 }
 
 /** How long a repetition is known as one; longer than any source's message is accepted. */
-const KEPT_MS = 30 * 86_400_000;
+const KEPT_MS = 30 * DAY_MS;
 /** How long it is remembered that a provider ended a session of its own: longer than an ID token of it is taken (identity/token-exchange.ts). */
 const ENDED_LOGIN_MS = 25 * HOUR_MS;
 /** Stands for the session of a login that its provider has ended. */

@@ -50,7 +50,7 @@ export interface SessionState {
   readonly news?: Telling;
   /** Absent: none came. */
   readonly signals?: SignalFacts;
-  /** When decisions on quiet streams must be made again (deadlines.ts). */
+  /** When decisions on quiet streams must be made again (watched.ts). */
   readonly watched?: readonly Watched[];
   readonly credentials: readonly NewCredential[];
   readonly codes: readonly CodeRecord[];

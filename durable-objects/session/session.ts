@@ -1,9 +1,11 @@
 /**
  * Session: the shell of the machine beside it. It stores, calls and wakes; it decides nothing.
- * Storage: one record (STORAGE.md "session"). Alarm: the session's end, or an ending to resume.
+ * Storage: STORAGE.md "session". Alarm: the session's end; an ending or news to take up again;
+ * when a quiet stream must be decided again (watched.ts); what an ended one leaves goes.
  */
 import { DurableObject } from "cloudflare:workers";
 import type { ReceiptId, SessionId } from "../../core/ids.ts";
+import { DAY_MS } from "../../core/time.ts";
 import type { CodeRecord } from "../../identity/one-time-code.ts";
 import { laneName, type ObjectEnv, signerName } from "../bindings.ts";
 import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
@@ -28,7 +30,7 @@ interface LastReport {
 }
 
 /** How long an ended session remembers that it ended; any later call finds nothing, which is a no as well. */
-const TOMBSTONE_MS = 24 * 3_600_000;
+const TOMBSTONE_MS = DAY_MS;
 
 export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
   #cached: machine.SessionState | undefined;

@@ -4,11 +4,12 @@
  * remember it is decided on anew with its next byte, and frozen again (M3).
  */
 import type { RequestId } from "../../core/ids.ts";
+import { MINUTE_MS } from "../../core/time.ts";
 import { within } from "../within.ts";
 import type { LiveStream, Wanted } from "./live-stream.ts";
 
 /** How long somebody has for the step-up; then the stream ends. Bounds what is kept for who does not come back. */
-export const MAX_FROZEN_MS = 10 * 60_000;
+export const MAX_FROZEN_MS = 10 * MINUTE_MS;
 /** So often the session is asked whether there was a step-up of which this lane was not told. */
 const ASK_AGAIN_MS = 20_000;
 

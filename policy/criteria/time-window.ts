@@ -1,5 +1,6 @@
 /** Criterion `time_window`: local wall-clock time in a named zone, [from, to), may cross midnight (P12). */
 import * as v from "valibot";
+import { MINUTE_MS } from "../../core/time.ts";
 import { keys } from "../containers.ts";
 import { defineCriterion } from "../criterion.ts";
 import type { Test } from "../kleene.ts";
@@ -10,7 +11,6 @@ import type { TimeWindowValue } from "../when.ts";
 
 const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"] as const;
 const DAY = DAYS.join("|");
-const MINUTE_MS = 60_000;
 const DAY_MINUTES = 1_440;
 /** A weekly pattern has shown all it can after this. */
 const HORIZON_DAYS = 8;

@@ -1,6 +1,7 @@
 /** Sign `denial_burst`: refused again and again in a few minutes: somebody tries doors. */
+import { HOUR_MS } from "../../../core/time.ts";
 import { DENIALS_WINDOW_MS } from "./history.ts";
-import { HOUR_MS, type Sign } from "./sign.ts";
+import type { Sign } from "./sign.ts";
 
 const BURST_COUNT = 10;
 

@@ -2,8 +2,8 @@
  * What is usual for a person, from what they did: counted, bounded, and forgotten when it does not
  * come again. Holds no address and no page, only what the signs compare with.
  */
+import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../../core/time.ts";
 import type { RiskEvent } from "../rpc.ts";
-import { DAY_MS, HOUR_MS } from "./sign.ts";
 
 /** When something was seen last, by its name; the least recent goes first. */
 export type Seen = { readonly [name: string]: number };
@@ -38,9 +38,9 @@ export interface Pace {
 
 /** Sign-ins after which something that never was is news, and not just the beginning. */
 export const LEARNED_COUNT = 5;
-export const DENIALS_WINDOW_MS = 5 * 60_000;
+export const DENIALS_WINDOW_MS = 5 * MINUTE_MS;
 export const BYTES_WINDOW_MS = DAY_MS;
-export const REQUESTS_WINDOW_MS = 10 * 60_000;
+export const REQUESTS_WINDOW_MS = 10 * MINUTE_MS;
 /** What was not seen for so long is new again. */
 const FORGET_MS = 90 * DAY_MS;
 const MAX_SEEN_COUNT = 32;

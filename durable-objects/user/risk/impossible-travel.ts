@@ -1,5 +1,6 @@
 /** Sign `impossible_travel`: farther from where this person was last than anybody travels in that time. */
-import { DAY_MS, HOUR_MS, type Sign } from "./sign.ts";
+import { DAY_MS, HOUR_MS } from "../../../core/time.ts";
+import type { Sign } from "./sign.ts";
 
 /** An airliner's, in kilometres an hour. */
 const MAX_SPEED_KMH = 1_000;

@@ -12,6 +12,3 @@ export interface Sign {
   /** `before`: what was known when the event came. */
   readonly appears: (event: RiskEvent, before: RiskHistory) => boolean;
 }
-
-export const HOUR_MS = 3_600_000;
-export const DAY_MS = 24 * HOUR_MS;

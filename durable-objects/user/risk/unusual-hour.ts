@@ -1,6 +1,7 @@
 /** Sign `unusual_hour`: a sign-in at an hour at which, and around which, this person never signs in. */
+import { HOUR_MS } from "../../../core/time.ts";
 import { hourOf } from "./history.ts";
-import { HOUR_MS, type Sign } from "./sign.ts";
+import type { Sign } from "./sign.ts";
 
 /** Sign-ins after which hours say something. */
 const MIN_SIGN_INS_COUNT = 20;

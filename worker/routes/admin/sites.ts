@@ -1,5 +1,6 @@
 /** Sites: enrolment tokens, connectors, and what the edge knows of its lanes. */
 import { parseSiteId } from "../../../core/ids.ts";
+import { HOUR_MS } from "../../../core/time.ts";
 import { CONTROL_NAME, laneName } from "../../../durable-objects/bindings.ts";
 import { digestOf } from "../../../identity/digest.ts";
 import { formatEnrolmentToken, newCredentialId, newSecret } from "../../../identity/session-token.ts";
@@ -12,7 +13,7 @@ import { asOperator, carryOut } from "./operator.ts";
 
 const MAX_BODY_BYTES = 4 * 1024;
 /** How long an enrolment token can be redeemed. */
-const ENROLL_LIFE_MS = 3_600_000;
+const ENROLL_LIFE_MS = HOUR_MS;
 
 /** POST /.postern/api/v1/enroll-tokens {site} */
 export async function createEnrollToken(x: Exchange): Promise<Response> {
