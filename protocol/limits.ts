@@ -33,7 +33,7 @@ export const WINDOW_BYTES = 256 * 1024;
 /** Credit goes back when this share of the window is owed: 1/4. Bounds window updates per byte. Receiver, mux.ts. */
 export const CREDIT_SHARE = 4;
 /** The most credit a peer may hold out on a stream; more is a protocol error (class K, credit overflow). Sender, mux.ts. */
-export const MAX_CREDIT_BYTES = 1024 * 1024;
+export const MAX_CREDIT_BYTES = 4 * 1024 * 1024;
 /** Bytes received and not consumed on one socket, and bytes sent and not credited. Bounds the sum of windows (M11). Mux.ts; a tunnel object with several sockets sets less. */
 export const MAX_BUFFERED_BYTES = 32 * 1024 * 1024;
 /** New streams are refused above this share of MAX_BUFFERED_BYTES: 7/8; the largest is reset above all of it (M11). Mux.ts. */
@@ -133,9 +133,9 @@ export const MAX_UNKNOWN_CONTROL_COUNT = 1_000;
 // Resumable streams, inside TLS between agent and connector
 
 /** The receive window of a tcp stream at agent and connector, who hand over at once what comes: nearly as much as a peer may be given (MAX_CREDIT_BYTES), so that no rounding of anybody's ends a session. Both ends. */
-export const TCP_WINDOW_BYTES = 960 * 1024;
+export const TCP_WINDOW_BYTES = 3840 * 1024;
 /** Bytes sent and not acknowledged, and received and not handed over, of one stream. Bounds replay buffers (M18). resume.ts on both ends. */
-export const RESUME_WINDOW_BYTES = 1024 * 1024;
+export const RESUME_WINDOW_BYTES = 4 * 1024 * 1024;
 /** All streams of an agent's link, and all of a connector, send at most this much unacknowledged, in equal shares, but each at least MIN_RESUME_SHARE_BYTES. Bounds what is on the way through one tunnel object. Both ends. */
 export const RESUME_SHARED_BYTES = 8 * 1024 * 1024;
 export const MIN_RESUME_SHARE_BYTES = 128 * 1024;
