@@ -16,6 +16,8 @@ export interface TransferLoad {
   readonly parallel: number;
   /** A reader that takes no more than this; for what happens beside it. */
   readonly bytesPerSecond?: number;
+  /** One body after the other until this time is over, the last one whole; else one. */
+  readonly seconds?: number;
 }
 
 export interface TransferResult {
@@ -125,7 +127,15 @@ function one(): Promise<number> {
 }
 
 const begun = performance.now();
-const moved = await Promise.all(Array.from({ length: load.parallel }, one));
+
+async function oneAfterTheOther(): Promise<readonly number[]> {
+  const moved: number[] = [];
+  do moved.push(await one());
+  while (performance.now() - begun < (load.seconds ?? 0) * 1000 && moved.at(-1) !== -1);
+  return moved;
+}
+
+const moved = (await Promise.all(Array.from({ length: load.parallel }, oneAfterTheOther))).flat();
 const seconds = (performance.now() - begun) / 1000;
 const whole = moved.filter((bytes) => bytes === load.bytes);
 const result: TransferResult = { bytes: whole.length * load.bytes, errors: moved.length - whole.length, seconds };
