@@ -9,6 +9,7 @@ import type { CompiledPolicy, Plan } from "./compile.ts";
 import { decide, mightBeMeant } from "./decide.ts";
 import type { Entry } from "./entry.ts";
 import type { Ask, Facts } from "./facts.ts";
+import { mayAsk } from "./grants.ts";
 import type { Input } from "./kleene.ts";
 import { CRITERIA } from "./registry.ts";
 import type { Leaf, Node } from "./tree.ts";
@@ -22,6 +23,7 @@ const TEXTS = {
   network: "Connect from a network that your organisation allows.",
   country: "Connect from a country that your organisation allows.",
   time: "Try again at a time that your organisation allows.",
+  grant: "Ask for access for a while (`postern request`).",
   target: "This app is not in order at the moment. Ask your administrator.",
   risk: "Your session looks unusual. Ask your administrator to look at it.",
   request: "You may use this app, but not this page or action.",
@@ -60,12 +62,13 @@ export function advise(policy: CompiledPolicy, ask: Ask, facts: Facts, now: Mill
   else if (decision.reason === "read_only") codes.add("read_only");
   else if (decision.reason === "denied") for (const code of ofDenies(plan, ask, facts, now)) codes.add(code);
   else for (const code of ofAllows(plan, ask, facts, now)) codes.add(code);
+  if (mayAsk(policy, ask, facts, now)) codes.add("grant");
   if (codes.size === 0) codes.add("denied");
   return ORDER.filter((code) => codes.has(code)).map((code) => ({ code, text: TEXTS[code] }));
 }
 
 function ofDenies(plan: Plan, ask: Ask, facts: Facts, now: Millis): AdviceCode[] {
-  const input: Input = { facts, now, changesAt: Infinity };
+  const input: Input = { facts, app: plan.app, now, changesAt: Infinity };
   const forms = { path: ask.path };
   const counts = (entry: Entry): boolean =>
     entry.covers[facts.subject.kind] && entry.applies(ask, forms, plan) && entry.test(input) !== false;
@@ -74,7 +77,7 @@ function ofDenies(plan: Plan, ask: Ask, facts: Facts, now: Millis): AdviceCode[]
 }
 
 function ofAllows(plan: Plan, ask: Ask, facts: Facts, now: Millis): AdviceCode[] {
-  const input: Input = { facts, now, changesAt: Infinity };
+  const input: Input = { facts, app: plan.app, now, changesAt: Infinity };
   const forms = { path: ask.path };
   const meant = candidatesOf(plan.allows, input, false).filter((entry) => mightBeMeant(entry, plan, input));
   const applying = meant.filter((entry) => entry.applies(ask, forms, plan));

@@ -20,6 +20,8 @@ export interface Plan extends Target {
   readonly visible: boolean;
   /** Some allow is for anybody (P20): without one, nobody in particular may do nothing here. */
   readonly open: boolean;
+  /** Some policy looks at a grant: there is something to ask for. */
+  readonly grantable: boolean;
   /** Facts of the app itself that some policy about it looks at; they are asked for only then. */
   readonly readsTarget: readonly FactName[];
   readonly denies: Index;
@@ -75,6 +77,7 @@ export function compile(document: PolicyDocument, version: number): CompiledPoli
       open: allows.some((entry) => entry.covers.anonymous),
       visible: app?.visible ?? false,
       readsTarget: [...new Set(about.flatMap(({ node }) => leavesOf(node).flatMap(({ criterion, reads }) => (criterion === "target" ? reads : []))))],
+      grantable: about.some(({ node }) => leavesOf(node).some(({ criterion }) => criterion === "grant")),
       tcp: app?.protocol === "tcp",
       insensitive: app?.pathCase === "insensitive",
       denies: of("deny"),

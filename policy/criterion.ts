@@ -5,7 +5,8 @@
  */
 import type * as v from "valibot";
 import type { Shape } from "./containers.ts";
-import type { Fact, FactName } from "./facts.ts";
+import type { AppId } from "../core/ids.ts";
+import { type Fact, type FactName, GRANT, grantFact } from "./facts.ts";
 import type { Input, Test } from "./kleene.ts";
 import { didYouMean } from "./suggest.ts";
 import type { CriterionName, CriterionValues } from "./when.ts";
@@ -111,6 +112,9 @@ export function factOf(input: Input, name: FactName, maxAge = Infinity): Fact | 
   input.changesAt = end;
   return fact;
 }
+
+/** A fact that a criterion reads by the name it has for the app that is asked for. */
+export const nameFor = (read: FactName, app: AppId): FactName => (read === GRANT ? grantFact(app) : read);
 
 /** The fact's value if it is text, else undefined. */
 export function textOf(input: Input, name: FactName): string | undefined {

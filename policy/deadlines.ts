@@ -5,6 +5,7 @@
  */
 import { candidatesOf } from "./candidates.ts";
 import type { Plan } from "./compile.ts";
+import { nameFor } from "./criterion.ts";
 import type { Fact, Facts } from "./facts.ts";
 import type { Input } from "./kleene.ts";
 import { leavesOf } from "./tree.ts";
@@ -21,12 +22,12 @@ export function deadlinesOf(plan: Plan, facts: Facts, sessionEndsAt: number, now
   const byFact = new Map<string, Deadline>();
   let fixed = sessionEndsAt;
   for (const index of [plan.denies, plan.allows, plan.limits]) {
-    const input: Input = { facts, now, changesAt: Infinity };
+    const input: Input = { facts, app: plan.app, now, changesAt: Infinity };
     for (const entry of candidatesOf(index, input, index !== plan.allows)) {
       for (const { reads, test } of leavesOf(entry.node)) {
         test(input);
         const until = input.changesAt;
-        const known = reads.map((name) => [name, facts.known[name]] as const).filter((one): one is readonly [string, Fact] => one[1] !== undefined);
+        const known = reads.map((read) => nameFor(read, plan.app)).map((name) => [name, facts.known[name]] as const).filter((one): one is readonly [string, Fact] => one[1] !== undefined);
         if (until === Infinity) continue;
         if (known.length === 0) fixed = Math.min(fixed, until);
         // The oldest of a criterion's facts runs out first, each of the others as much later as it is younger.

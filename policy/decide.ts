@@ -98,13 +98,13 @@ export function isExplained(plan: Plan, facts: Facts, now: Millis): boolean {
   const { kind } = facts.subject;
   if (kind === "anonymous") return false;
   if (kind === "user" && plan.visible) return true;
-  const input: Input = { facts, now, changesAt: Infinity };
+  const input: Input = { facts, app: plan.app, now, changesAt: Infinity };
   return candidatesOf(plan.allows, input, false).some((entry) => mightBeMeant(entry, plan, input));
 }
 
 /** Whether some allow names this subject, or holds without naming anybody, as far as the facts go that are there: more of them could make an allow. */
 export function mightAllow(plan: Plan, facts: Facts, now: Millis): boolean {
-  const input: Input = { facts, now, changesAt: Infinity };
+  const input: Input = { facts, app: plan.app, now, changesAt: Infinity };
   return isExplained(plan, facts, now) || candidatesOf(plan.allows, input, false).some((entry) => entry.covers[facts.subject.kind] && entry.test(input) !== false);
 }
 

@@ -8,6 +8,7 @@ import type { Json } from "../core/json.ts";
 import type { Millis } from "../core/time.ts";
 import { advise } from "./advice.ts";
 import type { CompiledPolicy, Plan } from "./compile.ts";
+import { nameFor } from "./criterion.ts";
 import { decide } from "./decide.ts";
 import type { DecisionReason, Effect, Limits, Role } from "./decision.ts";
 import type { Entry } from "./entry.ts";
@@ -83,7 +84,7 @@ export function explain(policy: CompiledPolicy, ask: Ask, facts: Facts, now: Mil
 }
 
 function explainPolicies(plan: Plan, ask: Ask, facts: Facts, now: Millis): ExplainedPolicy[] {
-  const input: Input = { facts, now, changesAt: Infinity };
+  const input: Input = { facts, app: plan.app, now, changesAt: Infinity };
   const forms = { path: ask.path };
   const explainOne = (entry: Entry): ExplainedPolicy => {
     const { id, effect } = entry;
@@ -100,7 +101,8 @@ function explainLeaf(leaf: Leaf, input: Input): ExplainedCriterion[] {
   const ending = { true: "ok", false: "denied", unknown: "unknown" }[result];
   const own = { path: leaf.path, result, reason: `${leaf.criterion}-${ending}` };
   if (leaf.reads.length === 0) return [{ ...own, fact: null, value: null, source: null, age_ms: null }];
-  return leaf.reads.map((name) => {
+  return leaf.reads.map((read) => {
+    const name = nameFor(read, input.app);
     const fact = Object.hasOwn(input.facts.known, name) ? input.facts.known[name] : undefined;
     if (fact === undefined) return { ...own, fact: name, value: null, source: null, age_ms: null };
     return { ...own, fact: name, value: fact.value, source: fact.source, age_ms: input.now - fact.observedAt };

@@ -37,10 +37,15 @@ export interface Fact {
  * | risk            | "low" \| "medium" \| "high"                                  | risk               |
  * | risk.reasons    | [codes]: why it is so                                        | (record only)      |
  * | device.id       | device id                                                    | device             |
+ * | grant.<app>     | the grant's id; false once it was taken back                 | grant              |
  * | target.<fact>   | healthy: boolean; version, digest: text; critical, high: number; source "connector:<id>" | target |
  * | device.<fact>   | registered, managed: boolean; tags: [text]; owner: user id; any posture value | device |
  */
 export type FactName = string;
+
+/** What the criterion `grant` reads stands for: the fact of the app that is asked for. */
+export const GRANT = "grant";
+export const grantFact = (app: AppId): FactName => `${GRANT}.${app}`;
 
 /** Facts of the connection that brought the stream; they never change while it lives (P17). */
 export const CONNECTION_FACTS: readonly FactName[] = ["ip", "country", "asn", "user_agent"];

@@ -2,6 +2,7 @@
  * Three-valued logic (P1) that also says until when its answer stands (P18).
  * Not for explaining: explain.ts walks the tree itself.
  */
+import type { AppId } from "../core/ids.ts";
 import type { Facts } from "./facts.ts";
 
 export type Tri = true | false | "unknown";
@@ -9,6 +10,8 @@ export type Tri = true | false | "unknown";
 /** What a test sees. One is made per decision; `changesAt` is the out-register of the last test run. */
 export interface Input {
   readonly facts: Facts;
+  /** What is asked for. */
+  readonly app: AppId;
   /** ms since the epoch. */
   readonly now: number;
   /** The instant at which the last answer may change; Infinity: only with a new fact. Every test sets it. */

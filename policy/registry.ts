@@ -7,6 +7,7 @@ import { country } from "./criteria/country.ts";
 import { device } from "./criteria/device.ts";
 import { emailDomain } from "./criteria/email-domain.ts";
 import { email } from "./criteria/email.ts";
+import { grant } from "./criteria/grant.ts";
 import { group } from "./criteria/group.ts";
 import { ipRange } from "./criteria/ip-range.ts";
 import { mfa } from "./criteria/mfa.ts";
@@ -34,6 +35,7 @@ export const CRITERIA: { readonly [N in CriterionName]: Criterion<N> } = {
   time_window: timeWindow,
   device,
   risk,
+  grant,
   target,
   anyone,
 };

@@ -58,14 +58,14 @@ const compareAges = (a: number, b: number): number => (a === b ? 0 : a < b ? -1 
 /** Only users can sign in again. A session that is over counts as begun anew. */
 export function remedy(plan: Plan, ask: Ask, forms: PathForms, facts: Facts, now: Millis): Remedy {
   if (facts.subject.kind !== "user") return { changesAt: Infinity };
-  const input: Input = { facts, now, changesAt: Infinity };
+  const input: Input = { facts, app: plan.app, now, changesAt: Infinity };
   const allows = candidatesOf(plan.allows, input, false);
   let changesAt = input.changesAt;
   const possible: Candidate[] = [];
   for (const entry of allows) {
     if (!entry.covers.user || !entry.applies(ask, forms, plan)) continue;
     for (const demand of entry.demands) {
-      const hoped: Input = { facts: afterSigningIn(facts, demand, now), now, changesAt: Infinity };
+      const hoped: Input = { facts: afterSigningIn(facts, demand, now), app: plan.app, now, changesAt: Infinity };
       const holds = entry.test(hoped) === true;
       if (hoped.changesAt < changesAt) changesAt = hoped.changesAt;
       if (holds) possible.push({ entry, demand });

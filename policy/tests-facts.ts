@@ -4,7 +4,7 @@
  * the edge with their own sources and ages.
  */
 import * as v from "valibot";
-import { parseUserId } from "../core/ids.ts";
+import { type AppId, parseUserId } from "../core/ids.ts";
 import type { Json } from "../core/json.ts";
 import type { Result } from "../core/result.ts";
 import { err, ok } from "../core/result.ts";
@@ -14,7 +14,7 @@ import { keys, list } from "./containers.ts";
 import type { Provider } from "./document.ts";
 import { soleGroupProvider } from "./naming.ts";
 import type { Fact, Facts, Subject } from "./facts.ts";
-import { ANONYMOUS } from "./facts.ts";
+import { ANONYMOUS, grantFact } from "./facts.ts";
 import type { Finding } from "./problems.ts";
 import { findingsOf } from "./shape-problems.ts";
 import { duration, oneOrMore, text, toList } from "./shapes.ts";
@@ -49,6 +49,8 @@ const KEYS = {
       posture,
     ),
   ),
+  grant: v.optional(oneOrMore(text)),
+  grant_age: v.optional(age),
   risk: v.optional(v.picklist(["low", "medium", "high"])),
   target: v.optional(keys({ healthy: v.optional(v.boolean()), version: v.optional(text), digest: v.optional(text), critical: v.optional(v.number()), high: v.optional(v.number()), age: v.optional(age) })),
 };
@@ -99,6 +101,7 @@ export function readFriendlyFacts(form: unknown, providers: readonly Pick<Provid
   }
   if (given.auth_age !== undefined) tell("auth", true, source, ageOf(given.auth_age));
   for (const name of ["ip", "country", "asn"] as const) if (given[name] !== undefined) tell(name, given[name], "edge");
+  for (const app of toList(given.grant ?? [])) tell(grantFact(app as AppId), "test", "operator:test", ageOf(given.grant_age));
   if (given.risk !== undefined) tell("risk", given.risk, "postern");
   const { age: old, ...said } = given.target ?? {};
   for (const [name, value] of Object.entries(said)) tell(`target.${name}`, value as Json, "connector:test", ageOf(old));

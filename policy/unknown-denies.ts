@@ -26,7 +26,7 @@ export function unknownDenies(
   for (const { facts, ask } of cases) {
     const plan = policy.plan(ask.app);
     if (plan === undefined) continue;
-    const input: Input = { facts, now, changesAt: Infinity };
+    const input: Input = { facts, app: plan.app, now, changesAt: Infinity };
     const forms = { path: ask.path };
     const about = plan.denies.all.filter((entry) => entry.covers[facts.subject.kind] && entry.applies(ask, forms, plan));
     const answers = about.map((entry) => ({ id: entry.id, answer: entry.test(input) }));

@@ -10,6 +10,7 @@ import { decide } from "./decide.ts";
 import type { App } from "./document.ts";
 import type { Entry } from "./entry.ts";
 import type { Ask, Facts } from "./facts.ts";
+import { mayAsk } from "./grants.ts";
 import { parsePattern, samplePath } from "./paths.ts";
 
 /** Witness requests of one app: bounds the launcher's work. */
@@ -19,11 +20,11 @@ const ELSEWHERE = ["/~", "/~/~", "/~/~/~/~/~/~/~/~"];
 /** A method that policies hardly name: escapes denies that name some. */
 const OTHER_METHODS = ["POST", "OPTIONS", "QUERY"];
 
-/** The http apps to show, in the document's order. `facts`: as they are at each. */
+/** The apps to show, in the document's order. `facts`: as they are at each. */
 export function visibleApps(policy: CompiledPolicy, facts: (app: App) => Facts, now: Millis): readonly App[] {
   return policy.document.apps.filter((app) => {
     const plan = policy.plan(app.id);
-    return app.protocol === "http" && plan !== undefined && witness(policy, plan, facts(app), now) !== undefined;
+    return plan !== undefined && witness(policy, plan, facts(app), now) !== undefined;
   });
 }
 
@@ -35,7 +36,14 @@ export function witness(policy: CompiledPolicy, plan: Plan, facts: Facts, now: M
   return undefined;
 }
 
+/** Whether there is a request for which somebody may ask for a grant of this length (P28). */
+export function isAskable(policy: CompiledPolicy, plan: Plan, facts: Facts, now: Millis, lasting = 0): boolean {
+  if (plan.grantable) for (const ask of asksOf(plan)) if (mayAsk(policy, ask, facts, now, lasting)) return true;
+  return false;
+}
+
 function* asksOf(plan: Plan): Generator<Ask> {
+  if (plan.tcp) return yield { app: plan.app, protocol: "tcp", method: "", path: "" };
   let left = MAX_WITNESSES;
   const paths = new Set(["/", ...samplesOf(plan.allows.all), ...ELSEWHERE]);
   const methods = new Set(["GET", ...plan.allows.all.flatMap((entry) => entry.http?.methods ?? []), ...OTHER_METHODS]);

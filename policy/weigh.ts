@@ -39,7 +39,7 @@ function counting(index: Plan["allows"], plan: Plan, ask: Ask, forms: PathForms,
 
 /** Weighs; step-up is not its business. */
 export function weigh(plan: Plan, ask: Ask, forms: PathForms, facts: Facts, now: Millis): Outcome {
-  const input: Input = { facts, now, changesAt: Infinity };
+  const input: Input = { facts, app: plan.app, now, changesAt: Infinity };
   const denying = counting(plan.denies, plan, ask, forms, input);
   let changesAt = input.changesAt;
   if (denying.length > 0) return { reason: "denied", by: denying, limits: NO_LIMITS, changesAt };

@@ -66,6 +66,8 @@ export interface CriterionValues {
   readonly device: DeviceValue;
   /** The acceptable levels. */
   readonly risk: readonly Risk[];
+  /** ms: a grant older than this counts no more. */
+  readonly grant: { readonly max: number };
   readonly target: TargetValue;
   readonly anyone: true;
 }

@@ -10,7 +10,7 @@ import { ANONYMOUS, type Facts } from "../../policy/facts.ts";
 import type { Input } from "../../policy/kleene.ts";
 import { CRITERIA, CRITERION_NAMES } from "../../policy/registry.ts";
 import type { CriterionName, CriterionValues } from "../../policy/when.ts";
-import { factOf, factsOf, NOW, STAFF, withFacts } from "./fixtures.ts";
+import { factOf, factsOf, NOW, STAFF, WIKI, withFacts } from "./fixtures.ts";
 
 const NAMES: Names = { providers: ["corp"], groupProvider: "corp", list: () => undefined, listNames: [], spend: () => true };
 
@@ -21,7 +21,7 @@ function run<N extends CriterionName>(name: N, raw: unknown, facts: Facts, now =
   const value = criterion.read(raw, NAMES, (_, message) => {
     throw new Error(message);
   }) as CriterionValues[N];
-  const input: Input = { facts, now, changesAt: Number.NaN };
+  const input: Input = { facts, app: WIKI.app, now, changesAt: Number.NaN };
   const answer = (criterion.compile as (value: CriterionValues[N]) => (input: Input) => unknown)(value)(input);
   return { answer, until: input.changesAt === Infinity ? "never" : input.changesAt };
 }
@@ -32,6 +32,9 @@ const device = (facts: Record<string, unknown>, age = 0, source = "operator"): F
   withFacts(STAFF, Object.fromEntries(Object.entries(facts).map(([name, value]) => [`device.${name}`, factOf(value as never, age, { source })])));
 const target = (facts: Record<string, unknown>, age = 0, source = "connector:c_1"): Facts =>
   withFacts(STAFF, Object.fromEntries(Object.entries(facts).map(([name, value]) => [`target.${name}`, factOf(value as never, age, { source })])));
+/** A grant for the app that is asked for, unless `app` is another. */
+const granted = (value: unknown = "g_1", age = 0, more: Parameters<typeof factOf>[2] = {}, app = "wiki"): Facts =>
+  withFacts(STAFF, { [`grant.${app}`]: factOf(value as never, age, { source: "operator:user:u_boss", ...more }) });
 const DIGEST = `sha256:${"ab".repeat(32)}`;
 const ci = factsOf({ service: "ci" });
 
@@ -163,6 +166,24 @@ const TABLE: { readonly [N in CriterionName]: readonly Row[] } = {
     ["low", "a word that is no level", known("risk", factOf("none")), "unknown"],
     ["low", "nobody says", STAFF, "unknown"],
   ],
+  grant: [
+    [true, "a grant for this app", granted(), true],
+    [true, "one for another app", granted("g_1", 0, {}, "crm"), "unknown"],
+    [true, "none", STAFF, "unknown"],
+    [true, "it was taken back", granted(false), false],
+    [true, "it ran out", granted("g_1", HOUR_MS, { expiresAt: NOW }), "unknown"],
+    [true, "a day old", granted("g_1", DAY_MS), true],
+    [true, "older than a day", granted("g_1", DAY_MS + 1), "unknown"],
+    [{ max: "4h" }, "as old as it may be", granted("g_1", 4 * HOUR_MS), true],
+    [{ max: "4h" }, "older", granted("g_1", 4 * HOUR_MS + 1), "unknown"],
+    [{ max: "30d" }, "old but allowed", granted("g_1", 20 * DAY_MS), true],
+    [true, "a value that is no id", granted(true), "unknown"],
+    [true, "a device says so", granted("g_1", 0, { source: "device:d1" }), "unknown"],
+    [true, "the provider says so", granted("g_1", 0, { source: "corp" }), "unknown"],
+    [true, "a service", { ...granted(), subject: { kind: "service", id: "ci" } }, "unknown"],
+    [true, "a device", { ...granted(), subject: { kind: "device", id: "d1" } }, "unknown"],
+    [true, "nobody", { ...granted(), subject: ANONYMOUS }, "unknown"],
+  ],
   target: [
     [{ healthy: true }, "up", target({ healthy: true }), true],
     [{ healthy: true }, "down", target({ healthy: false }), false],
@@ -194,7 +215,7 @@ const TABLE: { readonly [N in CriterionName]: readonly Row[] } = {
   ],
 };
 
-describe.each(CRITERION_NAMES)("criterion %s (P1, P12 to P15)", (name) => {
+describe.each(CRITERION_NAMES)("criterion %s (P1, P12 to P15, P27)", (name) => {
   it.each([...TABLE[name]])("%j: %s", (raw, _, facts, answer) => {
     expect(run(name, raw, facts).answer).toBe(answer);
   });
@@ -213,6 +234,10 @@ describe("until when an answer stands (P18)", () => {
     ["device", { registered: true, os: "linux" }, device({ registered: true, os: "linux" }, HOUR_MS), NOW + 23 * HOUR_MS + 1],
     ["target", { healthy: true }, target({ healthy: true }, HOUR_MS), "never"],
     ["target", { healthy: true, max_high: 0 }, target({ healthy: true, high: 0 }, HOUR_MS), NOW + 23 * HOUR_MS + 1],
+    ["grant", true, granted("g_1", 0, { expiresAt: at(NOW + HOUR_MS) }), NOW + HOUR_MS],
+    ["grant", { max: "30m" }, granted("g_1", 10 * MINUTE_MS, { expiresAt: at(NOW + HOUR_MS) }), NOW + 20 * MINUTE_MS + 1],
+    ["grant", true, granted(false, 0, { expiresAt: at(NOW + HOUR_MS) }), NOW + HOUR_MS],
+    ["grant", true, granted("g_1", 2 * DAY_MS), "never"],
     ["time_window", { from: "07:00", to: "20:00", zone: "Europe/Berlin" }, STAFF, NOW + 9 * HOUR_MS],
     ["time_window", { days: "mon-fri", from: "20:00", to: "22:00", zone: "Europe/Berlin" }, STAFF, NOW + 9 * HOUR_MS],
     ["anyone", true, STAFF, "never"],

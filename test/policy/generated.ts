@@ -22,6 +22,7 @@ const CRITERIA: readonly fc.Arbitrary<Raw>[] = [
   pick<Raw>({ time_window: { days: "mon-fri", from: "09:00", to: "17:00", zone: "Europe/Berlin" } }, { time_window: { from: "22:00", to: "06:00", zone: "UTC" } }),
   pick<Raw>({ device: { registered: true } }, { device: { os: ["linux", "macos"], max_age: "15m" } }, { device: { tags: "lab" } }),
   pick<Raw>({ target: { healthy: true } }, { target: { max_critical: 0, version: ["1", "2"], max_age: "1h" } }),
+  pick<Raw>({ grant: true }, { grant: { max: "1h" } }),
   pick<Raw>({ risk: "low" }, { risk: { max: "medium" } }),
 ];
 
@@ -98,6 +99,7 @@ export const factsArbitrary: fc.Arbitrary<Facts> = fc
       mfa: factWith(of({ methods: ["hwk"] }, { methods: ["otp"] }, { methods: [] }, true), "corp"),
       auth: factWith(of(true), "corp"),
       risk: factWith(of("low", "medium", "high"), "postern"),
+      "grant.wiki": factWith(of("g_1", false, 3), "operator:user:u_boss"),
       "target.healthy": factWith(of(true, false), "connector:c_1"),
       "target.critical": factWith(of(0, 2, "0"), "connector:c_1"),
       "target.version": factWith(of("1", "3"), "connector:c_1"),

@@ -14,12 +14,12 @@ describe("visibleApps()", () => {
   const allow = (when: string, rest = ""): string => `{ id: a, effect: allow, apps: "*", when: ${when}${rest} }`;
 
   it.each([
-    ["all http apps of an allow, in the document's order, tcp apps excepted", `[${allow("{ group: staff }")}]`, ["wiki", "crm", "shop"]],
-    ["apps that need a step-up", `[${allow("{ group: staff, mfa: true }")}]`, ["wiki", "crm", "shop"]],
+    ["all apps of an allow, in the document's order", `[${allow("{ group: staff }")}]`, ["wiki", "crm", "shop", "pg"]],
+    ["apps that need a step-up", `[${allow("{ group: staff, mfa: true }")}]`, ["wiki", "crm", "shop", "pg"]],
     ["apps of which one page is open", `[${allow("{ group: staff }", ', http: { methods: [PUT], paths: ["/x/*/y"] }')}]`, ["wiki", "crm", "shop"]],
-    ["apps whose first page is denied", `[${allow("{ group: staff }")}, { id: d, effect: deny, apps: wiki, when: { group: staff }, http: { paths: [/, "/*"] } }]`, ["wiki", "crm", "shop"]],
-    ["apps that may be written only", `[${allow("{ group: staff }")}, { id: d, effect: deny, apps: wiki, when: { group: staff }, http: { methods: [GET] } }]`, ["wiki", "crm", "shop"]],
-    ["no app that a deny shuts", `[${allow("{ group: staff }")}, { id: d, effect: deny, apps: wiki, when: { group: staff }, http: { paths: ["/**"] } }]`, ["crm", "shop"]],
+    ["apps whose first page is denied", `[${allow("{ group: staff }")}, { id: d, effect: deny, apps: wiki, when: { group: staff }, http: { paths: [/, "/*"] } }]`, ["wiki", "crm", "shop", "pg"]],
+    ["apps that may be written only", `[${allow("{ group: staff }")}, { id: d, effect: deny, apps: wiki, when: { group: staff }, http: { methods: [GET] } }]`, ["wiki", "crm", "shop", "pg"]],
+    ["no app that a deny shuts", `[${allow("{ group: staff }")}, { id: d, effect: deny, apps: wiki, when: { group: staff }, http: { paths: ["/**"] } }]`, ["crm", "shop", "pg"]],
     ["nothing to those whom no allow means", `[${allow("{ group: bosses }")}]`, []],
     ["nothing that a context forbids", `[${allow("{ group: staff, country: DE }")}]`, []],
   ])("%s", (_, policies, ids) => {
@@ -72,7 +72,7 @@ describe("the index", () => {
     const policy = policyOf(many(count));
     const plan = policy.plan("wiki");
     if (plan === undefined) throw new Error("no plan");
-    const input = (): Input => ({ facts, now: NOW, changesAt: Infinity });
+    const input = (): Input => ({ facts, app: plan.app, now: NOW, changesAt: Infinity });
     expect(policy.candidates("wiki")).toBe(count + 1);
     return candidatesOf(plan.allows, input(), false).length + candidatesOf(plan.denies, input(), true).length;
   };

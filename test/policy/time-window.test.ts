@@ -5,12 +5,12 @@ import { describe, expect, it } from "vitest";
 import { timeWindow } from "../../policy/criteria/time-window.ts";
 import type { Input } from "../../policy/kleene.ts";
 import type { TimeWindowValue } from "../../policy/when.ts";
-import { STAFF } from "./fixtures.ts";
+import { STAFF, WIKI } from "./fixtures.ts";
 
 const test = (window: TimeWindowValue) => {
   const run = timeWindow.compile([window]);
   return (now: number): { answer: unknown; until: number } => {
-    const input: Input = { facts: STAFF, now, changesAt: Number.NaN };
+    const input: Input = { facts: STAFF, app: WIKI.app, now, changesAt: Number.NaN };
     return { answer: run(input), until: input.changesAt };
   };
 };

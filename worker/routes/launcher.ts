@@ -3,7 +3,7 @@ import { ADMIN_APP } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { decide } from "../../policy/decide.ts";
 import { type App, hostOf } from "../../policy/document.ts";
-import type { Ask, Facts } from "../../policy/facts.ts";
+import type { Facts } from "../../policy/facts.ts";
 import { visibleApps, witness } from "../../policy/visible.ts";
 import { readCredential } from "../credentials.ts";
 import { type Exchange, isNavigation } from "../exchange.ts";
@@ -28,15 +28,10 @@ export async function launcher(x: Exchange): Promise<Response> {
   const facts = factsOf(x, session);
   const known = new Map(await Promise.all(policy.document.apps.map(async (app) => [app.id, await withTarget(x, policy, app, session, facts)] as const)));
   const factsFor = ({ id }: App): Facts => known.get(id) ?? facts;
-  const open = new Set(visibleApps(policy, factsFor, at(x.now)));
-  const tcpAsk = (app: App): Ask => ({ app: app.id, protocol: "tcp", method: "", path: "" });
-  for (const app of policy.document.apps) {
-    if (app.protocol === "tcp" && decide(policy, tcpAsk(app), factsFor(app), at(x.now)).effect !== "deny") open.add(app);
-  }
-  const apps = policy.document.apps.filter((app) => open.has(app)).map((app) => {
+  const apps = visibleApps(policy, factsFor, at(x.now)).map((app) => {
     const host = hostOf(app, policy.document);
     const plan = policy.plan(app.id);
-    const ask = app.protocol === "tcp" ? tcpAsk(app) : plan === undefined ? undefined : witness(policy, plan, factsFor(app), at(x.now));
+    const ask = plan === undefined ? undefined : witness(policy, plan, factsFor(app), at(x.now));
     const stepUp = ask !== undefined && decide(policy, ask, factsFor(app), at(x.now)).effect === "step_up";
     return {
       id: app.id,
