@@ -1,6 +1,7 @@
 /**
  * A person's passkeys: what is stored, verified, put on record, and told to the session that used
- * one. What counts is in passkeys.ts. Nothing takes effect before it is on record.
+ * one. What counts is in passkeys.ts. Nothing takes effect before it is on record, or for a session
+ * that ended meanwhile.
  */
 import { toBase64Url } from "../../core/bytes.ts";
 import { at } from "../../core/time.ts";
@@ -19,10 +20,13 @@ const TOO_OLD = { ok: false, code: "step_up_required" } as const;
 export class PasskeyDesk {
   readonly #kv: DurableObjectStorage["kv"];
   readonly #env: ObjectEnv;
+  /** One that a revocation ended is none of the person's. */
+  readonly #isSession: (asked: PasskeyAsk) => boolean;
 
-  constructor(kv: DurableObjectStorage["kv"], env: ObjectEnv) {
+  constructor(kv: DurableObjectStorage["kv"], env: ObjectEnv, isSession: (asked: PasskeyAsk) => boolean) {
     this.#kv = kv;
     this.#env = env;
+    this.#isSession = isSession;
   }
 
   get state(): machine.Passkeys {
@@ -31,6 +35,7 @@ export class PasskeyDesk {
 
   ask(asked: PasskeyAsk): PasskeyChallenge {
     const { state } = this;
+    if (!this.#isSession(asked)) return REFUSED;
     if (asked.act === "add" && !machine.mayChange(state.keys, asked.proved)) return TOO_OLD;
     const challenge = toBase64Url(crypto.getRandomValues(new Uint8Array(CHALLENGE_BYTES)));
     this.#store(machine.ask(state, asked, challenge, Date.now()));
@@ -38,6 +43,7 @@ export class PasskeyDesk {
   }
 
   async answer(asked: PasskeyAsk, { name, place, answer }: { name: string; place: CeremonyPlace; answer: unknown }): Promise<PasskeyAnswer> {
+    if (!this.#isSession(asked)) return REFUSED;
     const spend = (challenge: string): boolean => {
       const spent = machine.spend(this.state, asked, challenge, Date.now());
       if (spent !== undefined) this.#store(spent);
@@ -47,8 +53,11 @@ export class PasskeyDesk {
   }
 
   async remove(asked: PasskeyAsk, id: string): Promise<PasskeyAnswer> {
-    if (!machine.mayChange(this.state.keys, asked.proved)) return TOO_OLD;
-    await this.#record(asked, "removed", id);
+    if (!this.#isSession(asked)) return REFUSED;
+    const { keys } = this.state;
+    if (!machine.mayChange(keys, asked.proved)) return TOO_OLD;
+    if (keys.some((one) => one.id === id)) await this.#record(asked, "removed", id);
+    if (!this.#isSession(asked)) return this.#refuse(asked, "not removed", id);
     this.#store(machine.remove(this.state, id));
     return { ok: true };
   }
@@ -60,9 +69,9 @@ export class PasskeyDesk {
 
   async #add(asked: PasskeyAsk, name: string, made: Awaited<ReturnType<typeof newPasskey>>): Promise<PasskeyAnswer> {
     if (made === undefined) return this.#refuse(asked, "not verified");
-    const added = (): machine.Passkeys | undefined => (machine.mayChange(this.state.keys, asked.proved) ? machine.add(this.state, { ...made, name, createdAt: Date.now(), usedAt: 0 }) : undefined);
+    const added = (): machine.Passkeys | undefined => (this.#isSession(asked) && machine.mayChange(this.state.keys, asked.proved) ? machine.add(this.state, { ...made, name, createdAt: Date.now(), usedAt: 0 }) : undefined);
     if (added() !== undefined) await this.#record(asked, "added", made.id, { name, kind: made.kind });
-    // What came meanwhile counts: another key, or the first one.
+    // What came meanwhile counts: another key, or the first one, or the session's end.
     const state = added();
     if (state === undefined) return this.#refuse(asked, "not added", made.id);
     this.#store(state);
@@ -73,7 +82,7 @@ export class PasskeyDesk {
     const id = (answer as { id?: unknown } | null)?.id;
     const key = this.state.keys.find((one) => one.id === id);
     const counter = key === undefined ? undefined : await passkeyUse(answer, key, place, spend);
-    if (key === undefined || counter === undefined) return this.#refuse(asked, "not verified");
+    if (key === undefined || counter === undefined || !this.#isSession(asked)) return this.#refuse(asked, "not verified");
     const now = Date.now();
     // Stored before it counts for anything: the same counter never passes twice.
     const used = machine.use(this.state, key.id, counter, now);

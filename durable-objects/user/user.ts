@@ -37,7 +37,7 @@ interface Judged {
 }
 
 export class User extends DurableObject<ObjectEnv> implements UserRpc {
-  readonly #desk = new PasskeyDesk(this.ctx.storage.kv, this.env);
+  readonly #desk = new PasskeyDesk(this.ctx.storage.kv, this.env, ({ sid }) => this.#state().sessions.some((one) => one.sid === sid));
   /** Words of risk so far: an older one that all heard says nothing of a newer one. */
   #words = 0;
 
@@ -153,20 +153,15 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
   }
 
   async askPasskey(asked: PasskeyAsk): Promise<PasskeyChallenge> {
-    return this.#isSession(asked) ? this.#desk.ask(asked) : { ok: false, code: "passkey_refused" };
+    return this.#desk.ask(asked);
   }
 
   async answerPasskey(asked: PasskeyAsk, answered: Parameters<UserRpc["answerPasskey"]>[1]): Promise<PasskeyAnswer> {
-    return this.#isSession(asked) ? this.#desk.answer(asked, answered) : { ok: false, code: "passkey_refused" };
+    return this.#desk.answer(asked, answered);
   }
 
   async removePasskey(asked: PasskeyAsk, id: string): Promise<PasskeyAnswer> {
-    return this.#isSession(asked) ? this.#desk.remove(asked, id) : { ok: false, code: "passkey_refused" };
-  }
-
-  /** One that a revocation ended is no longer among them. */
-  #isSession({ sid }: PasskeyAsk): boolean {
-    return this.#state().sessions.some((one) => one.sid === sid);
+    return this.#desk.remove(asked, id);
   }
 
   #state(): machine.UserState {

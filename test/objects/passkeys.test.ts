@@ -183,6 +183,37 @@ describe("a person's passkeys", () => {
     expect(await used(later, authenticator)).toEqual(REFUSED);
   });
 
+  it("none is added or removed by a session that is revoked meanwhile", async () => {
+    const sid = await signedIn();
+    await registered(sid);
+    const [key] = await userOf().passkeys();
+    const asked = asking(sid, "add", { proved: "mfa" });
+    const made = new SoftwareAuthenticator().create(await challenge(asked));
+    const { value: real } = Object.getOwnPropertyDescriptor(Audit.prototype, "append") as { value: Audit["append"] };
+    const meanwhile = (passkeys: boolean): unknown => vi.spyOn(Audit.prototype, "append").mockImplementationOnce(async function (this: Audit, ...event) {
+      await userOf().revoke("rcpt_x" as never, passkeys);
+      return real.apply(this, event);
+    });
+    meanwhile(false);
+    expect(await userOf().removePasskey(asking(sid, "remove", { proved: "mfa" }), key?.id ?? "")).toEqual(REFUSED);
+    expect(await userOf().passkeys()).toHaveLength(1);
+    const later = await signedIn(userId(), { attemptStartedAt: Date.now() + 60_000 });
+    const again = asking(later, "add", { proved: "mfa" });
+    const other = new SoftwareAuthenticator().create(await challenge(again));
+    meanwhile(true);
+    expect(await answer(again, other)).toEqual(REFUSED);
+    expect(await answer(asked, made)).toEqual(REFUSED);
+    expect(await userOf().passkeys()).toEqual([]);
+    expect((await recorded()).slice(-2)).toEqual([["added", "Laptop"], ["refused", "not added"]]);
+  });
+
+  it("one that is not there is removed already, and nothing is on record of it", async () => {
+    const sid = await signedIn();
+    await registered(sid);
+    expect(await userOf().removePasskey(asking(sid, "remove", { proved: "mfa" }), "no such key")).toEqual({ ok: true });
+    expect(await recorded()).toEqual([["added", "Laptop"]]);
+  });
+
   it("a session that was ended asks for nothing", async () => {
     const sid = await signedIn();
     await registered(sid);
