@@ -23,18 +23,17 @@ export interface Work {
   readonly effect: (row: ReceiptRow) => Promise<CutReport>;
   /** Puts the change on record; throws when it cannot. */
   readonly record: (row: ReceiptRow) => Promise<void>;
+  /** Has `resume` called after a while. */
+  readonly soon: () => void;
 }
 
 interface ObjectContext {
   readonly storage: {
     readonly kv: { get(key: string): unknown; put(key: string, value: unknown): void; delete(key: string): unknown };
-    setAlarm(at: number): Promise<void>;
   };
   waitUntil(work: Promise<unknown>): void;
 }
 
-/** An unfinished change is taken up again this long after it began, should this object be replaced. */
-const RETAKE_MS = 5_000;
 /** What a change did, until it is on record too. */
 const doneKey = (id: ReceiptId): string => `done:${id}`;
 
@@ -56,7 +55,7 @@ export class Changes {
     const now = Date.now();
     this.#db.run("INSERT INTO receipts (id, kind, target, version, at, by, report) VALUES (?, ?, ?, ?, ?, ?, NULL)", id, change.kind, change.target, change.version, now, change.by);
     store?.(id);
-    await this.#ctx.storage.setAlarm(now + RETAKE_MS);
+    this.#work.soon();
     return this.#run({ id, ...change, at: now, report: null });
   }
 
@@ -68,11 +67,10 @@ export class Changes {
     return row.report === null ? this.#run(row) : finished(row, JSON.parse(row.report) as CutReport);
   }
 
-  /** Takes up every change that has no report yet, and comes back for those that failed again. */
+  /** Takes up every change that has no report yet, and comes back for those that failed again, whatever the others wait for. */
   async resume(): Promise<void> {
     const open = this.#db.all<ReceiptRow>("SELECT * FROM receipts WHERE report IS NULL");
-    const failed = await Promise.all(open.map((row) => this.#run(row).then(() => false, () => true)));
-    if (failed.includes(true)) await this.#ctx.storage.setAlarm(Date.now() + RETAKE_MS);
+    await Promise.all(open.map((row) => this.#run(row).catch(this.#work.soon)));
   }
 
   #run(row: ReceiptRow): Promise<Receipt> {

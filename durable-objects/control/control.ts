@@ -25,6 +25,7 @@ import { hear, type Told } from "./hearing.ts";
 import { Lanes } from "./lanes.ts";
 import { Provisioning } from "./provisioning.ts";
 import * as registry from "./registry.ts";
+import { Retake } from "./retake.ts";
 import * as signals from "./signals.ts";
 import { reserveToken, signInService } from "./service-sign-in.ts";
 import type {
@@ -58,15 +59,19 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   readonly #db = new Database(this.ctx.storage, CONTROL_MIGRATIONS);
   readonly #devices = new DeviceCodes(this.ctx.storage.kv);
   readonly #lanes = new Lanes(this.#db, this.env);
+  readonly #retake = new Retake(this.ctx);
+  readonly #soon = (): void => this.#retake.soon();
   readonly #changes = new Changes(this.#db, this.ctx, {
     effect: (row) => carryOut({ env: this.env, db: this.#db, lanes: this.#lanes, policy: () => this.policy() }, row),
     record: (row) => this.#recordChange(row),
+    soon: this.#soon,
   });
 
   readonly #provisioning = new Provisioning(this.#db, {
     document: () => this.#document(),
     signal: (signal) => this.signal(signal),
     record: (data) => this.#record("directory", data),
+    soon: this.#soon,
     ctx: this.ctx,
   });
 
@@ -279,8 +284,8 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 
   /** Takes up every change that has no report yet, and tells who was not told of what their directory says. */
   override async alarm(): Promise<void> {
-    await this.#changes.resume();
-    await this.#provisioning.resume();
+    this.#retake.came();
+    await Promise.all([this.#changes.resume(), this.#provisioning.resume()]);
   }
 
   /** The canonical target of a revocation, or undefined when nothing has that name. */

@@ -17,12 +17,11 @@ export interface ProvisioningWork {
   readonly signal: (signal: Signal) => Promise<unknown>;
   /** Puts a change on record; throws when it cannot. */
   readonly record: (data: Record<string, string>) => Promise<void>;
-  /** Its alarm calls `resume`. */
-  readonly ctx: { readonly storage: { setAlarm(at: number): Promise<void> }; waitUntil(work: Promise<unknown>): void };
+  /** Has `resume` called after a while. */
+  readonly soon: () => void;
+  readonly ctx: { waitUntil(work: Promise<unknown>): void };
 }
 
-/** People who could not be told are told again after this. */
-const RETAKE_MS = 5_000;
 /** People told of at a time. */
 const TOGETHER_COUNT = 32;
 
@@ -71,7 +70,7 @@ export class Provisioning {
   /** Tells of everybody who was not told of yet. The alarm comes back for those who could not be. */
   async #tell(of: directory.DirectoryOf): Promise<void> {
     const rows = directory.unsettled(this.#db, of.id);
-    if (rows.length > 0) await this.#work.ctx.storage.setAlarm(Date.now() + RETAKE_MS);
+    if (rows.length > 0) this.#work.soon();
     const results: PromiseSettledResult<void>[] = [];
     for (let i = 0; i < rows.length; i += TOGETHER_COUNT) {
       results.push(...(await Promise.allSettled(rows.slice(i, i + TOGETHER_COUNT).map((row) => this.#signal(of, row)))));

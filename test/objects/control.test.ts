@@ -1,4 +1,4 @@
-import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { SessionId } from "../../core/ids.ts";
 import { User } from "../../durable-objects/user/user.ts";
@@ -154,6 +154,20 @@ describe("receipts (F10)", () => {
     expect(await runDurableObjectAlarm(stub())).toBe(true);
     expect(await control().receipt(id)).toMatchObject({ id, kind: "user", complete: true });
     expect(await sessionOf(sid).verify("host:wiki.access.example.com", "h".repeat(43))).toBeUndefined();
+  });
+
+  it("of a change that failed are taken up 5 seconds after it began, however many others began meanwhile, also by another instance", async () => {
+    await setUp();
+    const alarm = (): Promise<number | null> => runInDurableObject(stub(), (_control, state) => state.storage.getAlarm());
+    await runDurableObjectAlarm(stub());
+    const revoke = async (): Promise<unknown> => control().revoke({ kind: "session", id: await signedIn(), by: "internal" });
+    await revoke();
+    const first = await alarm();
+    expect(first).not.toBeNull();
+    await revoke();
+    await evictDurableObject(stub());
+    await revoke();
+    expect(await alarm()).toBe(first);
   });
 
   it.each([

@@ -87,6 +87,7 @@ export class Deployment {
     return {
       id: { toString: () => place.name },
       storage: world.storageOf(place, instance),
+      blockConcurrencyWhile: (work: () => Promise<void>) => work(),
       waitUntil: (work: Promise<unknown>) => void work.catch(() => undefined),
       setWebSocketAutoResponse: () => undefined,
       getWebSocketAutoResponseTimestamp: () => new Date(world.clock()),

@@ -121,6 +121,7 @@ export class World {
     return Object.assign(guarded, {
       kv: { ...kv, put: (key: string, value: unknown) => (mayWrite(), kv.put(key, value)), delete: (key: string) => (mayWrite(), kv.delete(key)) },
       sql,
+      getAlarm: async () => (place.storage.alarmAt === undefined ? null : place.storage.alarmAt + instance.skew),
       setAlarm: async (at: number) => (mayWrite(), place.storage.setAlarm(at - instance.skew)),
       deleteAll: async () => (mayWrite(), place.storage.deleteAll()),
       transactionSync: <T>(run: () => T): T => (mayWrite(), place.storage.transactionSync(run)),
