@@ -3,7 +3,8 @@
  * Refusals become Failures with the edge's own words.
  */
 import type * as z from "zod/mini";
-import { ERRORS, parseErrorCode } from "../core/errors.ts";
+import { ERROR_TEXTS } from "../core/error-texts.ts";
+import { parseErrorCode } from "../core/errors.ts";
 import { formatProblem, type Problem } from "../policy/problems.ts";
 import { type problem, refusal } from "../protocol/admin-api-shapes.ts";
 import { READY_PATH } from "../protocol/paths.ts";
@@ -100,7 +101,7 @@ function refused(status: number, json: unknown, route: EdgeRoute, document: Writ
     ...(problems ?? []).map(formatProblem),
     ...(tests ?? []).map((one) => `${document?.file ?? "postern.yaml"}:${one.line ?? 1}:1: test ${one.index + 1} fails: ${one.message}`),
   ].map(printable);
-  return new Failure(code, known === undefined ? `the edge refuses (${status})` : ERRORS[known].title, printable(message), fix.map(printable), {
+  return new Failure(code, known === undefined ? `the edge refuses (${status})` : ERROR_TEXTS[known].title, printable(message), fix.map(printable), {
     requestId,
     details,
     extra: { ...(loginUrl === undefined ? {} : { login_url: loginUrl }), ...(problems === undefined ? {} : { problems }), ...(tests === undefined ? {} : { tests }) },

@@ -1,13 +1,15 @@
 /**
  * Makes dist/assets, what the Worker serves as files: the connector bundled into connector.mjs, one
- * file for Node 24 without native code, its SHA-256 beside it in sha256sum's format, and the files
- * that pages load. Prints the connector's sizes.
+ * file for Node 24 without native code, its SHA-256 beside it in sha256sum's format, the files that
+ * pages load, and the words of the error codes. Prints the connector's sizes.
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
+import { ERROR_TEXTS } from "../core/error-texts.ts";
+import { ERROR_WORDS_FILE } from "../worker/error-words.ts";
 import { PAGE_FILES } from "../worker/pages/headers.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -25,6 +27,7 @@ function place(file: string, bytes: string | Uint8Array): void {
 
 mkdirSync(assets, { recursive: true });
 for (const path of Object.keys(PAGE_FILES)) place(join(assets, basename(path)), readFileSync(join(root, "worker", "pages", basename(path))));
+place(join(assets, ERROR_WORDS_FILE), JSON.stringify(ERROR_TEXTS));
 const built = await build({
   entryPoints: [join(root, "connector", "main.ts")],
   outfile,

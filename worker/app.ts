@@ -8,6 +8,7 @@ import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH,
 import { canonicalise, MAX_SOCKET_PATH_CHARS, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
 import type { Env } from "./env.ts";
+import { readErrorWords } from "./error-words.ts";
 import { type Exchange, newRequestId } from "./exchange.ts";
 import { gate } from "./gate.ts";
 import { currentPolicy } from "./policy-cache.ts";
@@ -135,6 +136,8 @@ const APP_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /** The Worker's fetch. Never throws: what fails is refused. */
 export async function handle(request: Request, env: Env, later: (work: Promise<unknown>) => void): Promise<Response> {
   const now = Date.now();
+  // Begun with everything else and waited for below by all alike; at hand in all but an isolate's first requests.
+  const words = readErrorWords(env.ASSETS, now);
   const strict = canonicalise(request.url);
   // What reads one way without relaxing reads so with it, too.
   const raw = strict.ok ? strict : canonicalise(request.url, ["encoded_slash", "double_slash"]);
@@ -148,12 +151,17 @@ export async function handle(request: Request, env: Env, later: (work: Promise<u
     later,
     connection: connectionFacts(request, env, now),
   };
-  if (!raw.ok) return refuse(nowhere(base), raw.error.code, { detail: `What cannot be read one way only: ${raw.error.what}.` });
+  if (!raw.ok) {
+    await words;
+    return refuse(nowhere(base), raw.error.code, { detail: `What cannot be read one way only: ${raw.error.what}.` });
+  }
   let compiled: Exchange["policy"];
   try {
     // A piece of a body asks nobody but its lane, at whatever host.
     compiled = raw.value.path.startsWith(BULK_PATH) ? undefined : await currentPolicy(env, now);
+    await words;
   } catch {
+    await words;
     return refuse({ ...nowhere(base), url: raw.value }, "unavailable");
   }
   const domain = compiled?.document.domain ?? raw.value.host;

@@ -2,8 +2,8 @@
 import type { ObjectEnv } from "../durable-objects/bindings.ts";
 
 export interface Env extends ObjectEnv {
-  /** The built connector (wrangler.toml `[assets]`); absent in tests that build none. */
-  readonly ASSETS?: { fetch(url: string): Promise<Response> };
+  /** The files of the build: the connector, pages' files, the words of errors (wrangler.toml `[assets]`); absent in tests that build none. */
+  readonly ASSETS?: { fetch(url: string, init?: RequestInit): Promise<Response> };
   /** "cloudflare" behind Cloudflare's front end, "local" on one's own workerd: who says the source address. */
   readonly POSTERN_EDGE_KIND?: string;
   /** "on": requests that wait for the same lane travel together (M16, batch.ts). Absent is off. */

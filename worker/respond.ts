@@ -3,7 +3,8 @@
  * else, and the blank answer that a stranger cannot tell from nothing (POLICY "Explained or
  * blank"). Not for answers of apps.
  */
-import { ERRORS, type ErrorCode } from "../core/errors.ts";
+import { ERROR_STATUS, RETRY_AFTER_SECONDS, type ErrorCode } from "../core/errors.ts";
+import { errorWords } from "./error-words.ts";
 import { blankPage } from "./pages/blank.ts";
 import { errorPage } from "./pages/error.ts";
 import { pageHeaders, type PageHeaderOptions } from "./pages/headers.ts";
@@ -58,9 +59,10 @@ export function redirect(x: Exchange, location: string, cookies: readonly string
 /** The answer for an error code, as a page or as JSON. */
 export function refuse(x: Exchange, code: ErrorCode, words: RefusalWords = {}): Response {
   if (code === "not_found") return blank(x);
-  const entry = ERRORS[code];
+  const status = ERROR_STATUS[code];
   const headers: Record<string, string> = { ...words.headers };
-  if (entry.retryAfterSeconds !== undefined) headers["retry-after"] = String(entry.retryAfterSeconds);
+  const retryAfter = RETRY_AFTER_SECONDS[code];
+  if (retryAfter !== undefined) headers["retry-after"] = String(retryAfter);
   if (isNavigation(x.request)) {
     const html = errorPage({
       code,
@@ -72,13 +74,13 @@ export function refuse(x: Exchange, code: ErrorCode, words: RefusalWords = {}): 
       launcherUrl: words.launcherUrl ?? (x.policy === undefined ? undefined : `${x.launcher}/`),
       retryUrl: words.retryUrl ?? (code === "no_connector" && x.method === "GET" ? originOf(x.url) + x.url.path + x.url.query : undefined),
     });
-    return page(x, html, entry.status, {}, Object.entries(headers));
+    return page(x, html, status, {}, Object.entries(headers));
   }
-  return json(x, errorBody(x, code, words), entry.status, headers);
+  return json(x, errorBody(x, code, words), status, headers);
 }
 
 function errorBody(x: Exchange, code: ErrorCode, words: RefusalWords): unknown {
-  const entry = ERRORS[code];
+  const entry = errorWords(code);
   const advice = (words.advice ?? []).map((one) => one.text);
   return {
     error: {
@@ -94,7 +96,8 @@ function errorBody(x: Exchange, code: ErrorCode, words: RefusalWords): unknown {
 
 /** The same for an unknown host, an unknown app and a forbidden one; only the request id differs. */
 export function blank(x: Exchange): Response {
-  const { status } = ERRORS.not_found;
+  const status = ERROR_STATUS.not_found;
   if (isNavigation(x.request)) return page(x, blankPage(x.id), status);
-  return json(x, { error: { code: "not_found", message: ERRORS.not_found.text, fix: ERRORS.not_found.fix, request_id: x.id } }, status);
+  const { text, fix } = errorWords("not_found");
+  return json(x, { error: { code: "not_found", message: text, fix, request_id: x.id } }, status);
 }

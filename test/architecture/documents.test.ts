@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { ERRORS } from "../../core/errors.ts";
+import { ERROR_TEXTS } from "../../core/error-texts.ts";
 import { inlineCode, OUR_DOCUMENTS, sectionOf } from "./our-documents.ts";
 import { isSource, PROJECT, projectFiles, read } from "./source-files.ts";
 
@@ -65,7 +65,7 @@ describe("our documents", () => {
   });
 
   it("docs/deploy.md quotes pages by their real titles", () => {
-    const titles = Object.values(ERRORS).map((entry) => entry.title);
+    const titles = Object.values(ERROR_TEXTS).map((entry) => entry.title);
     const quoted = [...sectionOf("docs/deploy.md", "## 7. A connector, and the first request").matchAll(/"([^"]+)"/g)].map((match) => match[1] ?? "");
     expect(quoted.length).toBeGreaterThan(3);
     expect(quoted.filter((title) => !titles.includes(title))).toEqual([]);

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
+import { ERROR_TEXTS } from "../../core/error-texts.ts";
 import { PROJECT } from "../architecture/source-files.ts";
 
 /** The Worker's modules together, gzip. */
@@ -24,5 +25,8 @@ describe("wrangler deploy --dry-run", () => {
     expect(modules).toContain("index.js");
     const bytes = modules.reduce((sum, name) => sum + gzipSync(readFileSync(join(folder, name))).length, 0);
     expect(bytes).toBeLessThanOrEqual(MAX_BUNDLE_BYTES);
+    // The words of errors are read from the assets (docs/decisions/0025).
+    const main = readFileSync(join(folder, "index.js"), "utf8");
+    expect(Object.values(ERROR_TEXTS).filter(({ text }) => main.includes(text))).toEqual([]);
   });
 });

@@ -5,8 +5,7 @@
  */
 import type { RequestId } from "../../core/ids.ts";
 import { parseRequestId } from "../../core/ids.ts";
-import { ERRORS } from "../../core/errors.ts";
-import type { ErrorCode } from "../../core/errors.ts";
+import { ERROR_STATUS, type ErrorCode } from "../../core/errors.ts";
 import { at, HOUR_MS, MINUTE_MS } from "../../core/time.ts";
 import { bindDevicePage } from "../../worker/pages/bind-device.ts";
 import { blankPage } from "../../worker/pages/blank.ts";
@@ -22,6 +21,9 @@ import { passkeysPage, stepUpPage } from "../../worker/pages/passkeys.ts";
 import { signOutPage } from "../../worker/pages/sign-out.ts";
 import { signedOutPage } from "../../worker/pages/signed-out.ts";
 import { tooManyBouncesPage } from "../../worker/pages/too-many-bounces.ts";
+import { withErrorWords } from "../error-words.ts";
+
+await withErrorWords();
 
 export interface PageCase {
   readonly name: string;
@@ -99,6 +101,6 @@ export function everyPage(text: Text = (friendly) => friendly, link: Text = (fri
     { name: "form-not-sent", file: "form-not-sent.ts", html: formNotSentPage({ requestId: id, signInUrl: link("/.postern/login") }) },
     { name: "me", file: "me.ts", html: mePage({ user: { ...user, provider: text("corp"), groups: [text("staff"), text("finance")] }, session: { ...session, authenticatedAt: NOW, methods: [text("pwd"), text("otp")] }, launcherUrl: link("https://access.example.com/"), signOutUrl: link("/.postern/logout") }) },
     { name: "error-all-fields", file: "error.ts", html: errorPage({ code: "provider_error", requestId: id, title: text("The identity provider refused"), detail: text("It said: temporarily unavailable."), advice, fix: [text("Wait a minute."), text("Then sign in again.")], signInUrl: link("/.postern/login"), retryUrl: link("/"), launcherUrl: link("https://access.example.com/") }) },
-    ...(Object.keys(ERRORS) as ErrorCode[]).filter((name) => name !== "not_found").map(code),
+    ...(Object.keys(ERROR_STATUS) as ErrorCode[]).filter((name) => name !== "not_found").map(code),
   ];
 }

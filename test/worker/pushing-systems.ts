@@ -58,7 +58,7 @@ export function serve(provider: Issuer, feed: Issuer): { asked: number } {
     count.asked++;
     const url = typeof input === "string" ? input : input instanceof URL ? input.href : input.url;
     const body = {
-      [`${PROVIDER}/.well-known/openid-configuration`]: { issuer: PROVIDER, authorization_endpoint: `${PROVIDER}/a`, token_endpoint: `${PROVIDER}/t`, jwks_uri: `${PROVIDER}/jwks` },
+      [`${PROVIDER}/.well-known/openid-configuration`]: { issuer: PROVIDER, authorization_endpoint: `${PROVIDER}/a`, token_endpoint: `${PROVIDER}/t`, jwks_uri: `${PROVIDER}/jwks`, id_token_signing_alg_values_supported: ["ES256"] },
       [`${PROVIDER}/jwks`]: { keys: [provider.jwk] },
       [`${FEED}/jwks`]: { keys: [feed.jwk] },
     }[url];

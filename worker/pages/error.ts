@@ -3,8 +3,9 @@
  * unless the caller knows better ones. Not for `not_found` (blank.ts) and not for an explained
  * denial (denied.ts).
  */
-import type { ErrorActor, ErrorCode } from "../../core/errors.ts";
-import { ERRORS } from "../../core/errors.ts";
+import type { ErrorActor } from "../../core/error-texts.ts";
+import { ERROR_STATUS, type ErrorCode } from "../../core/errors.ts";
+import { errorWords } from "../error-words.ts";
 import type { Advice } from "./layout.ts";
 import { markup } from "./markup.ts";
 import { actions, adviceList, frame, linkButton, requestIdLine, steps } from "./layout.ts";
@@ -33,11 +34,11 @@ const WHO: Readonly<Record<ErrorActor, string>> = {
 
 /** The error page as HTML text. */
 export function errorPage(model: ErrorModel): string {
-  const entry = ERRORS[model.code];
+  const entry = errorWords(model.code);
   const title = model.title ?? entry.title;
   return frame({
     title,
-    body: markup`<section class="card"><p class="kicker">${entry.status}</p><h1>${title}</h1><p>${entry.text}</p>${
+    body: markup`<section class="card"><p class="kicker">${ERROR_STATUS[model.code]}</p><h1>${title}</h1><p>${entry.text}</p>${
       model.detail !== undefined && markup`<p>${model.detail}</p>`
     }${adviceList(model.advice)}<h2>${WHO[entry.who]}</h2>${steps(model.fix ?? entry.fix)}${actions(
       linkButton(model.signInUrl, "Sign in", "primary"),

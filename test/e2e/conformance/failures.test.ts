@@ -6,7 +6,8 @@ import { createConnection, createServer as createTcpServer, type Server as TcpSe
 import type { AddressInfo } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type ErrorCode, ERRORS } from "../../../core/errors.ts";
+import { ERROR_TEXTS } from "../../../core/error-texts.ts";
+import type { ErrorCode } from "../../../core/errors.ts";
 import { type Child, plainEnvironment } from "../../../start/processes.ts";
 import { selfSigned } from "../../connector/test-certificate.ts";
 import { freePort } from "../../start/free-port.ts";
@@ -101,7 +102,7 @@ afterAll(async () => {
 
 const fetchFrom = (id: string, path = "/fine", headers: Record<string, string> = {}): Promise<Answered> => ask(edge.port, edge.hostOf(id), { path, headers: { authorization: `Bearer ${edge.token}`, ...headers } });
 /** The heading of a code's page. */
-const titleOf = (code: ErrorCode): string => ERRORS[code].title.replaceAll("'", "&#39;");
+const titleOf = (code: ErrorCode): string => ERROR_TEXTS[code].title.replaceAll("'", "&#39;");
 const codeOf = ({ text }: Answered): unknown => (JSON.parse(text) as { error: { code: string } }).error.code;
 
 describe("an app that cannot be reached", () => {
