@@ -18,7 +18,7 @@ import { breakOff } from "./dial.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** How often streams without a connection are looked at, while there are any. */
-const SWEEP_MS = 1_000;
+const SWEEP_MS = 250;
 
 /** Whose a stream is: all of it must be the same to attach (RS10). */
 export interface StreamOwnership {
@@ -183,6 +183,8 @@ export class TcpStreams {
     entry.detachedAt = this.#now();
     entry.attachment.finished(undefined);
     if (this.detachedCount > MAX_DETACHED_COUNT) return this.#end(entry, "overloaded");
+    // Its tunnel was given up for its silence: what was left of it goes with it.
+    if (this.#isSilent(entry)) return this.#end(entry, "edge_silent");
     this.#metrics.gauge("postern_connector_streams_detached", this.detachedCount);
     this.#sweepSoon();
   }
@@ -220,6 +222,10 @@ export class TcpStreams {
     this.#sweeper.unref();
   }
 
+  #isSilent({ attachment }: Entry): boolean {
+    return this.#now() - attachment.carrier.contact.at >= EDGE_CONTACT_MS;
+  }
+
   /** Ends what has been without a connection for too long, or may have missed a revocation. */
   sweep(): void {
     const now = this.#now();
@@ -227,7 +233,7 @@ export class TcpStreams {
     for (const entry of this.#entries.values()) {
       if (entry.isCarried) continue;
       if (now - entry.detachedAt >= RESUME_MS) this.#end(entry, "detached_too_long");
-      else if (!entry.isDone && now - entry.attachment.carrier.contact.at >= EDGE_CONTACT_MS) this.#end(entry, "edge_silent");
+      else if (!entry.isDone && this.#isSilent(entry)) this.#end(entry, "edge_silent");
       else left = true;
     }
     if (left) return;

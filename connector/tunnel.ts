@@ -66,6 +66,7 @@ export class Tunnel implements StreamOwner, InboxReader {
   /** Streams done on this side and not on the edge's, with the moment; swept now and then. */
   readonly #halfClosed = new Map<TunnelStream, number>();
   readonly #keepAlive: NodeJS.Timeout;
+  #silence: NodeJS.Timeout | undefined;
   readonly #stopReporting: () => void;
   /** What of the mux's counters the metrics have. */
   #reported: Readonly<MuxCounters> = newCounters();
@@ -85,7 +86,8 @@ export class Tunnel implements StreamOwner, InboxReader {
     const memory = new MessageMemory();
     this.#mux = new Mux({ role: "connector", now: () => performance.now(), allocate: memory.allocate });
     this.#outlet = new MuxOutlet(parts.socket, this.#mux, memory);
-    this.#keepAlive = setInterval(() => this.#checkLife(), KEEP_ALIVE_MS);
+    this.#keepAlive = setInterval(() => this.#ping(), KEEP_ALIVE_MS);
+    this.#watch(KEEP_ALIVE_DEAD_MS);
     this.#stopReporting = parts.metrics.onScrape(() => this.#reportCounters());
     this.left = new Promise((done) => (this.#leave = done));
     parts.socket.on("pong", () => this.#heard());
@@ -326,11 +328,17 @@ export class Tunnel implements StreamOwner, InboxReader {
     this.#parts.contact.at = this.#heardAt;
   }
 
-  #checkLife(): void {
-    if (performance.now() - this.#heardAt > KEEP_ALIVE_DEAD_MS) {
+  /** To the moment, and not with the next ping: a receipt that names this connector says until when it may hold anything (M2). */
+  #watch(ms: number): void {
+    this.#silence = setTimeout(() => {
+      const left = KEEP_ALIVE_DEAD_MS - (performance.now() - this.#heardAt);
+      if (left > 0) return this.#watch(left);
       this.#parts.log.warn("edge_silent", { lane: this.#parts.lane });
-      return this.destroy();
-    }
+      this.destroy();
+    }, ms);
+  }
+
+  #ping(): void {
     for (const [stream, since] of this.#halfClosed) if (performance.now() - since > HALF_CLOSED_MS) stream.reset();
     this.#send(KEEP_ALIVE_PING);
     if (this.#parts.socket.readyState === this.#parts.socket.OPEN) this.#parts.socket.ping();
@@ -351,6 +359,7 @@ export class Tunnel implements StreamOwner, InboxReader {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#keepAlive);
+    clearTimeout(this.#silence);
     this.#stopReporting();
     this.#stopFollowing?.();
     this.#reportCounters();

@@ -30,7 +30,7 @@ export const BULK_ACCEPT_MS = 5_000;
 
 /** The connector sends "ping" this often; proxies on the way drop sockets that are quiet for about 100 s. Answered without waking the object. */
 export const KEEP_ALIVE_MS = 10_000;
-/** The bound on a dead peer: silent for this long it is given up, by a lane that is awake, and by the connector when it next pings. */
+/** The bound on a dead peer: silent for this long it is given up, by a lane that is awake, and by the connector at once. */
 export const KEEP_ALIVE_DEAD_MS = 30_000;
 
 /** Answer head to TLS and the agent's first frame. Bounds half-open secure streams (class K). Both ends. */

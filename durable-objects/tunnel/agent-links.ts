@@ -21,7 +21,6 @@ import type { LiveStream, StreamEnd, StreamTable } from "./live-stream.ts";
 import { refuse, type Reply } from "./open-stream.ts";
 import { type OpenContext, type Refusal, TCP_ASK } from "./rpc.ts";
 import type { SplicedStream } from "./spliced-stream.ts";
-import { StreamHolders } from "./stream-holders.ts";
 
 /** Agents' sockets of one lane, and of one session on it, until the runtime has let go of them. Bounds memory; silent ones go first. */
 const MAX_AGENTS_COUNT = 4_096;
@@ -41,7 +40,6 @@ export class AgentLinks implements AgentLane {
   /** Closed from here. The runtime keeps what they were sent until the peer answers or its connection breaks. */
   readonly #going = new Map<WebSocket, AgentLink>();
   readonly #unsettled = new Set<AgentLink>();
-  readonly holders: StreamHolders;
   readonly register: Register;
   /** A timer runs until all have settled. */
   #waits = false;
@@ -59,7 +57,6 @@ export class AgentLinks implements AgentLane {
     this.#admissions = admissions;
     this.#table = table;
     this.register = register;
-    this.holders = new StreamHolders(ctx.storage.kv, Date.now());
   }
 
   /** Sockets on which something moved a moment ago. */
@@ -220,11 +217,11 @@ export class AgentLinks implements AgentLane {
   }
 
   began({ live, link }: SplicedStream): void {
-    if (live.sid !== undefined) this.holders.note(live.sid, link.connector, Date.now(), false);
+    if (live.sid !== undefined) this.#parts.links.holders.note(live.sid, link.connector, Date.now(), false);
   }
 
   over({ live, link }: SplicedStream, how: StreamEnd, socket: WebSocket): void {
-    if (live.sid !== undefined && LEAVES_STREAM.has(how)) this.holders.note(live.sid, link.connector, Date.now(), true);
+    if (live.sid !== undefined && LEAVES_STREAM.has(how)) this.#parts.links.holders.note(live.sid, link.connector, Date.now(), true);
     if (how === "flow" || how === "memory") this.#count(`agent_${how}`);
     this.lane.finished(live, how, socket);
   }

@@ -15,6 +15,7 @@ import { ConnectorLink } from "./connector-link.ts";
 import { beginHandshake, type Handshake, refuseText, verifyHandshake } from "./handshake.ts";
 import type { ConnectContext } from "./rpc.ts";
 import { siteConfig } from "./site-config.ts";
+import { type Named, StreamHolders } from "./stream-holders.ts";
 import type { Targets } from "./targets.ts";
 
 /** Links are looked at no more often than this, however many messages pass. */
@@ -25,6 +26,7 @@ export class ConnectorLinks {
   readonly #policy: () => Promise<CompiledPolicy | undefined>;
   readonly #pingedAt: (socket: WebSocket) => number;
   readonly #targets: () => Pick<Targets, "hear" | "forget">;
+  readonly holders: StreamHolders;
   readonly #links = new Map<WebSocket, ConnectorLink>();
   readonly #handshakes = new Map<WebSocket, Handshake>();
   readonly #deadlines = new Map<WebSocket, ReturnType<typeof setTimeout>>();
@@ -35,11 +37,12 @@ export class ConnectorLinks {
   #sweptAt = 0;
 
   /** `pingedAt`: when the runtime last answered a socket's keep-alive for us; 0 when never. `targets`: who hears what connectors say of their apps. */
-  constructor(env: ObjectEnv, policy: () => Promise<CompiledPolicy | undefined>, pingedAt: (socket: WebSocket) => number, targets: () => Pick<Targets, "hear" | "forget">) {
+  constructor(env: ObjectEnv, policy: () => Promise<CompiledPolicy | undefined>, pingedAt: (socket: WebSocket) => number, targets: () => Pick<Targets, "hear" | "forget">, kv: SyncKvStorage) {
     this.#env = env;
     this.#policy = policy;
     this.#pingedAt = pingedAt;
     this.#targets = targets;
+    this.holders = new StreamHolders(kv, Date.now());
   }
 
   get greeting(): number {
@@ -133,6 +136,8 @@ export class ConnectorLinks {
     this.#links.set(socket, link);
     socket.send(encodeControl({ t: "keys", jws: handshake.context.keySet }));
     socket.send(encodeControl({ t: "welcome", v: verified.version, signature, config }));
+    const { sessions, apps } = this.holders.owed(connector, Date.now());
+    if (sessions.length + apps.length > 0) void link.cut([], sessions, apps);
     // What was applied while it said hello went to those that had been welcomed.
     const newest = await this.#policy();
     if (newest !== undefined && newest.version > policy.version) await this.configure(newest, handshake.context);
@@ -193,6 +198,13 @@ export class ConnectorLinks {
 
   ofConnector(connector: ConnectorId): ConnectorLink[] {
     return this.all().filter((link) => link.connector === connector);
+  }
+
+  /** Of these, some that may hold what ended are away: they are told when they are back. */
+  owe(ended: Named, connectors: readonly ConnectorId[]): boolean {
+    const away = connectors.filter((connector) => this.ofConnector(connector).length === 0);
+    if (away.length > 0) this.holders.owe(ended, away, Date.now());
+    return away.length > 0;
   }
 
   /** After a wake: every welcomed socket from its attachment; any other connects anew (M3). */

@@ -94,7 +94,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
       this.#freshness.lookAgain();
     });
     const writer = new AuditWriter(() => env.AUDIT.getByName(laneAuditName(this.#name)), nonce, (work) => ctx.waitUntil(work));
-    const links = new ConnectorLinks(env, () => policy.fresh(Date.now), (socket) => ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0, () => targets);
+    const links = new ConnectorLinks(env, () => policy.fresh(Date.now), (socket) => ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0, () => targets, kv);
     const targets = new Targets(kv, links, policy, (app) => ctx.waitUntil(this.#lookAgain(this.#streams.where((one) => one.ask.app === app))));
     this.#parts = { env, nonce, policy, leases: new LeaseTable(kv), usage: new Usage(this.#streams), links, targets, log: new DecisionLog(writer), lane: () => this.#lane };
     this.#admissions = new Admissions(this.#parts);
@@ -273,19 +273,19 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     // Synchronous up to the cut: no reply of before counts from here on (M1).
     this.#parts.leases.push(sid, epoch);
     const why = reason === "expired" || reason === "idle" ? "expired" : "revoked";
-    const holders = this.#agents.holders.of(sid, Date.now());
-    const cut = this.#cut({ streams: this.#streams.ofSession(sid), why, sessions: [sid], verdict: () => "ends" });
+    const { holders } = this.#parts.links;
+    const ending = this.#unlessAway(holders.of(sid, Date.now()), { streams: this.#streams.ofSession(sid), why, sessions: [sid], verdict: () => "ends" });
     this.#agents.endSession(sid);
-    const report = await this.#unlessAway(holders, cut);
-    this.#agents.holders.forget(sid);
+    const report = await ending;
+    holders.forget(sid);
     return report;
   }
 
-  /** Told with the name, connectors let go what they held for an agent that was away; one that is away itself does not, and the receipt says so (M18). */
-  async #unlessAway(holders: readonly ConnectorId[], cut: Promise<CutReport>): Promise<CutReport> {
-    const away = holders.some((connector) => this.#parts.links.ofConnector(connector).length === 0);
-    const report = await cut;
-    if (!away || this.#lane === undefined || report.unconfirmed.length > 0) return report;
+  /** Told with the name, connectors let go what they held for an agent that was away; one that is away itself does when it is back, and the receipt says so (M18). */
+  async #unlessAway(connectors: readonly ConnectorId[], cut: Cut): Promise<CutReport> {
+    const isAway = this.#parts.links.owe(cut, connectors);
+    const report = await this.#cut(cut);
+    if (!isAway || this.#lane === undefined || report.unconfirmed.length > 0) return report;
     return { ...report, unconfirmed: [{ ...this.#lane, leaseEndsAt: Date.now() + LEASE_WAIT_MS }] };
   }
 
@@ -314,7 +314,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
 
   async endApp(app: AppId): Promise<CutReport> {
     const streams = this.#streams.where((one) => one.ask.app === app);
-    return this.#unlessAway(this.#agents.holders.all(Date.now()), this.#cut({ streams, why: "revoked", sessions: [], apps: [app], verdict: () => "ends" }));
+    return this.#unlessAway(this.#parts.links.holders.all(Date.now()), { streams, why: "revoked", sessions: [], apps: [app], verdict: () => "ends" });
   }
 
   async endConnector(connector: ConnectorId): Promise<CutReport> {

@@ -1,6 +1,7 @@
 /** The agent's link when something ends: the lane's sleep, lost sockets, revocations. */
 import { evictDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { CutReport } from "../../durable-objects/cut-report.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { encodeFrame, FrameType } from "../../protocol/frames.ts";
 import { MAX_MESSAGE_BYTES } from "../../protocol/limits.ts";
@@ -195,6 +196,28 @@ describe("a revocation (M2, M18)", () => {
     stage.connector = await connected(who);
     expect(await sessionOf(stage.sid).end("revoked", "self")).toMatchObject({ unconfirmed: [] });
     expect(stage.connector.cutSessions).toEqual([stage.sid]);
+  });
+
+  it.each([
+    ["session", (): Promise<CutReport> => sessionOf(stage.sid).end("revoked", "self"), "cutSessions", (): string => stage.sid],
+    ["app", (): Promise<CutReport> => laneOf().endApp("pg" as never), "cutApps", (): string => "pg"],
+  ] as const)("AG12: tells a connector that was away of the %s that ended meanwhile, each time that it comes, and no other", async (_what, end, told, name) => {
+    const who = await enrolled();
+    await stage.leave();
+    stage.connector = await connected(who);
+    await stage.live();
+    // With the instance of the lane goes what it remembers.
+    await evictDurableObject(laneStub(), { webSockets: "close" });
+    expect(await end()).toMatchObject({ unconfirmed: [{ site: "berlin", lane: 0 }] });
+    await evictDurableObject(laneStub(), { webSockets: "close" });
+    for (const _again of [1, 2]) {
+      const back = await connected(who);
+      await eventually(() => back.cuts > 0);
+      expect(back[told]).toEqual([name()]);
+    }
+    const newcomer = await connected();
+    await laneOf().endApp("wiki" as never);
+    expect([newcomer.cutSessions, newcomer.cutApps]).toEqual([[], ["wiki"]]);
   });
 
   it("AG12: hands over no byte after its receipt, whatever both ends still send", async () => {

@@ -81,6 +81,7 @@ export class TestConnector {
   cuts = 0;
   /** Sessions that cuts named. */
   readonly cutSessions: string[] = [];
+  readonly cutApps: string[] = [];
 
   private constructor(socket: WebSocket, who: Enrolled, wrong: Wrong) {
     this.#socket = socket;
@@ -212,6 +213,7 @@ export class TestConnector {
     else if (message.t === "cut") {
       this.cuts++;
       this.cutSessions.push(...message.sessions);
+      this.cutApps.push(...(message.apps ?? []));
       for (const id of message.streams) {
         this.#tcpEnded(id, "cut");
         this.#mux.reset(id);
