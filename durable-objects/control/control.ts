@@ -332,7 +332,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     const seen = this.#db.one<{ n: number }>("SELECT coalesce(max(rowid), 0) AS n FROM receipts")?.n ?? 0;
     const live = await this.env.SESSION.get(this.env.SESSION.idFromString(sid)).isLive();
     if (!live || (this.#current()?.version ?? 0) !== policyVersion) return false;
-    const begun = "SELECT 1 FROM receipts WHERE target IN (?, ?) AND (report IS NULL OR rowid > ?) LIMIT 1";
+    const begun = "SELECT 1 FROM receipts WHERE target IN (?1, ?2) AND report IS NULL UNION ALL SELECT 1 FROM receipts WHERE rowid > ?3 AND target IN (?1, ?2) LIMIT 1";
     return this.#db.one(begun, sid, subject, seen) === undefined;
   }
 

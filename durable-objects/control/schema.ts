@@ -105,4 +105,6 @@ export const CONTROL_MIGRATIONS: readonly Migration[] = [
     PRIMARY KEY (group_id, user_id)
   )`,
   "CREATE INDEX directory_members_user ON directory_members (user_id)",
+  "CREATE INDEX receipts_open ON receipts (target) WHERE report IS NULL",
+  "CREATE INDEX logins_until ON logins (until)",
 ];

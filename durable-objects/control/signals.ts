@@ -15,8 +15,10 @@ export interface StoredSignal {
   readonly at: number;
 }
 
-/** How long a repetition is known as one; longer than any source's message is accepted. */
+/** How long a repetition is known as one, and its receipt is there; longer than any source's message is accepted. */
 const KEPT_MS = 30 * DAY_MS;
+/** Each that comes lets some go: no more than that are looked at, however many there are. */
+const OLDEST = "signals ORDER BY rowid LIMIT 10";
 /** How long it is remembered that a provider ended a session of its own: longer than an ID token of it is taken (identity/token-exchange.ts). */
 const ENDED_LOGIN_MS = 25 * HOUR_MS;
 /** Stands for the session of a login that its provider has ended. */
@@ -26,8 +28,10 @@ export function receiptOf(db: Database, source: string, id: string): ReceiptId |
   return db.one<{ receipt: ReceiptId }>("SELECT receipt FROM signals WHERE source = ? AND id = ?", source, id)?.receipt;
 }
 
+/** In the step that began its change: the newest receipt is never old, so that their row numbers only rise. */
 export function add(db: Database, { source, id, name, target, effect }: Signal, receipt: ReceiptId, now: number): void {
-  db.run("DELETE FROM signals WHERE rowid IN (SELECT rowid FROM signals WHERE at < ? LIMIT 10)", now - KEPT_MS);
+  db.run(`DELETE FROM receipts WHERE id IN (SELECT receipt FROM ${OLDEST}) AND at < ? AND report IS NOT NULL`, now - KEPT_MS);
+  db.run(`DELETE FROM signals WHERE rowid IN (SELECT rowid FROM ${OLDEST}) AND receipt NOT IN (SELECT id FROM receipts)`);
   db.run(
     "INSERT INTO signals (source, id, receipt, name, target, effect, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
     source, id, receipt, name, JSON.stringify(target), JSON.stringify(effect), now,
