@@ -35,7 +35,11 @@ export interface ConnectorOptions {
   readonly operatorToken: string | undefined;
   readonly site: string;
   readonly stateDirectory: string;
+  /** PEM file of the authority that an https edge's certificate is from. */
+  readonly caFile?: string;
 }
+
+const authority = ({ caFile }: ConnectorOptions): readonly string[] => (caFile === undefined ? [] : ["--ca", caFile]);
 
 const failed = async (child: Child, what: string): Promise<StartError> => new StartError(`${what}:\n${await logTail(child)}`, `read ${child.logFile}`);
 
@@ -58,7 +62,7 @@ async function enroll(options: ConnectorOptions): Promise<string> {
   const again = existsSync(join(stateDirectory, "connector.json")) ? ["--replace"] : [];
   const child = processes.start({
     name: `enroll-${site}`,
-    argv: [process.execPath, PROGRAM, "enroll", api.launcher, "--token-file", "-", "--allow-site-config", "--name", `local-${site}`, "--state", stateDirectory, ...again],
+    argv: [process.execPath, PROGRAM, "enroll", api.launcher, "--token-file", "-", "--allow-site-config", "--name", `local-${site}`, "--state", stateDirectory, ...authority(options), ...again],
     env: plainEnvironment(),
     input: `${token}\n`,
   });
@@ -88,7 +92,7 @@ export async function startConnector(options: ConnectorOptions): Promise<LocalCo
   await rm(runtimeFile, { force: true });
   const child = processes.start({
     name: `connector-${site}`,
-    argv: [process.execPath, PROGRAM, "run", "--state", stateDirectory],
+    argv: [process.execPath, PROGRAM, "run", "--state", stateDirectory, ...authority(options)],
     env: plainEnvironment(),
   });
   const metrics = await listening(child, runtimeFile);

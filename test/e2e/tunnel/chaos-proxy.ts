@@ -1,8 +1,6 @@
 /**
  * A TCP proxy that does to connections what networks do, and worse, as its seed says: delays,
  * stalls, cuts, flips, swaps, drops and doubles what it passes. In process; each fault is counted.
- * It flips nothing in the first piece of a connection, which without TLS nothing protects: with
- * another connector's name in it the edge refuses for good, and rightly.
  */
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
@@ -31,7 +29,6 @@ export async function startChaosProxy(target: number, random: () => number): Pro
   const pass = (from: Socket, to: Socket): void => {
     /** A piece that waits to come after the next one. */
     let swapped: Buffer | undefined;
-    let isFirst = true;
     /** Pieces leave in order, one after the other, however long one is held. */
     let last: Promise<void> = Promise.resolve();
     const write = (bytes: Buffer): void => {
@@ -42,9 +39,7 @@ export async function startChaosProxy(target: number, random: () => number): Pro
     };
     to.on("drain", () => from.resume());
     from.on("data", (chunk: Buffer) => {
-      const drawn = faults.length > 0 && random() * every < 1 ? faults[Math.floor(random() * faults.length)] : undefined;
-      const fault = isFirst && drawn === "flip" ? undefined : drawn;
-      isFirst = false;
+      const fault = faults.length > 0 && random() * every < 1 ? faults[Math.floor(random() * faults.length)] : undefined;
       if (fault !== undefined) suffered[fault]++;
       const at = Math.floor(random() * chunk.length);
       switch (fault) {
