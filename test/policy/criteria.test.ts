@@ -257,3 +257,22 @@ describe("the registry", () => {
     expect(CRITERION_NAMES.filter((name) => CRITERIA[name].kind === "who").sort()).toEqual(["email", "email_domain", "group", "provider", "service", "user"]);
   });
 });
+
+describe("country", () => {
+  const letters = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZ"];
+  const refused = (code: string): boolean => {
+    let no = false;
+    CRITERIA.country.read(code, NAMES, () => {
+      no = true;
+    });
+    return no;
+  };
+  const taken = letters.flatMap((first) => letters.map((second) => first + second)).filter((code) => !refused(code));
+
+  it("takes the 249 countries of ISO 3166-1, each with a name elsewhere too", () => {
+    const names = new Intl.DisplayNames("en", { type: "region", fallback: "none" });
+    expect(taken).toHaveLength(249);
+    expect(taken.filter((code) => names.of(code) === undefined)).toEqual([]);
+  });
+  it.each(["XX", "T1", "UK", "EU", "XK", "UN", "AN", "SU", "ZZ", "", "D", "DEU", "de"])("takes no %j", (code) => expect(refused(code)).toBe(true));
+});
