@@ -257,10 +257,6 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return (login === undefined || signals.noteLogin(this.#db, { issuer: person.issuer, ...login }, Date.now())) && this.#provisioning.standing(person) !== "inactive";
   }
 
-  async personsOf(issuer: string, by: { readonly sub?: string; readonly email?: string }): Promise<readonly UserId[]> {
-    return registry.personsOf(this.#db, issuer, by);
-  }
-
   async people(): Promise<readonly PersonRecord[]> {
     return registry.people(this.#db);
   }
@@ -296,7 +292,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
       case "user":
         return parseUserId(id) ?? registry.personByEmail(this.#db, id);
       case "service":
-        return registry.services(this.#db).some((one) => one.name === id) ? id : undefined;
+        return registry.isService(this.#db, id) ? id : undefined;
       case "connector":
         return registry.connector(this.#db, id)?.id;
       case "app":

@@ -60,5 +60,5 @@ async function targetsOf(db: Database, issuer: string, { sub, email, providerSes
   const nobodyElse = sub === undefined && email === undefined;
   if (providerSession !== undefined && (nobodyElse || knowsLogin(db, issuer, providerSession))) return [{ kind: "login", issuer, id: providerSession }];
   if (sub !== undefined) return [{ kind: "user", id: await userIdOf(issuer, sub) }];
-  return email === undefined ? [] : personsOf(db, issuer, { email }).map((user) => ({ kind: "user", id: user }));
+  return email === undefined ? [] : personsOf(db, issuer, email).map((user) => ({ kind: "user", id: user }));
 }

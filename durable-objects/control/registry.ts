@@ -66,6 +66,8 @@ export function services(db: Database): readonly ServiceRecord[] {
   }));
 }
 
+export const isService = (db: Database, name: string): boolean => db.one("SELECT 1 FROM services WHERE name = ?", name) !== undefined;
+
 export function revokeService(db: Database, name: string, now: number): void {
   db.run("UPDATE services SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL", now, name);
 }
@@ -149,13 +151,8 @@ export function people(db: Database): readonly PersonRecord[] {
 /** Bounds what one message of a provider can reach. */
 const MAX_PERSONS_COUNT = 100;
 
-export function personsOf(db: Database, issuer: string, { sub, email }: { readonly sub?: string; readonly email?: string }): readonly UserId[] {
-  if (sub === undefined && email === undefined) return [];
-  const rows = db.all<{ id: UserId }>(
-    "SELECT id FROM people WHERE issuer = ? AND (? IS NULL OR sub = ?) AND (? IS NULL OR email = ?) LIMIT ?",
-    issuer, sub ?? null, sub ?? null, email?.toLowerCase() ?? null, email?.toLowerCase() ?? null, MAX_PERSONS_COUNT,
-  );
-  return rows.map(({ id }) => id);
+export function personsOf(db: Database, issuer: string, email: string): readonly UserId[] {
+  return db.all<{ id: UserId }>("SELECT id FROM people WHERE issuer = ? AND email = ? LIMIT ?", issuer, email.toLowerCase(), MAX_PERSONS_COUNT).map(({ id }) => id);
 }
 
 /** The one person with this verified address; none when two identities share it. */

@@ -170,8 +170,6 @@ export interface ControlRpc {
 
   /** False: the provider has ended this session of its own meanwhile, or its directory made them inactive: who signed in must end. */
   noteSignIn(person: PersonRecord, login?: { id: string; sid: SessionId; endsAt: number }): Promise<boolean>;
-  /** Who a provider means, by what it knows them by. */
-  personsOf(issuer: string, by: { readonly sub?: string; readonly email?: string }): Promise<readonly UserId[]>;
   people(): Promise<readonly PersonRecord[]>;
   /** 32 secret bytes that seal sign-in attempts in browsers' cookies; made once. */
   sealKey(): Promise<Uint8Array<ArrayBuffer>>;

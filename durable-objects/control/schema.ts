@@ -107,4 +107,6 @@ export const CONTROL_MIGRATIONS: readonly Migration[] = [
   "CREATE INDEX directory_members_user ON directory_members (user_id)",
   "CREATE INDEX receipts_open ON receipts (target) WHERE report IS NULL",
   "CREATE INDEX logins_until ON logins (until)",
+  "CREATE INDEX services_name ON services (name)",
+  "CREATE INDEX people_email ON people (email)",
 ];

@@ -200,7 +200,8 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     const ended = machine.end(state, reason, revocation, now);
     if (ended !== undefined) {
       this.#store(ended);
-      await this.ctx.storage.setAlarm(now + PUSH_ATTEMPT_MS);
+      // Whom no lane knows ends in one write: a person may have a thousand sessions.
+      if (ended.ending?.waiting.length !== 0) await this.ctx.storage.setAlarm(now + PUSH_ATTEMPT_MS);
     } else if (state.ending === undefined) return this.#lastReport(revocation);
     return this.#finishEnding();
   }
@@ -316,7 +317,7 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     const ending = this.#state()?.ending;
     if (ending === undefined) return NOTHING_CUT;
     const lanes = new Map(ending.waiting.map((one) => [laneName(one.site, one.lane), one]));
-    await Promise.all([...lanes.entries()].map(([name, one]) => this.#tellLane(name, one)));
+    if (lanes.size > 0) await Promise.all([...lanes.entries()].map(([name, one]) => this.#tellLane(name, one)));
     const state = this.#state();
     const report = state?.ending?.report ?? NOTHING_CUT;
     if (state?.ending !== undefined) {

@@ -37,6 +37,9 @@ export interface AdmissionKey {
 /** A reply that a push overtook is asked for again at most this often. Bounds a fight of pushes and questions. */
 const MAX_ASK_COUNT = 4;
 
+/** Leases that one sweep forgets: each may be a write to the store, and nothing else runs meanwhile. */
+export const SWEPT_COUNT = 1_000;
+
 /** Where the last word of a session outlives a lane's sleep; the object's storage. */
 interface Kept {
   get(key: string): unknown;
@@ -177,10 +180,12 @@ export class LeaseTable {
     if (lease !== undefined) lease.lastActiveAt = now;
   }
 
-  /** Forgets what ran out and is not in use. No admission outlives the lease that it came with. */
+  /** Forgets what ran out and is not in use, so much at a time; the rest with the next sweep. No admission outlives the lease that it came with. */
   sweep(now: number, inUse: ReadonlySet<SessionId | undefined>): void {
+    let left = SWEPT_COUNT;
     for (const [sid, lease] of this.#leases) {
       if (now < lease.until || inUse.has(sid)) continue;
+      if (left-- === 0) break;
       this.#leases.delete(sid);
       this.#kept?.delete(keptName(sid));
     }

@@ -37,7 +37,8 @@ interface Judged {
 }
 
 export class User extends DurableObject<ObjectEnv> implements UserRpc {
-  readonly #desk = new PasskeyDesk(this.ctx.storage.kv, this.env, ({ sid }) => this.#state().sessions.some((one) => one.sid === sid));
+  #cached: machine.UserState | undefined;
+  readonly #desk = new PasskeyDesk(this.ctx.storage.kv, this.env, ({ sid }) => this.#holds(sid));
   /** Words of risk so far: an older one that all heard says nothing of a newer one. */
   #words = 0;
 
@@ -145,7 +146,8 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
   }
 
   async forget(sid: SessionId): Promise<void> {
-    this.#store(machine.forget(this.#state(), sid));
+    // Those that a revocation of all ended are no longer among them.
+    if (this.#holds(sid)) this.#store(machine.forget(this.#state(), sid));
   }
 
   async passkeys(): Promise<readonly PasskeyShown[]> {
@@ -164,11 +166,16 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     return this.#desk.remove(asked, id);
   }
 
+  #holds(sid: SessionId): boolean {
+    return this.#state().sessions.some((one) => one.sid === sid);
+  }
+
   #state(): machine.UserState {
-    return (this.ctx.storage.kv.get(STATE) as machine.UserState | undefined) ?? machine.EMPTY;
+    return (this.#cached ??= (this.ctx.storage.kv.get(STATE) as machine.UserState | undefined) ?? machine.EMPTY);
   }
 
   #store(state: machine.UserState): void {
     this.ctx.storage.kv.put(STATE, state);
+    this.#cached = state;
   }
 }

@@ -1,6 +1,7 @@
 /** What is said of a person reaches every session of theirs, also one that lasts longer than it began with, or that changes while it is asked. */
+import { abortAllDurableObjects } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { AppId } from "../../core/ids.ts";
+import type { AppId, SessionId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import type { LeaseQuestion } from "../../durable-objects/session/rpc.ts";
 import { Signer } from "../../durable-objects/signer/signer.ts";
@@ -11,6 +12,7 @@ beforeEach(() => setUp());
 afterEach(wipe);
 
 const HOUR = 3_600_000;
+const question: LeaseQuestion = { v: 1, site: BERLIN, lane: 0, nonce: "n", holds: "body", app: "wiki" as AppId, connector: randomText(32), policyVersion: 1, issuer: ISSUER, lastActiveAt: 0, usedBytes: 0, requests: 0, recorded: true, connection: {} };
 const personOf = (n = 0): ReturnType<typeof objects.USER.getByName> => objects.USER.getByName(userId(n));
 
 describe("a session that a newer sign-in renewed", () => {
@@ -37,8 +39,27 @@ describe("a session that a newer sign-in renewed", () => {
   });
 });
 
+describe("a person with five hundred sessions", () => {
+  /** On a machine that does something else too; `npm run soak -- sessions-100k` holds it to a second. */
+  const WITHIN_MS = 10_000;
+
+  it("is revoked with all of them, each woken for it, and nobody else is", { timeout: 60_000 }, async () => {
+    const sids: SessionId[] = [];
+    while (sids.length < 500) sids.push(...(await Promise.all(Array.from({ length: 20 }, () => signedIn()))));
+    const [used, other] = [sids.slice(0, 20), await signedIn(userId(1))];
+    for (const sid of used) expect(await sessionOf(sid).lease(question)).toMatchObject({ ok: true });
+    await abortAllDurableObjects();
+    const done = await objects.CONTROL.getByName("control").revoke({ kind: "user", id: userId(), by: "internal" });
+    expect(done).toMatchObject({ ok: true, receipt: { complete: true, report: { unconfirmed: [] } } });
+    expect(done.ok ? done.receipt.report.slowestMs : WITHIN_MS).toBeLessThan(WITHIN_MS);
+    const ends = await Promise.all(sids.map(async (sid) => (await sessionOf(sid).describe())?.ended));
+    expect(ends).toEqual(sids.map(() => "revoked"));
+    expect(await personOf().sessions()).toEqual([]);
+    expect(await sessionOf(other).isLive()).toBe(true);
+  });
+});
+
 describe("a session that is told something while a lane asks it", () => {
-  const question: LeaseQuestion = { v: 1, site: BERLIN, lane: 0, nonce: "n", holds: "body", app: "wiki" as AppId, connector: randomText(32), policyVersion: 1, issuer: ISSUER, lastActiveAt: 0, usedBytes: 0, requests: 0, recorded: true, connection: {} };
   const groups = (value: string[]) => ({ groups: { value, source: "corp", observedAt: at(Date.now()) } });
 
   it("has the assertion for the app signed anew: it never names what the newest facts do not (M1)", async () => {
