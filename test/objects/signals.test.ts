@@ -189,7 +189,8 @@ describe("a change of risk that one of several sessions could not be told", () =
     await signedIn(userId(), { from: elsewhere });
     told.mockRejectedValueOnce(new Error("replaced"));
     expect(await objects.USER.getByName(userId()).renew(sid, { attemptStartedAt: now, endsAt: now + 60_000, from: { ...elsewhere, country: "JP" } })).toBe(true);
-    expect(told).toHaveBeenCalledTimes(3);
+    // One session that could not be told is enough for the answer; the other hears it a moment later.
+    await eventually(() => told.mock.calls.length === 3);
     await runDurableObjectAlarm(personStub());
     expect(await riskOf(sid)).not.toBe("low");
   });
