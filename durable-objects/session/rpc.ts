@@ -59,15 +59,18 @@ export interface ShownCode {
 
 export type EndReason = "revoked" | "signed_out" | "expired" | "idle";
 
-/** When decisions on a lane's quiet streams at an app must be made again (P18). */
+/** When decisions on a lane's quiet streams at an app must be made again (P18): of those that pass, or of those that are frozen there. */
 export interface Watched {
   readonly site: SiteId;
   readonly lane: number;
   readonly app: AppId;
   readonly deadlines: readonly Deadline[];
-  /** A stream there waits for a step-up: whatever is newer is told, whether or not it says something else. */
-  readonly frozen: boolean;
+  /** Since when the first of them is frozen. They wait for a step-up: whatever is newer is told, whether or not it says something else. */
+  readonly frozenAt?: number | undefined;
 }
+
+/** By app: a lane that slept does not remember it. */
+export type FrozenSince = { readonly [app: string]: number };
 
 export interface SessionRpc {
   create(sid: SessionId, signIn: SignIn, now: number): Promise<boolean>;
@@ -87,7 +90,7 @@ export interface SessionRpc {
   lease(question: LeaseQuestion): Promise<LeaseAnswer>;
   /** What a signal said at `at`: every lane decides again before this answers; what is only newer is told to nobody (M5). */
   observe(news: News, at: number): Promise<CutReport>;
-  /** A lane tells when what it decided on a quiet stream must be decided again (P18). */
+  /** A lane tells when what it decided on a quiet stream must be decided again (P18); without a deadline, that none there is frozen any more. */
   watch(one: Watched): Promise<void>;
   end(reason: EndReason, revocation: ReceiptId | "self"): Promise<CutReport>;
   describe(): Promise<SessionDescription | undefined>;

@@ -15,7 +15,7 @@ import type { NewCredential, Renewal, SignIn } from "../user/rpc.ts";
 import { joined, type News, NO_SIGNALS, type SignalFacts, takeNews } from "../signal-facts.ts";
 import { within } from "../within.ts";
 import * as machine from "./machine.ts";
-import { dueOf, nextDue, waitingOf, watch } from "./watched.ts";
+import { dueOf, frozenOf, heard, nextDue, waitingOf, watch } from "./watched.ts";
 import type { EndReason, LeaseAnswer, LeaseQuestion, SessionDescription, SessionRpc, SessionSnapshot, ShownCode, Watched } from "./rpc.ts";
 
 const STATE = "session";
@@ -254,18 +254,18 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     if (state === undefined || state.ended !== undefined || due.length === 0) return NOTHING_CUT;
     const lanes = new Map(due.map((one) => [laneName(one.site, one.lane), one]));
     const answers = await Promise.all([...lanes.keys()].map(async (name) => [name, await this.#tellSnapshot(name, state)] as const));
-    const missed = answers.filter(([, answer]) => answer === undefined).map(([name]) => name);
     const report = addReports(answers.flatMap(([, answer]) => answer ?? []));
     const latest = this.#state();
     if (latest === undefined || latest.ended !== undefined) return report;
+    let watched = latest.watched ?? [];
+    for (const [name, answer] of answers) if (answer !== undefined) watched = heard(watched, state.watched, name);
     // A lane that was not reached is asked again; what lanes told while they were asked stands.
-    const unheard = due.filter((one) => missed.includes(laneName(one.site, one.lane))).map((one) => ({ ...one, deadlines: [{ at: now + PUSH_ATTEMPT_MS }] }));
-    this.#store({ ...latest, watched: [...unheard, ...(latest.watched ?? []).filter((one) => !due.includes(one))] });
+    this.#store({ ...latest, watched: watched.map((one) => (due.includes(one) ? { ...one, deadlines: [{ at: now + PUSH_ATTEMPT_MS }] } : one)) });
     return report;
   }
 
   #tellSnapshot(name: string, state: machine.SessionState): Promise<CutReport | undefined> {
-    return within(PUSH_ATTEMPT_MS, this.env.TUNNEL.getByName(name).observe(machine.snapshot(state)));
+    return within(PUSH_ATTEMPT_MS, this.env.TUNNEL.getByName(name).observe(machine.snapshot(state), frozenOf(state.watched, name)));
   }
 
   /** Tells every lane of new facts until all decided again or their leases ran out. One run at a time; what comes meanwhile joins it. */
@@ -354,9 +354,9 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
         // Newer facts came meanwhile: what this lane did counts, and it is told once more.
         const confirmed = machine.confirm(latest, lane, answer, now, told);
         const again = latest.epoch !== state.epoch && told === "news";
-        this.#store(again ? { ...confirmed, news: { ...still, report: addReports([still.report, { ...answer, slowestMs: now - still.startedAt }]) } } : confirmed);
-        if (again) continue;
-        return;
+        if (!again) return this.#store(told === "news" ? { ...confirmed, watched: heard(confirmed.watched ?? [], state.watched, name) } : confirmed);
+        this.#store({ ...confirmed, news: { ...still, report: addReports([still.report, { ...answer, slowestMs: now - still.startedAt }]) } });
+        continue;
       }
       if (now >= Math.min(leaseEnd, telling.startedAt + LEASE_WAIT_MS)) {
         this.#store(machine.confirm(latest, lane, "lease_over", now, told));

@@ -1,10 +1,12 @@
 /**
  * Streams that a step-up would let go on: nothing passes, nothing ends, and what came waits within
- * its credit. Frozen is what the last decision said; a stream of which an instance does not
- * remember it is decided on anew with its next byte, and frozen again (M3).
+ * its credit. Frozen is what the last decision said (M3). A lane that slept does not remember it: a
+ * byte has it decide anew and freeze again; the session, which knows since when, hands that back
+ * with whatever it tells (quiet-watch.ts).
  */
-import type { RequestId } from "../../core/ids.ts";
+import type { AppId, RequestId } from "../../core/ids.ts";
 import { MINUTE_MS } from "../../core/time.ts";
+import type { FrozenSince } from "../session/rpc.ts";
 import { within } from "../within.ts";
 import type { LiveStream, Wanted } from "./live-stream.ts";
 
@@ -18,6 +20,16 @@ export class Freezing {
 
   mayStay({ frozenAt }: LiveStream, now: number): boolean {
     return frozenAt === undefined || now < frozenAt + MAX_FROZEN_MS;
+  }
+
+  /** What an instance before this one froze; what this one did it knows better. The caller decides on each at once. */
+  recall(streams: readonly LiveStream[], since: FrozenSince): readonly LiveStream[] {
+    const known = new Set<AppId>(streams.filter(({ frozenAt }) => frozenAt !== undefined).map(({ ask }) => ask.app));
+    for (const stream of streams) {
+      const frozenAt = since[stream.ask.app];
+      if (frozenAt !== undefined && stream.openedAt <= frozenAt && !known.has(stream.ask.app)) stream.frozenAt = frozenAt;
+    }
+    return streams;
   }
 
   freeze(stream: LiveStream, wanted: () => Wanted, now: number): void {

@@ -2,9 +2,8 @@
  * Tells sessions when what was decided on their quiet sockets must be decided again (POLICY P18):
  * a lane that sleeps finds nothing by itself, and sets no alarm (M5).
  */
-import type { SessionId } from "../../core/ids.ts";
-import { deadlinesOf } from "../../policy/deadlines.ts";
-import type { Watched } from "../session/rpc.ts";
+import type { AppId, SessionId } from "../../core/ids.ts";
+import { type Deadline, deadlinesOf } from "../../policy/deadlines.ts";
 import { factsOf, type LaneParts } from "./admission.ts";
 import { MAX_FROZEN_MS } from "./freezing.ts";
 import type { LiveStream, StreamTable } from "./live-stream.ts";
@@ -12,46 +11,67 @@ import type { LiveStream, StreamTable } from "./live-stream.ts";
 /** Words of this lane kept so that they are not said twice. */
 const MAX_TOLD_COUNT = 10_000;
 
+const keyOf = (sid: SessionId, app: AppId, isFrozen: boolean): string => `${sid}\n${app}\n${isFrozen}`;
+
 export class QuietWatch {
   readonly #parts: LaneParts;
+  readonly #streams: StreamTable;
   readonly #later: (work: Promise<unknown>) => void;
-  readonly #told = new Map<string, Pick<Watched, "deadlines" | "frozen">>();
+  /** By session and app, those that are frozen apart. */
+  readonly #told = new Map<string, readonly Deadline[]>();
 
-  constructor(parts: LaneParts, later: (work: Promise<unknown>) => void) {
+  constructor(parts: LaneParts, streams: StreamTable, later: (work: Promise<unknown>) => void) {
     this.#parts = parts;
+    this.#streams = streams;
     this.#later = later;
   }
 
-  /** A stream was decided on. An HTTP exchange looks after itself: its lane is awake. Waits for nobody. */
+  /** A stream was decided on. An HTTP exchange that passes looks after itself: its lane is awake. Waits for nobody. */
   note({ sid, ask, connection, limits, frozenAt }: LiveStream): void {
-    const { policy, leases, targets, env, lane } = this.#parts;
-    const here = lane();
+    const { policy, leases, targets } = this.#parts;
     const last = sid === undefined ? undefined : leases.last(sid);
     const plan = policy.compiled?.plan(ask.app);
-    if ((ask.protocol === "http" && frozenAt === undefined) || sid === undefined || last === undefined || here === undefined || plan === undefined) return;
-    const now = Date.now();
+    if (sid === undefined || last === undefined || plan === undefined) return;
+    if (frozenAt !== undefined) return this.#tell(sid, ask.app, [{ at: frozenAt + MAX_FROZEN_MS }], frozenAt);
+    this.#noteThawed(sid, ask.app);
+    if (ask.protocol === "http") return;
     const end = limits.sessionEndsAt ?? Number.POSITIVE_INFINITY;
     // The session ends itself, idle or old; here only what ends this app's streams before.
-    const isFrozen = frozenAt !== undefined;
-    const deadlines = isFrozen ? [{ at: frozenAt + MAX_FROZEN_MS }] : deadlinesOf(plan, factsOf(last, targets.beside(connection, ask.app)), end < last.snapshot.endsAt ? end : Number.POSITIVE_INFINITY, now);
-    const key = `${sid}\n${ask.app}`;
-    const before = this.#told.get(key);
-    const told = (before?.deadlines ?? []).filter((one) => now < one.at);
-    const frozen = isFrozen || before?.frozen === true;
+    this.#tell(sid, ask.app, deadlinesOf(plan, factsOf(last, targets.beside(connection, ask.app)), end < last.snapshot.endsAt ? end : Number.POSITIVE_INFINITY, Date.now()));
+  }
+
+  /** A stream that was frozen passes again, and no other there is frozen. */
+  #noteThawed(sid: SessionId, app: AppId): void {
+    const key = keyOf(sid, app, true);
+    if (!this.#told.has(key) || this.#streams.ofSession(sid).some((one) => one.ask.app === app && one.frozenAt !== undefined)) return;
+    this.#told.delete(key);
+    this.#say(key, sid, app, [], 0);
+  }
+
+  #tell(sid: SessionId, app: AppId, deadlines: readonly Deadline[], frozenAt?: number): void {
+    const now = Date.now();
+    const key = keyOf(sid, app, frozenAt !== undefined);
+    const told = (this.#told.get(key) ?? []).filter((one) => now < one.at);
     const news = deadlines.filter((one) => !told.some((known) => known.at <= one.at && known.by?.name === one.by?.name && known.by?.observedAt === one.by?.observedAt));
-    if (news.length === 0 && frozen === (before?.frozen ?? false)) return;
+    if (news.length === 0) return;
     const all = [...told.filter((known) => !news.some((one) => one.by?.name === known.by?.name)), ...news];
     if (this.#told.size >= MAX_TOLD_COUNT) this.#told.clear();
-    const watched = { deadlines: all, frozen };
-    this.#told.set(key, watched);
-    // Untold, it is told with the next decision; the next byte waits for one in any case.
-    this.#later(env.SESSION.get(env.SESSION.idFromString(sid)).watch({ ...here, app: ask.app, ...watched }).catch(() => this.#told.delete(key)));
+    this.#told.set(key, all);
+    this.#say(key, sid, app, all, frozenAt);
+  }
+
+  /** Untold, it is told with the next decision; the next byte waits for one in any case. */
+  #say(key: string, sid: SessionId, app: AppId, deadlines: readonly Deadline[], frozenAt: number | undefined): void {
+    const { env, lane } = this.#parts;
+    const here = lane();
+    if (here === undefined) return;
+    this.#later(env.SESSION.get(env.SESSION.idFromString(sid)).watch({ ...here, app, deadlines, frozenAt }).catch(() => this.#told.delete(key)));
   }
 
   /** All that stays under a newer policy, once its receipt is answered. */
-  noteAll(streams: StreamTable): void {
+  noteAll(): void {
     this.#later(new Promise<void>((wake) => setTimeout(wake, 0)).then(() => {
-      for (const stream of streams.where(() => true)) this.note(stream);
+      for (const stream of this.#streams.where(() => true)) this.note(stream);
     }));
   }
 

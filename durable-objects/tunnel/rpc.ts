@@ -4,7 +4,7 @@ import type { AppId, ConnectorId, RequestId, SessionId, SiteId } from "../../cor
 import type { Ask, Fact, Facts } from "../../policy/facts.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { PolicySnapshot } from "../control/rpc.ts";
-import type { SessionSnapshot } from "../session/rpc.ts";
+import type { FrozenSince, SessionSnapshot } from "../session/rpc.ts";
 
 /** Travels as the only header of the worker's internal request, so that no browser header can pose as it. */
 export const OPEN_HEADER = "postern-open";
@@ -113,7 +113,7 @@ export interface TunnelRpc {
   applyPolicy(lane: { site: SiteId; lane: number }, snapshot: PolicySnapshot): Promise<CutReport>;
   endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport>;
   /** New facts of a session, or older ones that ran out: decides again at once for each of its streams, and answers when connectors confirmed their cuts. */
-  observe(snapshot: SessionSnapshot): Promise<CutReport>;
+  observe(snapshot: SessionSnapshot, frozen?: FrozenSince): Promise<CutReport>;
   endApp(app: AppId): Promise<CutReport>;
   endConnector(connector: ConnectorId): Promise<CutReport>;
   /** Requests of one isolate at once, as JSON of OpenContext[] (M16). Comes back as soon as some are answered; batch-reply.ts reads it. */

@@ -13,7 +13,7 @@ import { CONTROL_NAME, laneAuditName, laneName, type ObjectEnv } from "../bindin
 import type { PolicySnapshot } from "../control/rpc.ts";
 import { type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import { LEASE_WAIT_MS } from "../lease-terms.ts";
-import type { SessionSnapshot } from "../session/rpc.ts";
+import type { FrozenSince, SessionSnapshot } from "../session/rpc.ts";
 import { type Admission, Admissions, type LaneParts } from "./admission.ts";
 import { AgentLinks } from "./agent-links.ts";
 import { readAttachment } from "./attachments.ts";
@@ -99,7 +99,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     this.#parts = { env, nonce, policy, leases: new LeaseTable(kv), usage: new Usage(this.#streams), links, targets, log: new DecisionLog(writer), lane: () => this.#lane };
     this.#admissions = new Admissions(this.#parts);
     this.#freshness = new Freshness(this.#parts, this.#admissions, this.#streams);
-    this.#quiet = new QuietWatch(this.#parts, (work) => ctx.waitUntil(work));
+    this.#quiet = new QuietWatch(this.#parts, this.#streams, (work) => ctx.waitUntil(work));
     this.#fence = new BodyFence(kv, nonce, () => links.sweep());
     this.#agents = new AgentLinks(ctx, this, this.#parts, this.#admissions, this.#streams, (...args) => this.#register(...args));
     this.tickets = new BulkTickets(ctx.id.toString());
@@ -248,7 +248,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     if (policy === undefined) return NOTHING_CUT;
     if (before !== undefined && lanesOf(before.document, lane.site) !== lanesOf(policy.document, lane.site)) this.#agents.drain();
     const report = await this.#cut({ streams: this.#streams.where(() => true), why: "policy", sessions: [], verdict: (stream) => this.#freshness.redecide(stream, policy, before) });
-    this.#quiet.noteAll(this.#streams);
+    this.#quiet.noteAll();
     await this.#parts.links.configure(policy, lane);
     return report;
   }
@@ -295,10 +295,10 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     return report;
   }
 
-  async observe(snapshot: SessionSnapshot): Promise<CutReport> {
+  async observe(snapshot: SessionSnapshot, frozen: FrozenSince = {}): Promise<CutReport> {
     if (!this.#parts.leases.learn(snapshot)) return NOTHING_CUT;
     this.#quiet.forget(snapshot.sid);
-    return this.#lookAgain(this.#streams.ofSession(snapshot.sid));
+    return this.#lookAgain(this.#freshness.freezing.recall(this.#streams.ofSession(snapshot.sid), frozen));
   }
 
   /** What stays and may be quiet: its session hears when that must be looked at again. */

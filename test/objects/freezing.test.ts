@@ -1,9 +1,10 @@
 /** A live stream that a fresh sign-in would allow is held where it stands, goes on when that came, and ends when it does not (P3, M3). */
-import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { SessionId, UserId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import type { CutReport } from "../../durable-objects/cut-report.ts";
+import type { Watched } from "../../durable-objects/session/rpc.ts";
 import type { News } from "../../durable-objects/signal-facts.ts";
 import { MAX_FROZEN_MS } from "../../durable-objects/tunnel/freezing.ts";
 import { cookieOf, documentFor, HASH, laneOf, laneStub, objects, openRequest, randomText, sessionOf, sessionStub, setUp, signedIn, userId, wipe } from "./deployment.ts";
@@ -32,6 +33,9 @@ async function say(news: News): Promise<CutReport> {
 }
 const risk = (value: string): Promise<CutReport> => say({ risk: { value, source: "risk", observedAt: at(Date.now()) } });
 const stepUp = (): Promise<CutReport> => sessionOf(sid).observe({ mfa: { value: { methods: ["hwk"] }, source: "postern", observedAt: at(Date.now()) } }, Date.now());
+/** Of which the session keeps since when streams there are frozen. */
+const frozenApps = (): Promise<readonly string[]> =>
+  runInDurableObject(sessionStub(sid), async (_session, state) => ((state.storage.kv.get("session") as { watched?: readonly Watched[] } | undefined)?.watched ?? []).filter(({ frozenAt }) => frozenAt !== undefined).map(({ app }) => app));
 const states = async (): Promise<readonly string[]> => (await laneOf().streams(sid)).streams.map(({ state }) => state);
 
 async function browser(): Promise<{ socket: WebSocket; texts: string[]; closed: Promise<number> }> {
@@ -85,6 +89,56 @@ describe("a WebSocket", () => {
       vi.useRealTimers();
     }
     expect(await closed).toBe(4403);
+  });
+
+  it.each([
+    ["sleeps", async () => undefined],
+    ["sleeps, and is woken by a newer policy that wants the same", async () => {
+      const done = await objects.CONTROL.getByName("control").apply({ ...documentFor(["wiki", "crm"], STEP_UP), namesOperator: true, by: "internal" });
+      expect(done).toMatchObject({ ok: true, receipt: { report: { found: 1, closed: 0 } } });
+    }],
+  ])("ends when nobody stepped up for ten minutes, though its lane %s meanwhile", async (_title, meanwhile) => {
+    const { closed } = await browser();
+    await risk("high");
+    await eventually(async () => (await frozenApps()).length === 1);
+    await evictDurableObject(laneStub(), { webSockets: "hibernate" });
+    await meanwhile();
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + MAX_FROZEN_MS + 1 });
+    try {
+      await runDurableObjectAlarm(sessionStub(sid));
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(await closed).toBe(4403);
+  });
+
+  it("that goes on after its lane slept has ten minutes of its own when it is held again", async () => {
+    const { socket } = await browser();
+    await risk("high");
+    await eventually(async () => (await frozenApps()).length === 1);
+    await evictDurableObject(laneStub(), { webSockets: "hibernate" });
+    await risk("low");
+    expect(await states()).toEqual(["open"]);
+    expect(await frozenApps()).toEqual([]);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + MAX_FROZEN_MS - 1 });
+    try {
+      expect(await risk("high")).toMatchObject({ found: 1, closed: 0, frozen: 1 });
+      vi.setSystemTime(Date.now() + MAX_FROZEN_MS - 1);
+      await risk("medium");
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(await states()).toEqual(["open"]);
+    socket.close();
+  });
+
+  it("that a newer policy lets go is frozen at the session no longer", async () => {
+    const { socket } = await browser();
+    await risk("high");
+    await eventually(async () => (await frozenApps()).length === 1);
+    await objects.CONTROL.getByName("control").apply({ ...documentFor(["wiki"]), namesOperator: true, by: "internal" });
+    await eventually(async () => (await frozenApps()).length === 0);
+    socket.close();
   });
 
   it("ends at once when a step-up would not help any more", async () => {
