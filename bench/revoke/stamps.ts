@@ -1,16 +1,9 @@
-/**
- * Stamped chunks: lines that carry the clock's time of their write, so that no boundary of a
- * transport can hide when a byte was written. Whoever reads notes when each came.
- */
+/** Stamped lines by the one clock of a run: whoever reads notes of each chunk when it was written and when it came. */
+import { stampedLine as lineAt, StampedLines } from "../../protocol/stamped-lines.ts";
 import { monotonicMs } from "./clock.ts";
 
-const LINE_BYTES = 256;
-const STAMP = /stamp ([0-9.]+)/;
-/** A line that never ends is no stamp; so much of it is kept. */
-const MAX_LINE_CHARS = 4 * LINE_BYTES;
-
 /** One chunk, written now. */
-export const stampedLine = (): string => `${`stamp ${monotonicMs().toFixed(3)} `.padEnd(LINE_BYTES - 1, ".")}\n`;
+export const stampedLine = (): string => lineAt(monotonicMs());
 
 /** What one reader knows of what came after a moment. */
 export interface Late {
@@ -23,7 +16,11 @@ export interface Late {
 /** The chunks of one connection since it was last marked. */
 export class Heard {
   #chunks: { readonly stamp: number; readonly at: number; readonly bytes: number }[] = [];
-  #rest = "";
+  readonly #lines = new StampedLines(({ at, bytes }) => {
+    this.count++;
+    this.lastAt = monotonicMs();
+    this.#chunks.push({ stamp: at, at: this.lastAt, bytes });
+  });
   count = 0;
   /** When the newest chunk came; 0 before the first. */
   lastAt = 0;
@@ -34,23 +31,12 @@ export class Heard {
   }
 
   feed(text: string): void {
-    const lines = (this.#rest + text).split("\n");
-    this.#rest = (lines.pop() ?? "").slice(0, MAX_LINE_CHARS);
-    for (const line of lines) this.#note(line, 1);
+    this.#lines.feed(text);
   }
 
   /** The connection is over: a chunk that came in part counts as far as it came. */
   over(): void {
-    this.#note(this.#rest, 0);
-    this.#rest = "";
-  }
-
-  #note(line: string, end: number): void {
-    const stamp = Number(STAMP.exec(line)?.[1]);
-    if (!Number.isFinite(stamp)) return;
-    this.count++;
-    this.lastAt = monotonicMs();
-    this.#chunks.push({ stamp, at: this.lastAt, bytes: line.length + end });
+    this.#lines.over();
   }
 
   since(moment: number): Late {
