@@ -31,16 +31,25 @@ const CLOSE_WAIT_MS = 50;
 const MAX_REFUSAL_BYTES = 64 * 1024;
 
 /** An open socket for streams to an app's site, paused. Rejects with AgentFailure. */
-export function openAgentSocket(edge: EdgeAddress, app: AppId, token: string): Promise<WebSocket> {
-  const { origin, authorities, proxyEnvironment } = edge;
+export async function openAgentSocket(edge: EdgeAddress, app: AppId, token: string): Promise<WebSocket> {
+  const socket = await openSocket(edge, `${AGENT_PATH}?app=${app}`, [AGENT_SUBPROTOCOL], token);
+  if (socket.protocol === AGENT_SUBPROTOCOL) return socket;
+  socket.terminate();
+  throw notPostern(edge.origin);
+}
+
+/** An open socket to an app at its own address, as a browser's page would have one; paused. Rejects with AgentFailure. */
+export const openAppSocket = (app: EdgeAddress, path: string, token: string): Promise<WebSocket> => openSocket(app, path, [], token);
+
+function openSocket({ origin, authorities, proxyEnvironment }: EdgeAddress, path: string, subprotocols: readonly string[], token: string): Promise<WebSocket> {
   const secure = origin.protocol === "https:";
   const host = origin.hostname.replace(/^\[|\]$/g, "");
   const local = isLocalhostName(host);
-  const url = new URL(`${AGENT_PATH}?app=${app}`, origin);
+  const url = new URL(path, origin);
   url.protocol = secure ? "wss:" : "ws:";
   if (local) url.hostname = "127.0.0.1";
   return new Promise((done, fail) => {
-    const socket = new WebSocket(url, [AGENT_SUBPROTOCOL], {
+    const socket = new WebSocket(url, [...subprotocols], {
       perMessageDeflate: false,
       maxPayload: MAX_CONTROL_BYTES,
       handshakeTimeout: UPGRADE_MS,
@@ -66,16 +75,14 @@ export function openAgentSocket(edge: EdgeAddress, app: AppId, token: string): P
     // Stays for the socket's life: a late error must never be unhandled; "close" follows it.
     socket.on("error", (error) => fail(unreachable(error, origin)));
     socket.once("open", () => {
-      if (socket.protocol === AGENT_SUBPROTOCOL) {
-        // Whoever takes it may not listen yet.
-        socket.pause();
-        return done(socket);
-      }
-      socket.terminate();
-      fail(new AgentFailure("not_postern", `${origin.origin} answered, not as a Postern edge does`, "a proxy answered, or the URL is another site", [`curl -sS ${origin.origin}${READY_PATH}`]));
+      // Whoever takes it may not listen yet.
+      socket.pause();
+      done(socket);
     });
   });
 }
+
+const notPostern = ({ origin }: URL): AgentFailure => new AgentFailure("not_postern", `${origin} answered, not as a Postern edge does`, "a proxy answered, or the URL is another site", [`curl -sS ${origin}${READY_PATH}`]);
 
 async function refusalOf(response: IncomingMessage, { origin }: URL): Promise<AgentFailure> {
   const parts: Buffer[] = [];

@@ -33,20 +33,20 @@ export function stateFolder({ tokenFile, io }: Invocation, state: string | undef
   return join(io.env["XDG_STATE_HOME"] ?? join(io.env["HOME"] ?? homedir(), ".local", "state"), "postern");
 }
 
-/** An agent for the app; nothing is connected yet. Throws Failure or AgentFailure. */
-export async function agentFor(app: AppId, options: AgentOptions, invocation: Invocation): Promise<TcpAgent> {
+/** An agent for the app, which acts by the token that was named or by another one; nothing is connected yet. Throws Failure or AgentFailure. */
+export async function agentFor(app: AppId, options: AgentOptions, invocation: Invocation, as?: string): Promise<TcpAgent> {
   if (options.trustKey.some((key) => !PUBLIC_KEY.test(key))) throw usageFailure("--trust-key is no public key", "it must be the base64url of the 32 bytes of an Ed25519 public key, as site.trust_key in the document", "docs/connector.md says how to print it");
   collectLessOften();
   const edge = edgeRoute(invocation);
   const { io, tokenFile } = invocation;
-  const first = await token(invocation);
+  const first = as ?? (await token(invocation));
   const folder = new StateFolder(stateFolder(invocation, options.state));
   const known = new KnownConnectors(folder, edge.origin.origin, io.now, options.trustKey);
   const key = await agentKey(folder);
   return new TcpAgent({
     edge,
     // Standard input is read once; a file may hold a newer sign-in by now.
-    token: () => (tokenFile === "-" ? Promise.resolve(first) : token(invocation)),
+    token: () => (tokenFile === "-" || as !== undefined ? Promise.resolve(first) : token(invocation)),
     app,
     context: secureContext(key),
     known,

@@ -79,6 +79,9 @@ function readAnswer<S extends z.ZodMiniType>(answer: HttpAnswer, shape: S, route
   return { value: read.data, json, ...(typeof truncated === "string" ? { truncated: printable(truncated) } : {}) };
 }
 
+/** What an answer that is no success says, in the edge's own words if they are its. */
+export const refusedBy = ({ status, text }: HttpAnswer, route: EdgeRoute): Failure => refused(status, parsed(text), route, undefined);
+
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

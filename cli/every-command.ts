@@ -6,6 +6,7 @@ import { addCheck } from "./commands/check.ts";
 import { addConnectors } from "./commands/connectors.ts";
 import { addCurl } from "./commands/curl.ts";
 import { addDevices } from "./commands/devices.ts";
+import { addDrill } from "./commands/drill.ts";
 import { addEdgeStatus } from "./commands/edge-status.ts";
 import { addEnrollToken } from "./commands/enroll-token.ts";
 import { addExplain } from "./commands/explain.ts";
@@ -28,7 +29,7 @@ import type { Adder } from "./program.ts";
 
 export const EVERY_COMMAND: readonly Adder[] = [
   addInit, addSetup, addCheck, addTest, addApply, addHistory,
-  addSessions, addRevoke, addReceipt, addExplain,
+  addSessions, addRevoke, addReceipt, addDrill, addExplain,
   addService, addEnrollToken, addConnectors, addDevices, addEdgeStatus, addStatus,
   addLogin, addLogout, addWhoami, addApps, addCurl, addTcp, addSsh, addSshConfig,
   addPosture, addAgent,

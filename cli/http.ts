@@ -17,6 +17,8 @@ export interface HttpRequest {
   readonly body?: string | Uint8Array;
   /** For the whole exchange, the answer's body included. */
   readonly deadlineMs: number;
+  /** Gives it up before. */
+  readonly signal?: AbortSignal;
 }
 
 export interface HttpAnswer {
@@ -47,7 +49,7 @@ export function send(route: EdgeRoute, asked: HttpRequest): Promise<IncomingMess
       ...asked.headers,
       ...(body === undefined ? {} : { "content-length": String(body.length) }),
     },
-    signal: AbortSignal.timeout(asked.deadlineMs),
+    signal: AbortSignal.any([AbortSignal.timeout(asked.deadlineMs), ...(asked.signal === undefined ? [] : [asked.signal])]),
   };
   return new Promise((done, fail) => {
     const call = secure

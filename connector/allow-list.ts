@@ -40,6 +40,11 @@ export function formatEndpoint(endpoint: Endpoint): string {
   return endpoint.host.includes(":") ? `[${endpoint.host}]:${endpoint.port}` : `${endpoint.host}:${endpoint.port}`;
 }
 
+/** Whoever gives this connector a canary names the place on its command line, as --allow would. */
+export function withCanary(rule: AllowRule, canary: Endpoint | undefined): AllowRule {
+  return canary === undefined || rule.kind === "site_config" ? rule : { kind: "list", endpoints: [...rule.endpoints, canary] };
+}
+
 /** Whether the local rule names this place; site_config names whatever the signed configuration does. */
 export function isNamed(rule: AllowRule, endpoint: Endpoint): boolean {
   if (rule.kind === "site_config") return true;

@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { ParseArgsOptionsConfig } from "node:util";
 import { type AppId, parseAppId } from "../core/ids.ts";
+import { addressKind } from "./address-guard.ts";
 import { parseEndpoint } from "./allow-list.ts";
 import type { AllowRule, Endpoint } from "./allow-list.ts";
 import { usageFailure } from "./failure.ts";
@@ -13,10 +14,10 @@ import { usageFailure } from "./failure.ts";
 export type Command =
   | { readonly kind: "help"; readonly topic: Topic }
   | { readonly kind: "enroll"; readonly url: string; readonly tokenFile: string; readonly allow: AllowRule; readonly name: string | undefined; readonly replace: boolean; readonly state: string | undefined; readonly ca: string | undefined; readonly json: boolean }
-  | { readonly kind: "run"; readonly state: string | undefined; readonly metricsPort: number | undefined; readonly targets: ReadonlyMap<AppId, string>; readonly ca: string | undefined; readonly json: boolean }
+  | { readonly kind: "run"; readonly state: string | undefined; readonly metricsPort: number | undefined; readonly targets: ReadonlyMap<AppId, string>; readonly canary: Endpoint | undefined; readonly ca: string | undefined; readonly json: boolean }
   | { readonly kind: "status"; readonly state: string | undefined; readonly json: boolean }
   | { readonly kind: "endorse"; readonly key: string; readonly signWith: string | undefined; readonly edge: string | undefined; readonly site: string | undefined; readonly state: string | undefined; readonly json: boolean }
-  | { readonly kind: "install"; readonly state: string | undefined; readonly ca: string | undefined; readonly print: boolean; readonly json: boolean };
+  | { readonly kind: "install"; readonly state: string | undefined; readonly canary: Endpoint | undefined; readonly ca: string | undefined; readonly print: boolean; readonly json: boolean };
 
 export const TOPICS = ["enroll", "run", "install", "status"] as const;
 export type Topic = (typeof TOPICS)[number] | "all";
@@ -34,6 +35,7 @@ const OPTIONS = {
   replace: { type: "boolean" },
   "metrics-port": { type: "string" },
   target: { type: "string", multiple: true },
+  canary: { type: "string" },
   print: { type: "boolean" },
   endorse: { type: "string" },
   "sign-with": { type: "string" },
@@ -42,9 +44,9 @@ const OPTIONS = {
 
 const USED: Readonly<Record<(typeof TOPICS)[number], readonly (keyof typeof OPTIONS)[]>> = {
   enroll: ["help", "json", "state", "ca", "edge", "token-file", "allow", "allow-site-config", "name", "replace"],
-  run: ["help", "json", "state", "ca", "metrics-port", "target"],
+  run: ["help", "json", "state", "ca", "metrics-port", "target", "canary"],
   status: ["help", "json", "state", "endorse", "sign-with", "edge", "site"],
-  install: ["help", "json", "state", "ca", "print"],
+  install: ["help", "json", "state", "ca", "canary", "print"],
 };
 
 /** Parses arguments after the program's name. `environment` stands in for --edge and --token-file. Throws Failure (exit 2). */
@@ -70,13 +72,13 @@ export function parseCommandLine(argv: readonly string[], environment: Readonly<
       return { kind: "enroll", url, tokenFile, allow: allowRule(values.allow ?? [], values["allow-site-config"] === true), name: values.name, replace: values.replace === true, ca: values.ca, ...common };
     }
     case "run":
-      return { kind: "run", metricsPort: port(values["metrics-port"]), targets: targetFiles(values.target ?? []), ca: values.ca, ...common };
+      return { kind: "run", metricsPort: port(values["metrics-port"]), targets: targetFiles(values.target ?? []), canary: canaryEndpoint(values.canary), ca: values.ca, ...common };
     case "status":
       if (values.endorse !== undefined) return { kind: "endorse", key: values.endorse, signWith: values["sign-with"], edge: values.edge, site: values.site, ...common };
       if (values["sign-with"] !== undefined || values.edge !== undefined || values.site !== undefined) throw usageFailure("--sign-with, --edge and --site go with --endorse", "status itself asks the connector that runs here");
       return { kind: "status", ...common };
     case "install":
-      return { kind: "install", ca: values.ca, print: values.print === true, ...common };
+      return { kind: "install", canary: canaryEndpoint(values.canary), ca: values.ca, print: values.print === true, ...common };
     default:
       return topic satisfies never;
   }
@@ -118,6 +120,14 @@ function targetFiles(texts: readonly string[]): ReadonlyMap<AppId, string> {
     files.set(app, resolve(file));
   }
   return files;
+}
+
+/** A canary is for this machine's connectors alone. */
+function canaryEndpoint(text: string | undefined): Endpoint | undefined {
+  if (text === undefined) return undefined;
+  const endpoint = parseEndpoint(text);
+  if (endpoint === undefined || addressKind(endpoint.host) !== "loopback") throw usageFailure(`--canary ${text} is no HOST:PORT on loopback`, "127.0.0.1 or [::1], then a colon and a port from 1 to 65535, as in the upstream of the canary's apps");
+  return endpoint;
 }
 
 function port(text: string | undefined): number | undefined {

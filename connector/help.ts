@@ -34,6 +34,7 @@ Proxies: HTTPS_PROXY and NO_PROXY are used.
 `;
 
 const RUN = `Usage: postern-connector run [--state DIR] [--metrics-port PORT] [--ca FILE] [--target APP=FILE...]
+                             [--canary HOST:PORT]
 
 Holds one WebSocket to the edge per lane, outbound only. Logs JSON lines on stderr; prints one
 line {"event":"listening","metrics":"http://127.0.0.1:PORT"} on stdout.
@@ -43,6 +44,8 @@ SIGTERM and SIGINT drain: no new streams, open ones have 30 s to finish.
   --ca FILE              further certificate authorities for the edge (PEM)
   --target APP=FILE      what APP is: a JSON file with version, digest, critical, high, observed_at,
                          or a CycloneDX SBOM as JSON; repeatable, read again when it changes
+  --canary HOST:PORT     on loopback, for "postern drill": an app of this connector's own that writes
+                         test bytes in every protocol; the connector may dial it. Off by default
   --state DIR  --json  --help
 `;
 
@@ -60,11 +63,12 @@ its fingerprint, which agents show at their first use of the site.
   --state DIR  --json  --help
 `;
 
-const INSTALL = `Usage: postern-connector install [--state DIR] [--ca FILE] [--print]
+const INSTALL = `Usage: postern-connector install [--state DIR] [--ca FILE] [--canary HOST:PORT] [--print]
 
 Writes /etc/systemd/system/postern-connector.service, enables and starts it.
 
   --print                only print the unit
+  --canary HOST:PORT     as for run, written into the unit
   --state DIR  --ca FILE  --json  --help
 `;
 

@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import { type Endpoint, formatEndpoint } from "./allow-list.ts";
 import { Failure } from "./failure.ts";
 
 const UNIT_PATH = "/etc/systemd/system/postern-connector.service";
@@ -14,6 +15,7 @@ interface UnitPaths {
   readonly program: string;
   readonly state: string;
   readonly ca: string | undefined;
+  readonly canary?: Endpoint | undefined;
 }
 
 /** A path as one word of ExecStart. Only characters that mean nothing to systemd pass. */
@@ -27,7 +29,7 @@ function word(path: string): string {
 /** The unit's text. */
 export function systemdUnit(paths: UnitPaths): string {
   const state = word(paths.state);
-  const command = [word(paths.node), word(paths.program), "run", "--state", state, ...(paths.ca === undefined ? [] : ["--ca", word(paths.ca)])];
+  const command = [word(paths.node), word(paths.program), "run", "--state", state, ...(paths.ca === undefined ? [] : ["--ca", word(paths.ca)]), ...(paths.canary === undefined ? [] : ["--canary", formatEndpoint(paths.canary)])];
   return `[Unit]
 Description=Postern connector
 Wants=network-online.target

@@ -30,7 +30,7 @@ async function perform(command: Command): Promise<number> {
     }
     case "run": {
       collectLessOften();
-      const running = await startConnector({ state: directory, metricsPort: command.metricsPort ?? 0, ca: command.ca, targets: command.targets, environment: process.env, log, now: Date.now, random: Math.random });
+      const running = await startConnector({ state: directory, metricsPort: command.metricsPort ?? 0, ca: command.ca, targets: command.targets, canary: command.canary, environment: process.env, log, now: Date.now, random: Math.random });
       print(`${JSON.stringify({ event: "listening", metrics: running.metrics })}\n`);
       let asked = 0;
       for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -52,7 +52,7 @@ async function perform(command: Command): Promise<number> {
       return 0;
     }
     case "install":
-      install({ node: process.execPath, program: realpathSync(process.argv[1] ?? ""), state: directory, ca: command.ca === undefined ? undefined : resolve(command.ca) }, command.print, command.json, print);
+      install({ node: process.execPath, program: realpathSync(process.argv[1] ?? ""), state: directory, ca: command.ca === undefined ? undefined : resolve(command.ca), canary: command.canary }, command.print, command.json, print);
       return 0;
     default:
       return command satisfies never;

@@ -5,7 +5,9 @@
 import { randomBytes } from "node:crypto";
 import type { AppId } from "../core/ids.ts";
 import { verifySiteConfig } from "../identity/signed-document.ts";
+import { type Endpoint, withCanary } from "./allow-list.ts";
 import { AppDirectory } from "./app-directory.ts";
+import { Canary } from "./canary.ts";
 import { systemResolver } from "./dial.ts";
 import type { Resolver } from "./dial.ts";
 import { edgeRoute } from "./edge-route.ts";
@@ -35,6 +37,8 @@ export interface RunOptions {
   readonly log: Log;
   /** Files that say of an app what it is (docs/connector.md). */
   readonly targets?: ReadonlyMap<AppId, string>;
+  /** Where this connector's own canary listens; absent: it has none. */
+  readonly canary?: Endpoint | undefined;
   /** Milliseconds since 1970, and a number in [0, 1). */
   readonly now: () => number;
   readonly random: () => number;
@@ -58,7 +62,7 @@ export async function startConnector(options: RunOptions): Promise<Running> {
   const { state } = identity;
   const route = edgeRoute(state.edge, options.environment, options.ca);
   const metrics = createMetrics();
-  const apps = new AppDirectory(state.allow, options.resolve ?? systemResolver);
+  const apps = new AppDirectory(withCanary(state.allow, options.canary), options.resolve ?? systemResolver);
   const streams = new TcpStreams(metrics);
   const endorsements = new Endorsements(options.state);
   const tcp = { streams, context: secureContext(identity.key.privateJwk), endorsements: () => endorsements.current() };
@@ -71,6 +75,8 @@ export async function startConnector(options: RunOptions): Promise<Running> {
     for (const lane of lanes) lane.reportTarget(report);
   });
   await targets.start();
+  const canary = options.canary === undefined ? undefined : new Canary(options.canary, log);
+  canary?.start();
   apps.onChange = (entries) => health.follow(entries);
 
   const takeConfig = async (jws: string): Promise<string | undefined> => {
@@ -124,6 +130,7 @@ export async function startConnector(options: RunOptions): Promise<Running> {
     streams.destroyAll();
     health.stop();
     targets.stop();
+    canary?.stop();
     apps.retireAll();
     server.close();
     removeStateFile(options.state, "runtime");

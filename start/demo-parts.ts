@@ -4,7 +4,8 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import type { LocalDocument, DemoPart, SamplePart } from "./document.ts";
+import { canaryPort } from "./canary-port.ts";
+import { type DemoPart, isSamplePart, type LocalDocument } from "./document.ts";
 import { type Child, logTail, plainEnvironment, type Processes } from "./processes.ts";
 import { StartError } from "./start-error.ts";
 
@@ -58,7 +59,9 @@ export async function startDemoParts(options: DemoPartsOptions): Promise<Readonl
     if (clientSecret === undefined) throw new StartError(`the demo provider ${provider.id} has no client_secret`, "add client_secret: { secret: DEMO_CLIENT_SECRET }");
     starts.push(startPart(options, "idp", "idp.ts", { stateFile: join(stateDirectory, "idp.json"), clientId: provider.clientId, clientSecret, launcher, providerId: provider.id }));
   }
-  const samples = document.demoParts.filter((part): part is SamplePart => part !== "idp");
+  const samples = document.demoParts.filter(isSamplePart);
   if (samples.length > 0) starts.push(startPart(options, "apps", "sample-apps.ts", { stateFile: join(stateDirectory, "apps.json"), launcher, parts: samples }));
+  // The connectors run it themselves; it only has to be known where.
+  if (document.demoParts.includes("canary")) starts.push(canaryPort(join(stateDirectory, "canary.json")).then((canary) => ({ canary })));
   return Object.assign({}, ...(await Promise.all(starts))) as Readonly<Partial<Record<DemoPart, number>>>;
 }

@@ -16,9 +16,13 @@ const LOCAL_DOMAIN = "postern.localhost";
 export const LOCAL_OPERATOR = "local-operator";
 const SAMPLE_PARTS = ["hello", "echo", "clock", "tcp-echo"] as const;
 export type SamplePart = (typeof SAMPLE_PARTS)[number];
-export type DemoPart = SamplePart | "idp";
+/** `canary`: the connectors' own, for `postern drill`. */
+const OTHER_PARTS = ["idp", "canary"] as const;
+export type DemoPart = SamplePart | (typeof OTHER_PARTS)[number];
+const DEMO_PARTS: readonly DemoPart[] = [...OTHER_PARTS, ...SAMPLE_PARTS];
 
-export const isDemoPart = (name: string): name is DemoPart => name === "idp" || SAMPLE_PARTS.some((sample) => sample === name);
+export const isSamplePart = (part: DemoPart): part is SamplePart => SAMPLE_PARTS.some((sample) => sample === part);
+export const isDemoPart = (name: string): name is DemoPart => DEMO_PARTS.some((part) => part === name);
 
 export interface LocalDocument {
   readonly domain: string;
@@ -28,6 +32,8 @@ export interface LocalDocument {
   /** Names of all secrets that the document refers to. */
   readonly secretNames: readonly string[];
   readonly demoParts: readonly DemoPart[];
+  /** Sites of which an app is the connectors' canary. */
+  readonly canarySites: readonly string[];
   /** Whether a policy lets the service `local-operator` administer Postern. */
   readonly namesLocalOperator: boolean;
   /** The document's text with demo names replaced by 127.0.0.1 and these ports. */
@@ -46,9 +52,8 @@ const demoPartOf = (value: unknown): DemoPart | undefined => {
   const { hostname } = new URL(value);
   if (!hostname.endsWith(DEMO_SUFFIX)) return undefined;
   const name = hostname.slice(0, -DEMO_SUFFIX.length);
-  const part = name === "idp" ? name : SAMPLE_PARTS.find((sample) => sample === name);
-  if (part === undefined) throw new StartError(`${value} names no demo part`, `the demo parts are ${["idp", ...SAMPLE_PARTS].map((one) => one + DEMO_SUFFIX).join(", ")}`);
-  return part;
+  if (!isDemoPart(name)) throw new StartError(`${value} names no demo part`, `the demo parts are ${DEMO_PARTS.map((one) => one + DEMO_SUFFIX).join(", ")}`);
+  return name;
 };
 
 /** Puts the address of a part in the place of its name. tcp URLs have no authority grammar of their own in WHATWG URL, so the address is replaced as text. */
@@ -105,6 +110,7 @@ export function localDocument(source: string, name: string): LocalDocument {
     })),
     secretNames: secretNames(yaml),
     demoParts: [...parts],
+    canarySites: [...new Set(document.apps.filter(({ upstreams }) => upstreams.some((upstream) => upstream.includes(`//canary${DEMO_SUFFIX}`))).map(({ site }) => site))],
     namesLocalOperator: namesLocalOperator(document),
     render,
   };

@@ -37,9 +37,12 @@ export interface ConnectorOptions {
   readonly stateDirectory: string;
   /** PEM file of the authority that an https edge's certificate is from. */
   readonly caFile?: string;
+  /** Port on loopback of its canary; absent: it has none. */
+  readonly canaryPort?: number | undefined;
 }
 
 const authority = ({ caFile }: ConnectorOptions): readonly string[] => (caFile === undefined ? [] : ["--ca", caFile]);
+const canary = ({ canaryPort }: ConnectorOptions): readonly string[] => (canaryPort === undefined ? [] : ["--canary", `127.0.0.1:${canaryPort}`]);
 
 const failed = async (child: Child, what: string): Promise<StartError> => new StartError(`${what}:\n${await logTail(child)}`, `read ${child.logFile}`);
 
@@ -92,7 +95,7 @@ export async function startConnector(options: ConnectorOptions): Promise<LocalCo
   await rm(runtimeFile, { force: true });
   const child = processes.start({
     name: `connector-${site}`,
-    argv: [process.execPath, PROGRAM, "run", "--state", stateDirectory, ...authority(options)],
+    argv: [process.execPath, PROGRAM, "run", "--state", stateDirectory, ...authority(options), ...canary(options)],
     env: plainEnvironment(),
   });
   const metrics = await listening(child, runtimeFile);

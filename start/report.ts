@@ -30,6 +30,7 @@ function demoGuide(stack: Stack): string[] {
     `  4. Keep ${app("clock")} open, then: npx postern revoke user alice@example.com`,
     "  5. TCP: npx postern login --token-file alice.token, and as alice",
     "     echo hello | npx postern tcp tcp-echo --stdio --token-file alice.token",
+    "  6. Does revoking work? npx postern drill",
   ];
 }
 

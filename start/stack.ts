@@ -176,7 +176,7 @@ async function assemble(options: StackOptions, { state, document, processes, sto
   notices.push(...operator.notices);
 
   progress("starting the connectors");
-  const wanted = (options.withoutConnectors === true ? [] : document.sites).map((site) => ({ processes, api, operatorToken: operator.token, site, stateDirectory: join(state, "connectors", site) }));
+  const wanted = (options.withoutConnectors === true ? [] : document.sites).map((site) => ({ processes, api, operatorToken: operator.token, site, stateDirectory: join(state, "connectors", site), canaryPort: document.canarySites.includes(site) ? ports.canary : undefined }));
   const startable = await Promise.all(wanted.map(canStart));
   const left = wanted.filter((_one, index) => startable[index] !== true).map((one) => one.site);
   if (left.length > 0) notices.push(`no connector runs for ${left.join(", ")}: enrolling one needs an operator token`);

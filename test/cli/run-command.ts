@@ -18,14 +18,19 @@ export interface Surroundings {
   readonly ask?: Io["ask"];
   readonly duplex?: Duplex;
   readonly stopped?: Promise<void>;
+  /** Told what goes to standard error, at once. */
+  readonly heard?: (text: string) => unknown;
 }
 
-export async function runCommand(argv: readonly string[], { env = {}, stdin = "", now, ask, duplex, stopped }: Surroundings = {}): Promise<Ran> {
+export async function runCommand(argv: readonly string[], { env = {}, stdin = "", now, ask, duplex, stopped, heard }: Surroundings = {}): Promise<Ran> {
   const out: Buffer[] = [];
   let err = "";
   const exit = await run(argv, {
     out: (chunk) => void out.push(Buffer.from(chunk)),
-    err: (text) => void (err += text),
+    err: (text) => {
+      err += text;
+      heard?.(text);
+    },
     env,
     now: now === undefined ? Date.now : () => now,
     random: randomBytes,

@@ -31,6 +31,12 @@ describe("the command line", () => {
     ["a target without an app", ["run", "--target", "wiki.json"]],
     ["a target that is no app's id", ["run", "--target", "Wiki=f"]],
     ["two files for one app", ["run", "--target", "wiki=a", "--target", "wiki=b"]],
+    ["a canary beyond loopback", ["run", "--canary", "10.0.0.5:7070"]],
+    ["a canary on every address", ["run", "--canary", "0.0.0.0:7070"]],
+    ["a canary by a name", ["run", "--canary", "localhost:7070"]],
+    ["a canary without a port", ["run", "--canary", "127.0.0.1"]],
+    ["a canary on any port", ["run", "--canary", "127.0.0.1:0"]],
+    ["a canary of another command", ["status", "--canary", "127.0.0.1:7070"]],
     ["a target of another command", ["status", "--target", "wiki=a"]],
   ])("%s is wrong usage", (_title, argv) => {
     expect(exitOf(argv)).toBe(2);
@@ -44,6 +50,12 @@ describe("the command line", () => {
   it("knows each target's file from wherever it was started, also with = in its name", () => {
     const command = parseCommandLine(["run", "--target", "wiki=/a/b=c.json", "--target", "crm=bom.json"], {});
     expect(command).toMatchObject({ kind: "run", targets: new Map([["wiki", "/a/b=c.json"], ["crm", resolve("bom.json")]]) });
+  });
+
+  it("takes a canary on loopback, off by default, also for the installed unit", () => {
+    expect(parseCommandLine(["run"], {})).toMatchObject({ kind: "run", canary: undefined });
+    expect(parseCommandLine(["run", "--canary", "127.0.0.1:7070"], {})).toMatchObject({ kind: "run", canary: { host: "127.0.0.1", port: 7070 } });
+    expect(parseCommandLine(["install", "--print", "--canary", "[::1]:7070"], {})).toMatchObject({ kind: "install", canary: { host: "::1", port: 7070 } });
   });
 
   it("shows help for every command, and every option of it", () => {

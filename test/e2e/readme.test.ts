@@ -77,6 +77,14 @@ describe("README's demo", () => {
     await clock.ended;
   });
 
+  it("drills, in every protocol", async () => {
+    const ran = await run(typed(blocks("demo-drill")[0] ?? "exit 9"));
+    expect(ran.exit, ran.out).toBe(0);
+    expect(ran.answer).toContain("every connection ended as the receipts say");
+    for (const protocol of ["http", "sse", "websocket", "tcp"]) expect(ran.answer).toMatch(new RegExp(`^${protocol} +3 +3 `, "m"));
+    expect(ran.out).toContain("left out: ssh");
+  });
+
   it.runIf(hasCurl)("answers nobody in particular 401, and the same for a host that does not exist", async () => {
     const { out, answer, exit } = await run(typed(blocks("demo")[1] ?? "exit 9"));
     expect(exit, out).toBe(0);

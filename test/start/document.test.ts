@@ -12,16 +12,18 @@ describe("localDocument", () => {
     expect(document.domain).toBe("postern.localhost");
     expect(document.sites).toEqual(["office"]);
     expect(document.apps).toContainEqual({ id: "hello", host: "hello.postern.localhost", protocol: "http" });
-    expect([...document.demoParts].sort()).toEqual(["clock", "echo", "hello", "idp", "tcp-echo"]);
+    expect([...document.demoParts].sort()).toEqual(["canary", "clock", "echo", "hello", "idp", "tcp-echo"]);
     expect(document.secretNames).toEqual(["DEMO_CLIENT_SECRET"]);
     expect(document.namesLocalOperator).toBe(true);
+    expect(document.canarySites).toEqual(["office"]);
   });
 
   it("puts real addresses in place of demo names and keeps the comments", () => {
-    const text = localDocument(demo, "demo.yaml").render({ idp: 4001, hello: 4002, echo: 4003, clock: 4004, "tcp-echo": 4005 });
+    const text = localDocument(demo, "demo.yaml").render({ idp: 4001, hello: 4002, echo: 4003, clock: 4004, "tcp-echo": 4005, canary: 4006 });
     expect(text).toContain('issuer: "http://127.0.0.1:4001"');
     expect(text).toContain('"http://127.0.0.1:4003"');
     expect(text).toContain('"tcp://127.0.0.1:4005"');
+    for (const scheme of ["http", "tcp"]) expect(text).toContain(`"${scheme}://127.0.0.1:4006"`);
     expect(text).not.toMatch(/^[^#]*demo\.localhost/m);
     expect(text).toContain("# alice is staff");
   });
