@@ -36,15 +36,21 @@ export class Provisioning {
     this.#work = work;
   }
 
-  /** Answers once everybody whom it concerns was told. Throws when somebody could not be: asking again does the rest. */
+  /** Answers once everybody whom it concerns was told, and waits for nobody else. Throws when one of them could not be: asking again does the rest. */
   async request(provider: string, request: directory.DirectoryRequest): Promise<Result<directory.DirectoryAnswer, ScimProblem>> {
     const of = this.#directoryOf(({ id }) => id === provider);
     if (of === undefined) throw new Error("no such directory");
+    const isRead = request.do === "list" || request.do === "get";
+    const before = new Map((isRead ? [] : directory.unsettled(this.#db, of.id)).map((row) => [row.id, row.revision]));
     const answer = directory.answer(this.#db, of, request);
-    if (!answer.ok || request.do === "list" || request.do === "get") return answer;
-    const told = this.#tell(of);
+    if (!answer.ok || isRead) return answer;
+    const id = answer.value.entries[0]?.id ?? ("id" in request ? request.id : "");
+    const rows = directory.unsettled(this.#db, of.id);
+    const concerned = rows.filter((row) => row.id === id || before.get(row.id) !== row.revision);
+    // Said again, it changes nothing and waits for what the attempt before could not do: whom a group concerned then, nobody knows.
+    const told = this.#tell(of, concerned.length === 0 && request.kind === "Groups" ? rows : concerned);
     this.#work.ctx.waitUntil(told.catch(() => undefined));
-    await this.#work.record({ provider, act: request.do, kind: request.kind, id: answer.value.entries[0]?.id ?? ("id" in request ? request.id : "") });
+    await this.#work.record({ provider, act: request.do, kind: request.kind, id });
     await told;
     return answer;
   }
@@ -58,7 +64,7 @@ export class Provisioning {
   async resume(): Promise<void> {
     for (const { id } of this.#work.document()?.providers ?? []) {
       const of = this.#directoryOf((one) => one.id === id);
-      if (of !== undefined) await this.#tell(of).catch(() => undefined);
+      if (of !== undefined) await this.#tell(of, directory.unsettled(this.#db, of.id)).catch(() => undefined);
     }
   }
 
@@ -67,9 +73,8 @@ export class Provisioning {
     return provider?.scim === undefined ? undefined : { id: provider.id, issuer: provider.issuer, match: provider.scim.match };
   }
 
-  /** Tells of everybody who was not told of yet. The alarm comes back for those who could not be. */
-  async #tell(of: directory.DirectoryOf): Promise<void> {
-    const rows = directory.unsettled(this.#db, of.id);
+  /** The alarm comes back for those who could not be told. */
+  async #tell(of: directory.DirectoryOf, rows: readonly directory.DirectoryRow[]): Promise<void> {
     if (rows.length > 0) this.#work.soon();
     const results: PromiseSettledResult<void>[] = [];
     for (let i = 0; i < rows.length; i += TOGETHER_COUNT) {

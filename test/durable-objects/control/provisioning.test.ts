@@ -77,12 +77,30 @@ describe("what a directory tells", () => {
   });
 
   it("one person who cannot be told keeps nobody else from being told", async () => {
-    const { provisioning, signals, user } = stage(({ target }) => (target.id === ANN ? Promise.reject(new Error("down")) : Promise.resolve()));
+    const { provisioning, signals, user, change } = stage(({ target }) => (target.id === ANN ? Promise.reject(new Error("down")) : Promise.resolve()));
     await expect(user("ann")).rejects.toThrow("down");
-    // Others of the same directory wait for it to be put right, but what they are told is told.
-    await expect(user("bob")).rejects.toThrow("down");
-    expect(signals.map(({ target }) => target.id)).toEqual([ANN, ANN]);
+    const bob = await user("bob");
+    expect(signals.map(({ target }) => target.id)).toEqual([ANN]);
     expect(provisioning.standing({ id: "u_bob", issuer: ISSUER, sub: "bob" })).toMatchObject({ groups: [] });
+    await change("Users", bob, { active: false });
+    await provisioning.resume();
+    expect(signals.map(({ target }) => target.id)).toEqual([ANN, "u_bob", ANN]);
+  });
+
+  it("a request waits for all whom it concerns, also when it is said again", async () => {
+    let isDown = false;
+    const { provisioning, signals, user, change } = stage(() => (isDown ? Promise.reject(new Error("down")) : Promise.resolve()));
+    const [ann, bob] = [await user("ann"), await user("bob")];
+    const made = await provisioning.request("corp", { do: "create", kind: "Groups", change: { name: "staff", members: [{ add: true, ids: [ann] }] } });
+    const staff = made.ok ? (made.value.entries[0]?.id ?? "") : "";
+    isDown = true;
+    const emptied = (): Promise<unknown> => change("Groups", staff, { members: [{ add: false, ids: "all" }] });
+    for (let i = 0; i < 2; i++) await expect(emptied()).rejects.toThrow("down");
+    // What concerns somebody else alone is done.
+    await change("Groups", staff, { members: [{ add: true, ids: [bob] }] });
+    isDown = false;
+    await change("Groups", staff, { members: [{ add: false, ids: [ann] }] });
+    expect(signals.at(-1)).toMatchObject({ target: { id: ANN }, effect: { facts: { groups: { value: [] } } } });
   });
 
   it("a provider without a directory has no standing to give, and none to write", async () => {
