@@ -30,6 +30,8 @@ export interface Answer<T> {
 
 export interface Sent {
   readonly body: string;
+  /** JSON if absent. */
+  readonly type?: string;
   /** Where the body came from; the edge knows neither its name nor its lines. */
   readonly document?: WrittenDocument;
 }
@@ -47,7 +49,7 @@ export function edgeClient(route: EdgeRoute, secret: string | undefined): EdgeCl
     route,
     get: async (path, shape) => readAnswer(await exchange(route, { method: "GET", path, headers: own, deadlineMs: READ_MS }), shape, route),
     post: async (path, sent, shape) =>
-      readAnswer(await exchange(route, { method: "POST", path, headers: { ...own, "content-type": "application/json" }, body: sent.body, deadlineMs: CHANGE_MS }), shape, route, sent.document),
+      readAnswer(await exchange(route, { method: "POST", path, headers: { ...own, "content-type": sent.type ?? "application/json" }, body: sent.body, deadlineMs: CHANGE_MS }), shape, route, sent.document),
   };
 }
 
@@ -64,6 +66,9 @@ export const problemsOf = (told: readonly z.infer<typeof problem>[]): readonly P
 
 /** A JSON body. */
 export const sentJson = (value: unknown): Sent => ({ body: JSON.stringify(value) });
+
+/** A form, as a browser sends it. */
+export const sentForm = (fields: Readonly<Record<string, string>>): Sent => ({ body: new URLSearchParams(fields).toString(), type: "application/x-www-form-urlencoded" });
 
 /** A policy document as the body. */
 export const sentDocument = (document: WrittenDocument): Sent => ({ body: document.canonical, document });

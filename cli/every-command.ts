@@ -10,11 +10,13 @@ import { addDrill } from "./commands/drill.ts";
 import { addEdgeStatus } from "./commands/edge-status.ts";
 import { addEnrollToken } from "./commands/enroll-token.ts";
 import { addExplain } from "./commands/explain.ts";
+import { addGrant, addGrants, addRequests } from "./commands/grants.ts";
 import { addHistory } from "./commands/history.ts";
 import { addInit } from "./commands/init.ts";
 import { addLogin, addLogout } from "./commands/login.ts";
 import { addPosture } from "./commands/posture.ts";
 import { addReceipt } from "./commands/receipt.ts";
+import { addRequest } from "./commands/request.ts";
 import { addRevoke } from "./commands/revoke.ts";
 import { addService } from "./commands/service.ts";
 import { addSessions } from "./commands/sessions.ts";
@@ -30,7 +32,8 @@ import type { Adder } from "./program.ts";
 export const EVERY_COMMAND: readonly Adder[] = [
   addInit, addSetup, addCheck, addTest, addApply, addHistory,
   addSessions, addRevoke, addReceipt, addDrill, addExplain,
+  addRequests, addGrant, addGrants,
   addService, addEnrollToken, addConnectors, addDevices, addEdgeStatus, addStatus,
-  addLogin, addLogout, addWhoami, addApps, addCurl, addTcp, addSsh, addSshConfig,
+  addLogin, addLogout, addWhoami, addApps, addRequest, addCurl, addTcp, addSsh, addSshConfig,
   addPosture, addAgent,
 ];

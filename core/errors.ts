@@ -61,6 +61,8 @@ const statuses = {
   document_invalid: 422,
   version_conflict: 409,
   lockout: 409,
+  grant_refused: 403,
+  own_grant: 403,
   unknown_id: 404,
   bad_argument: 400,
 

@@ -231,6 +231,30 @@ export const explainedRequest = z.object({
   ask: z.object({ app: text, protocol: text, method: text, path: text }),
 });
 
+/** Questions that wait (`given_at` null) and grants that live. `by`: "user:ID" or "service:NAME". */
+export const grants = many(
+  z.object({
+    id: text,
+    user: text,
+    email: z.nullable(text),
+    name: z.nullable(text),
+    app: text,
+    reason: text,
+    lasting_ms: z.number(),
+    asked_at: instant,
+    given_at: z.nullable(instant),
+    by: z.nullable(text),
+    until: z.nullable(instant),
+  }),
+);
+
+/** What waits, by its id, for as long as it was asked for or else; or of one's own accord, to a user by id or verified email. */
+export const grantQuestion = z.union([z.object({ request: text, for: z.optional(text) }), z.object({ user: text, app: text, for: text, reason: text })]);
+
+/** A grant and its end; of a question asked at /.postern/request, when it is over. */
+export const given = z.object({ id: text, until: instant });
+export const deniedGrant = z.object({ id: text });
+
 /** GET /.postern/me; not under the API's path, but what `whoami` reads. */
 export const me = z.object({
   subject,
@@ -245,6 +269,8 @@ export const me = z.object({
 /** GET / at the launcher, as JSON: what `apps` reads. */
 export const visibleApps = z.object({
   apps: many(z.object({ id: text, name: text, host: text, tags: many(text), stepUp: z.boolean(), url: z.optional(text) })),
+  /** Those that a grant would open; a request asks for one. */
+  askable: z.optional(many(z.object({ id: text, name: text }))),
 });
 
 /** GET /.postern/ready. */

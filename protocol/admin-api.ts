@@ -28,3 +28,6 @@ export type FactsAnswer = z.infer<typeof shapes.facts>;
 export type DeviceQuestion = z.infer<typeof shapes.deviceQuestion>;
 export type EnrolledDeviceAnswer = z.infer<typeof shapes.enrolledDevice>;
 export type ReportedAnswer = z.infer<typeof shapes.reported>;
+export type GrantsAnswer = z.infer<typeof shapes.grants>;
+export type GrantQuestion = z.infer<typeof shapes.grantQuestion>;
+export type GivenAnswer = z.infer<typeof shapes.given>;

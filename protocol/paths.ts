@@ -14,6 +14,8 @@ export const AGENT_PATH = "/.postern/agent";
 /** The connector's program as one file; its digest is at this and ".sha256". */
 export const CONNECTOR_PROGRAM_PATH = "/.postern/connector.mjs";
 export const READY_PATH = "/.postern/ready";
+/** A person asks for access, at the launcher or at the app's own host. */
+export const REQUEST_PATH = "/.postern/request";
 export const ME_PATH = "/.postern/me";
 export const LOGOUT_PATH = "/.postern/logout";
 /** RFC 8628 §3.1 and §3.4, and RFC 8693. */

@@ -4,7 +4,7 @@
  * is the gate's.
  */
 import { Hono } from "hono/tiny";
-import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, DEVICES_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, TOKEN_PATH } from "../protocol/paths.ts";
+import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, DEVICES_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, REQUEST_PATH, TOKEN_PATH } from "../protocol/paths.ts";
 import { canonicalise, MAX_SOCKET_PATH_CHARS, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
 import type { Env } from "./env.ts";
@@ -16,6 +16,7 @@ import { headersTooLarge } from "./proxy.ts";
 import { blank, refuse } from "./respond.ts";
 import * as adminDevices from "./routes/admin/devices.ts";
 import * as explain from "./routes/admin/explain.ts";
+import * as grants from "./routes/admin/grants.ts";
 import * as policy from "./routes/admin/policy.ts";
 import * as revocation from "./routes/admin/revocation.ts";
 import * as services from "./routes/admin/services.ts";
@@ -23,6 +24,7 @@ import * as sessions from "./routes/admin/sessions.ts";
 import * as sites from "./routes/admin/sites.ts";
 import { agent } from "./routes/agent.ts";
 import * as connectors from "./routes/connectors.ts";
+import { askForAccess } from "./routes/access.ts";
 import { backchannelLogout } from "./routes/backchannel.ts";
 import { beginDevice, decideDevice, devicePage } from "./routes/device.ts";
 import * as devices from "./routes/devices.ts";
@@ -70,6 +72,7 @@ const routes = new Hono<Bindings>({
   .get(`/:place${ME_PATH}`, (c) => me(c.env.exchange))
   .get(`/:place${LOGOUT_PATH}`, (c) => askSignOut(c.env.exchange))
   .post(`/:place${LOGOUT_PATH}`, (c) => signOut(c.env.exchange))
+  .post(`/:place${REQUEST_PATH}`, (c) => askForAccess(c.env.exchange))
   // Crossing to an app's host
   .get("/app/.postern/sign-in", (c) => signIn(c.env.exchange))
   .get("/app/.postern/continue", (c) => redeem(c.env.exchange))
@@ -97,6 +100,9 @@ const routes = new Hono<Bindings>({
   .get(`/launcher${ADMIN_API}/policy/history`, (c) => policy.history(c.env.exchange))
   .post(`/launcher${ADMIN_API}/revoke`, (c) => revocation.revoke(c.env.exchange))
   .get(`/launcher${ADMIN_API}/receipts/:id`, (c) => revocation.receipt(c.env.exchange, c.req.param("id")))
+  .post(`/launcher${ADMIN_API}/grants`, (c) => grants.give(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/grants`, (c) => grants.list(c.env.exchange))
+  .post(`/launcher${ADMIN_API}/grants/:id/deny`, (c) => grants.deny(c.env.exchange, c.req.param("id")))
   .post(`/launcher${ADMIN_API}/services`, (c) => services.create(c.env.exchange))
   .get(`/launcher${ADMIN_API}/services`, (c) => services.list(c.env.exchange))
   .post(`/launcher${ADMIN_API}/enroll-tokens`, (c) => sites.createEnrollToken(c.env.exchange))

@@ -165,6 +165,7 @@ async function denied(x: Exchange, standing: Standing, record: boolean): Promise
     app: { name: app.name ?? app.id },
     requestId: x.id,
     advice,
+    ask: advice.some(({ code }) => code === "grant") ? { id: app.id, name: "" } : undefined,
     stepUpUrl: signInUrl,
     switchUserUrl: `${x.launcher}/.postern/logout`,
     launcherUrl: `${x.launcher}/`,

@@ -27,7 +27,7 @@ export function laneFor(x: Exchange, policy: CompiledPolicy, app: App, session: 
 }
 
 /** The facts, and those of the app where they can matter: not for whom no allow means, who must not learn by the time it takes that there is such an app. `fresh` asks the lane anew. */
-export async function withTarget(x: Exchange, policy: CompiledPolicy, app: App | undefined, session: SessionSnapshot | undefined, facts: Facts, fresh = false): Promise<Facts> {
+export async function withTarget(x: Exchange, policy: CompiledPolicy, app: App | undefined, session: Pick<SessionSnapshot, "sid"> | undefined, facts: Facts, fresh = false): Promise<Facts> {
   const plan = app === undefined ? undefined : policy.plan(app.id);
   if (app === undefined || plan === undefined || plan.readsTarget.length === 0 || !mightAllow(plan, facts, at(x.now))) return facts;
   const lane = laneName(app.site, laneFor(x, policy, app, session));

@@ -29,6 +29,7 @@ export type AuditKind =
   | "directory"
   | "policy_applied"
   | "setup"
+  | "grant"
   | "service"
   | "enroll_token"
   | "connector"

@@ -15,12 +15,14 @@ import { recordNow } from "../audit/record.ts";
 import type { AuditKind } from "../audit/rpc.ts";
 import { CONTROL_AUDIT_NAME, type ObjectEnv, SIGNER_NAMES } from "../bindings.ts";
 import { Database } from "../sqlite.ts";
+import { ACTOR_CHANGED, nameOf, stillActs } from "./actor.ts";
 import { carryOut } from "./effects.ts";
 import { Changes, type ReceiptRow } from "./changes.ts";
 import { type DeviceDecision, DeviceCodes, type DevicePoll, type DeviceRequest } from "./device-codes.ts";
 import * as devices from "./devices.ts";
 import { documentDigest } from "./digest.ts";
 import type { DirectoryRequest } from "./directory.ts";
+import { givenGrant, Grants } from "./grants.ts";
 import { hear, type Told } from "./hearing.ts";
 import { Lanes } from "./lanes.ts";
 import { Provisioning } from "./provisioning.ts";
@@ -73,6 +75,13 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     record: (data) => this.#record("directory", data),
     soon: this.#soon,
     ctx: this.ctx,
+  });
+
+  readonly #grants = new Grants(this.#db, {
+    signal: (signal) => this.signal(signal),
+    stillActs: (by) => this.#stillActs(by),
+    record: (data) => this.#record("grant", data),
+    wakeAt: (at) => this.#retake.by(at),
   });
 
   async policy(known?: number): Promise<PolicySnapshot | undefined> {
@@ -172,6 +181,23 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 
   async receipt(id: string): Promise<Receipt | undefined> {
     return this.#changes.receipt(id);
+  }
+
+  async askGrant(request: Parameters<ControlRpc["askGrant"]>[0]): ReturnType<ControlRpc["askGrant"]> {
+    return this.#grants.ask(request);
+  }
+
+  async giveGrant(request: Parameters<ControlRpc["giveGrant"]>[0]): ReturnType<ControlRpc["giveGrant"]> {
+    return this.#grants.give(request);
+  }
+
+  async denyGrant(id: string, by: Actor): ReturnType<ControlRpc["denyGrant"]> {
+    return this.#grants.deny(id, by);
+  }
+
+  async grants(): ReturnType<ControlRpc["grants"]> {
+    await this.#grants.sweep();
+    return this.#grants.list();
   }
 
   async createService(request: Parameters<ControlRpc["createService"]>[0]): Promise<{ ok: true } | Refused<"too_many_tokens" | "actor_changed">> {
@@ -281,7 +307,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   /** Takes up every change that has no report yet, and tells who was not told of what their directory says. */
   override async alarm(): Promise<void> {
     this.#retake.came();
-    await Promise.all([this.#changes.resume(), this.#provisioning.resume()]);
+    await Promise.all([this.#changes.resume(), this.#provisioning.resume(), this.#grants.sweep().catch(this.#soon)]);
   }
 
   /** The canonical target of a revocation, or undefined when nothing has that name. */
@@ -300,7 +326,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
       case "device":
         return devices.isDevice(this.#db, id) ? id : undefined;
       case "grant":
-        return undefined;
+        return givenGrant(this.#db, id);
       default:
         kind satisfies never;
         return undefined;
@@ -318,18 +344,8 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     }
   }
 
-  /**
-   * Whether whoever asked may still: the same policy is live, the session is, and no revocation of
-   * it has begun. The caller commits in the same step, before it awaits anything.
-   */
-  async #stillActs(actor: Actor): Promise<boolean> {
-    if (actor === "internal") return true;
-    const { sid, subject, policyVersion } = actor;
-    const seen = this.#db.one<{ n: number }>("SELECT coalesce(max(rowid), 0) AS n FROM receipts")?.n ?? 0;
-    const live = await this.env.SESSION.get(this.env.SESSION.idFromString(sid)).isLive();
-    if (!live || (this.#current()?.version ?? 0) !== policyVersion) return false;
-    const begun = "SELECT 1 FROM receipts WHERE target IN (?1, ?2) AND report IS NULL UNION ALL SELECT 1 FROM receipts WHERE rowid > ?3 AND target IN (?1, ?2) LIMIT 1";
-    return this.#db.one(begun, sid, subject, seen) === undefined;
+  #stillActs(actor: Actor): Promise<boolean> {
+    return stillActs(this.#db, this.env, actor, () => this.#current()?.version ?? 0);
   }
 
   #insertVersion(request: { document: PolicyDocument; text: string; namesOperator: boolean }, by: string, now: number): number {
@@ -377,8 +393,3 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return recordNow(this.env, CONTROL_AUDIT_NAME, { id: `a_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`, at: Date.now(), kind, data });
   }
 }
-
-const ACTOR_CHANGED = { ok: false, code: "actor_changed" } as const;
-const nameOf = (actor: Actor): string => (actor === "internal" ? actor : actor.name);
-
-

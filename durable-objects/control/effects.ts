@@ -9,6 +9,7 @@ import type { Database } from "../sqlite.ts";
 import type { ReceiptRow } from "./changes.ts";
 import type { Lanes } from "./lanes.ts";
 import { revokeDevice } from "./devices.ts";
+import { endGrant, endGrantsOf } from "./grants.ts";
 import * as registry from "./registry.ts";
 import type { PolicySnapshot } from "./rpc.ts";
 import * as signals from "./signals.ts";
@@ -33,7 +34,7 @@ export async function carryOut(reach: Reach, row: ReceiptRow): Promise<CutReport
     case "session":
       return sessionOf(env, row.target).end("revoked", row.id);
     case "user":
-      return env.USER.getByName(row.target).revoke(row.id, true);
+      return endPerson(reach, row.target, row, true);
     case "service": {
       registry.revokeService(db, row.target, Date.now());
       return env.USER.getByName(`service:${row.target}`).revoke(row.id);
@@ -52,20 +53,28 @@ export async function carryOut(reach: Reach, row: ReceiptRow): Promise<CutReport
       revokeDevice(db, row.target, Date.now());
       return env.DEVICE.getByName(row.target).revoke();
     }
-    case "grant":
-      return NOTHING_CUT;
+    case "grant": {
+      const ended = endGrant(db, row.target, row.at);
+      return ended === undefined ? NOTHING_CUT : env.USER.getByName(ended.user).observe(ended.news, ended.at);
+    }
     default:
       row.kind satisfies never;
       return NOTHING_CUT;
   }
 }
 
-async function heed({ env, db }: Reach, { target, effect, at: said }: signals.StoredSignal, receipt: ReceiptId): Promise<CutReport> {
+/** Their sessions, and what they were given: sessions that come later do not find it. */
+async function endPerson({ env, db }: Reach, id: string, { id: receipt, at }: Pick<ReceiptRow, "id" | "at">, passkeys = false): Promise<CutReport> {
+  const news = endGrantsOf(db, id, at);
+  const user = env.USER.getByName(id);
+  const report = await user.revoke(receipt, passkeys);
+  return Object.keys(news).length === 0 ? report : addReports([report, await user.observe(news, at)]);
+}
+
+async function heed(reach: Reach, { target, effect, at: said }: signals.StoredSignal, receipt: ReceiptId): Promise<CutReport> {
+  const { env, db } = reach;
   const when = effect.kind === "facts" ? (effect.at ?? said) : said;
-  if (target.kind === "user") {
-    const user = env.USER.getByName(target.id);
-    return effect.kind === "end" ? user.revoke(receipt) : user.observe(effect.facts, when);
-  }
+  if (target.kind === "user") return effect.kind === "end" ? endPerson(reach, target.id, { id: receipt, at: said }) : env.USER.getByName(target.id).observe(effect.facts, when);
   // What is only said of a session at a provider does not end it: the person may step up by it.
   const ofLogin = effect.kind === "end" ? signals.endLogin : signals.sessionsOf;
   const sids: readonly SessionId[] = target.kind === "session" ? [target.id] : ofLogin(db, target, Date.now());

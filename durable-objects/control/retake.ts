@@ -13,25 +13,32 @@ const RETAKE_MS = 5_000;
 
 export class Retake {
   readonly #ctx: ObjectContext;
-  #isComing = false;
+  /** When the alarm comes. */
+  #comesAt = Number.POSITIVE_INFINITY;
 
   constructor(ctx: ObjectContext) {
     this.#ctx = ctx;
     // What an instance before asked for stands. One that is overdue comes, or failed too often and does not: it is asked for anew.
     const now = Date.now();
     void ctx.blockConcurrencyWhile(async () => {
-      if (((await ctx.storage.getAlarm()) ?? 0) > now) this.#isComing = true;
+      const comesAt = (await ctx.storage.getAlarm()) ?? 0;
+      if (comesAt > now) this.#comesAt = comesAt;
     });
   }
 
   soon(): void {
-    if (this.#isComing) return;
-    this.#isComing = true;
-    void this.#ctx.storage.setAlarm(Date.now() + RETAKE_MS);
+    this.by(Date.now() + RETAKE_MS);
+  }
+
+  /** At that moment, or before. */
+  by(at: number): void {
+    if (this.#comesAt <= at) return;
+    this.#comesAt = at;
+    void this.#ctx.storage.setAlarm(at);
   }
 
   /** The alarm is here: what fails from now on asks for the next. */
   came(): void {
-    this.#isComing = false;
+    this.#comesAt = Number.POSITIVE_INFINITY;
   }
 }

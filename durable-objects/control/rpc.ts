@@ -1,6 +1,7 @@
 /** Control: the calls it answers. Types only. */
 import type { PublicJwk } from "../../identity/keys.ts";
-import type { ConnectorId, DeviceId, ReceiptId, SessionId, SiteId, UserId } from "../../core/ids.ts";
+import type { Fact } from "../../policy/facts.ts";
+import type { AppId, ConnectorId, DeviceId, ReceiptId, SessionId, SiteId, UserId } from "../../core/ids.ts";
 import type { PolicyDocument } from "../../policy/document.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { News } from "../signal-facts.ts";
@@ -94,6 +95,25 @@ export interface PersonRecord {
   readonly lastSignInAt: number;
 }
 
+/** A question for access, or the access that was given (grants.ts). Times are milliseconds since 1970. */
+export interface GrantRecord {
+  readonly id: string;
+  readonly user: UserId;
+  readonly email: string | null;
+  readonly name: string | null;
+  readonly app: AppId;
+  readonly reason: string;
+  /** Milliseconds. */
+  readonly lasting: number;
+  /** Facts of the connection that asked. */
+  readonly connection: { readonly [name: string]: Fact };
+  readonly askedAt: number;
+  /** Null: it waits for an answer. */
+  readonly givenAt: number | null;
+  readonly by: string | null;
+  readonly until: number | null;
+}
+
 /**
  * Who makes a change, and on what that was decided. Control looks again in the step that commits:
  * an operator may lose the right while a request is under way. "internal": no request is behind it.
@@ -135,6 +155,14 @@ export interface ControlRpc {
   /** What the directory of their provider says of somebody who is about to sign in; undefined if there is none. */
   standing(person: Pick<PersonRecord, "id" | "issuer" | "sub" | "email">): Promise<Standing | undefined>;
   receipt(id: string): Promise<Receipt | undefined>;
+
+  /** `until`: when the question is over. */
+  askGrant(request: Pick<GrantRecord, "user" | "app" | "lasting" | "reason" | "connection">): Promise<{ ok: true; id: string; until: number } | Refused<"overloaded">>;
+  /** Gives what was asked for by this id, or, without one, of one's own accord. Who may be given it was looked at before. */
+  giveGrant(request: { id?: string; by: Actor } & Pick<GrantRecord, "user" | "app" | "lasting" | "reason">): Promise<{ ok: true; id: string; until: number } | Refused<"unknown_id" | "actor_changed" | "own_grant" | "overloaded">>;
+  denyGrant(id: string, by: Actor): Promise<{ ok: true } | Refused<"unknown_id" | "actor_changed">>;
+  /** Questions that wait and grants that live. */
+  grants(): Promise<readonly GrantRecord[]>;
 
   createService(request: {
     name: string;

@@ -109,4 +109,21 @@ export const CONTROL_MIGRATIONS: readonly Migration[] = [
   "CREATE INDEX logins_until ON logins (until)",
   "CREATE INDEX services_name ON services (name)",
   "CREATE INDEX people_email ON people (email)",
+  `CREATE TABLE grants (
+    id TEXT PRIMARY KEY,
+    user TEXT NOT NULL,
+    app TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    lasting INTEGER NOT NULL,
+    connection TEXT NOT NULL,
+    asked_at INTEGER NOT NULL,
+    given_at INTEGER,
+    by TEXT,
+    until INTEGER,
+    ended_at INTEGER
+  )`,
+  "CREATE INDEX grants_of ON grants (user, app)",
+  "CREATE INDEX grants_asked ON grants (asked_at) WHERE given_at IS NULL",
+  "CREATE INDEX grants_live ON grants (until) WHERE ended_at IS NULL",
+  "CREATE INDEX grants_until ON grants (until)",
 ];

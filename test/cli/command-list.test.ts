@@ -46,7 +46,7 @@ describe("the list of commands", () => {
     expect(exit).toBe(0);
     const options = [...out.matchAll(/^ {2}(?:-[a-zA-Z], )?(--[a-z-]+)/gm)].map((match) => match[1] ?? "");
     expect(options).toEqual(expect.arrayContaining(["--edge", "--token-file", "--ca", "--json", "--help"]));
-    const section = read("docs/cli.md").split(/^### /m).find((one) => one.startsWith(`\`postern ${name}`)) ?? "";
+    const section = read("docs/cli.md").split(/^### /m).find((one) => one.startsWith(`\`postern ${name} `) || one.startsWith(`\`postern ${name}\``)) ?? "";
     const own = options.filter((option) => !["--edge", "--token-file", "--ca", "--json", "--help"].includes(option));
     expect(own.filter((option) => !section.includes(option))).toEqual([]);
   });

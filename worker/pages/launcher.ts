@@ -4,6 +4,7 @@
  */
 import type { Millis } from "../../core/time.ts";
 import { HOUR_MS, MINUTE_MS } from "../../core/time.ts";
+import { accessForm } from "./access.ts";
 import type { Markup } from "./markup.ts";
 import { markup, safeHref } from "./markup.ts";
 import { frame, linkButton, postButton } from "./layout.ts";
@@ -23,6 +24,8 @@ export interface LauncherApp {
 export interface LauncherModel {
   readonly user: { readonly name: string; readonly email?: string | undefined };
   readonly apps: readonly LauncherApp[];
+  /** Apps that a grant would open. */
+  readonly askable?: readonly { readonly id: string; readonly name: string }[];
   readonly session: { readonly expiresAt: Millis };
   readonly now: Millis;
   /** May change the policy: the empty launcher then says how the first app gets here. */
@@ -76,6 +79,6 @@ export function launcherPage(model: LauncherModel): string {
     wide: true,
     aside: markup`<div class="who"><p><span class="name">${name}</span>${user.email !== undefined && user.email !== name && markup`<span class="email">${user.email}</span>`}</p>${postButton(model.signOutUrl ?? "/.postern/logout", "Sign out", "quiet")}</div>`,
     body: markup`<div class="lead"><h1>Your apps</h1><p class="session">Signed in for another <time datetime="${new Date(model.session.expiresAt).toISOString()}">${remaining(model.now, model.session.expiresAt)}</time>.</p>${model.operator && linkButton(model.consoleUrl, "Administer Postern")}${model.passkeys !== false && linkButton("/.postern/passkeys", "Your passkeys")}</div>
-${apps.length === 0 ? empty(model.operator) : markup`<ul class="tiles">${apps.map(tile)}</ul>`}`,
+${apps.length === 0 ? empty(model.operator) : markup`<ul class="tiles">${apps.map(tile)}</ul>`}${model.askable !== undefined && model.askable.length > 0 && markup`<section class="card"><h2>Access for a while</h2>${accessForm(model.askable)}</section>`}`,
   });
 }

@@ -4,7 +4,7 @@ import { at } from "../../core/time.ts";
 import { decide } from "../../policy/decide.ts";
 import { type App, hostOf } from "../../policy/document.ts";
 import type { Facts } from "../../policy/facts.ts";
-import { visibleApps, witness } from "../../policy/visible.ts";
+import { isAskable, visibleApps, witness } from "../../policy/visible.ts";
 import { readCredential } from "../credentials.ts";
 import { type Exchange, isNavigation } from "../exchange.ts";
 import { factsOf } from "../gate.ts";
@@ -42,12 +42,18 @@ export async function launcher(x: Exchange): Promise<Response> {
       ...(app.protocol === "http" ? { url: `${x.url.scheme}://${host}${x.url.port}/` } : {}),
     };
   });
+  const open = new Set(apps.map(({ id }) => id));
+  const askable = policy.document.apps.filter((app) => {
+    const plan = policy.plan(app.id);
+    return plan !== undefined && !open.has(app.id) && isAskable(policy, plan, factsFor(app), at(x.now));
+  }).map(({ id, name }) => ({ id, name: name ?? id }));
   const operator = decide(policy, { app: ADMIN_APP, protocol: "http", method: "GET", path: "/" }, facts, at(x.now)).effect === "allow";
-  if (!isNavigation(x.request)) return json(x, { apps });
+  if (!isNavigation(x.request)) return json(x, { apps, askable });
   const formOrigins = await providerLogoutOrigins(x, session);
   const html = launcherPage({
     user: { name: session.display.name ?? session.display.email ?? session.subject.id, email: session.display.email },
     apps,
+    askable,
     session: { expiresAt: at(session.endsAt) },
     now: at(x.now),
     operator,

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ReceiptId, SessionId, UserId } from "../../../core/ids.ts";
 import { DAY_MS } from "../../../core/time.ts";
+import { endGrantsOf, Grants } from "../../../durable-objects/control/grants.ts";
 import * as registry from "../../../durable-objects/control/registry.ts";
 import { CONTROL_MIGRATIONS } from "../../../durable-objects/control/schema.ts";
 import * as signals from "../../../durable-objects/control/signals.ts";
@@ -24,9 +25,15 @@ beforeAll(() => {
     fill("people (id, issuer, sub, email, name, last_sign_in_at)", `'u_' || i, 'https://idp', 'p' || i, 'p' || i || '@example.com', 'P', ${T0} + i`);
     fill("receipts (id, kind, target, version, at, by, report)", `'rcpt_' || i, 'user', 'u_' || i, 1, ${T0}, 'x', '${"{}".padEnd(300)}'`);
     fill("devices (id, owner, enrolled_at, revoked_at)", `'d_' || i, 'u_' || i, ${T0} + i, NULL`);
+    fill("grants (id, user, app, reason, lasting, connection, asked_at, given_at, by, until, ended_at)", `'g_' || i, 'u_' || i, 'wiki', 'why', 1000, '{}', ${T0}, ${T0}, 'user:u_0', ${T0} + 1000 + i, ${T0} + 1000 + i`);
   });
 }, 60_000);
 afterAll(() => storage.close());
+
+const never = (): never => {
+  throw new Error("not asked for");
+};
+const grants = new Grants(db, { signal: never, stillActs: never, record: never, wakeAt: () => undefined });
 
 /** The middle one of nine runs: a machine that does something else too does not count. */
 function msOf(run: (i: number) => unknown): number {
@@ -50,6 +57,9 @@ describe("control with 200,000 rows of each kind", () => {
     ["counts a service's tokens", (i) => registry.liveTokens(db, `n${i}`, T0)],
     ["knows a service", (i) => registry.isService(db, `n${i}`)],
     ["revokes a service", (i) => registry.revokeService(db, `n${i}`, T0)],
+    ["lists grants that live and questions that wait", () => grants.list()],
+    ["looks for grants that ran out", () => void grants.sweep()],
+    ["ends what a person was given", (i) => endGrantsOf(db, `u_${i}`, T0)],
     ["takes up changes under way", () => db.all("SELECT * FROM receipts WHERE report IS NULL")],
     ["looks for changes of a target", (i) => db.one("SELECT 1 FROM receipts WHERE target IN (?, ?) AND report IS NULL LIMIT 1", `s${i}`, `u_${i}`)],
   ])("%s within milliseconds", (_title, run) => {

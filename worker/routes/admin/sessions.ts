@@ -1,5 +1,6 @@
 /** Live sessions and their streams: for `postern sessions`, and as cases for what a new document would do. */
 import { at } from "../../../core/time.ts";
+import type { SessionDescription } from "../../../durable-objects/session/rpc.ts";
 import type { CompiledPolicy } from "../../../policy/compile.ts";
 import type { Ask, Facts } from "../../../policy/facts.ts";
 import type { SessionsAnswer } from "../../../protocol/admin-api.ts";
@@ -30,15 +31,18 @@ export async function sessions(x: Exchange): Promise<Response> {
   return json(x, answer satisfies SessionsAnswer, 200, truncatedHeader(live));
 }
 
+/** What is decided on of a session that described itself. */
+export const factsOfDescribed = ({ subject, facts, startedAt }: SessionDescription, now: number): Facts => ({
+  subject,
+  known: facts,
+  ...(subject.kind === "user" ? { session: { startedAt: at(startedAt), lastActiveAt: at(now) } } : {}),
+});
+
 /** Every live session at every app: what `apply` tries a new document on. */
 export function liveCases(x: Exchange, policy: CompiledPolicy, { sessions }: LiveSessions): { facts: Facts; ask: Ask }[] {
   return sessions.flatMap((one) =>
     policy.document.apps.map((app) => ({
-      facts: {
-        subject: one.subject,
-        known: one.facts,
-        ...(one.subject.kind === "user" ? { session: { startedAt: at(one.startedAt), lastActiveAt: at(x.now) } } : {}),
-      },
+      facts: factsOfDescribed(one, x.now),
       ask: { app: app.id, protocol: app.protocol, method: app.protocol === "tcp" ? "" : "GET", path: app.protocol === "tcp" ? "" : "/" },
     })),
   );
