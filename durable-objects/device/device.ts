@@ -151,7 +151,8 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
       if (only === undefined && state.owed && state.barred === "cloned") await this.#record(state);
       // What came meanwhile is told by whoever brought it.
       if (only === undefined && state.owed && this.#cached === state) {
-        this.#store({ ...state, owed: false });
+        // One that is none any more has said its last word: the sessions may be another device's from here on.
+        this.#store({ ...state, owed: false, sessions: state.barred === undefined ? state.sessions : [] });
         await this.ctx.storage.deleteAlarm();
       }
       return addReports(reports);

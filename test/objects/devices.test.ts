@@ -182,6 +182,12 @@ describe("a device that is revoked", () => {
     const other = await TestDevice.enrolled(sid);
     await other.report();
     expect(await opens(sid)).toBe(true);
+    // Whatever is said of the one that is barred, it is not said of the other.
+    const compliant = { value: true, source: "posture:edr", observedAt: at(Date.now()), expiresAt: at(Date.now() + 60_000) };
+    await deviceOf(device.id).say({ compliant }, Date.now());
+    await deviceOf(device.id).set({ managed: true });
+    expect(await factsOf(sid)).toMatchObject({ "device.id": other.id, "device.registered": true });
+    expect(await opens(sid)).toBe(true);
   });
 
   it("before its object took it in stays out", async () => {
