@@ -4,6 +4,7 @@
  */
 import type { AppId, SessionId } from "../../core/ids.ts";
 import { type Deadline, deadlinesOf } from "../../policy/deadlines.ts";
+import { PUSH_RETRY_MS } from "../lease-terms.ts";
 import { factsOf, type LaneParts } from "./admission.ts";
 import { MAX_FROZEN_MS } from "./freezing.ts";
 import type { LiveStream, StreamTable } from "./live-stream.ts";
@@ -60,12 +61,19 @@ export class QuietWatch {
     this.#say(key, sid, app, all, frozenAt);
   }
 
-  /** Untold, it is told with the next decision; the next byte waits for one in any case. */
+  /** A session that could not be told hears it once more: what is quiet has nobody else. Still untold, it is told with the next decision; the next byte waits for one in any case. */
   #say(key: string, sid: SessionId, app: AppId, deadlines: readonly Deadline[], frozenAt: number | undefined): void {
     const { env, lane } = this.#parts;
     const here = lane();
     if (here === undefined) return;
-    this.#later(env.SESSION.get(env.SESSION.idFromString(sid)).watch({ ...here, app, deadlines, frozenAt }).catch(() => this.#told.delete(key)));
+    const said = this.#told.get(key);
+    const tell = (): Promise<unknown> => env.SESSION.get(env.SESSION.idFromString(sid)).watch({ ...here, app, deadlines, frozenAt });
+    const again = async (): Promise<unknown> => {
+      await new Promise((wake) => setTimeout(wake, PUSH_RETRY_MS));
+      // Unless something newer was said meanwhile.
+      return this.#told.get(key) === said && tell();
+    };
+    this.#later(tell().catch(again).catch(() => this.#told.delete(key)));
   }
 
   /** All that stays under a newer policy, once its receipt is answered. */

@@ -263,6 +263,17 @@ describe("a fact that a quiet stream depends on (P18)", () => {
     socket.close();
   });
 
+  it("is told to the session once more if that could not hear it", async () => {
+    await connected();
+    await say(user(), facts(posture(true)));
+    const sid = await signedIn();
+    const watch = vi.spyOn(Session.prototype, "watch").mockRejectedValueOnce(new Error("replaced"));
+    const { socket } = await open(sid);
+    await eventually(async () => (await watches(sid)) > 0);
+    expect(watch).toHaveBeenCalledTimes(2);
+    socket.close();
+  });
+
   it("ends an event stream that is quiet, too", async () => {
     await connected();
     await say(user(), facts(posture(true, Date.now() - 15 * MINUTE + 1_500)));
