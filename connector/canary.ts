@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
+import { Turns } from "../core/turns.ts";
 import { CANARY_NAME, CANARY_PATHS, type CanaryAnswer, type CanaryHeard, canaryMark, LINES_UPGRADE } from "../protocol/canary.ts";
 import { StampedLines, stampedLine } from "../protocol/stamped-lines.ts";
 import type { Endpoint } from "./allow-list.ts";
@@ -16,8 +17,9 @@ import type { Log } from "./log.ts";
 const MAX_CONNECTIONS_COUNT = 256;
 /** Longest life of one: what somebody forgot does not go on for ever. */
 const MAX_LIFE_MS = 120_000;
-/** A line on each connection this often. */
-const TICK_MS = 20;
+/** Lines on all connections together, each in its turn: a drill must not be a load. */
+const LINES_PER_S = 500;
+const TICK_MS = 10;
 /** A reader that stalls is left out: bounds memory. */
 const MAX_QUEUED_BYTES = 64 * 1024;
 /** A message of a client is one line. Bounds memory. */
@@ -34,7 +36,6 @@ const AGAIN_MS = 5_000;
 interface Side {
   readonly name: string;
   readonly write: (line: string) => void;
-  readonly end: () => void;
   readonly lines: StampedLines;
   isOpen: boolean;
   heardAt: number | null;
@@ -45,7 +46,8 @@ export class Canary {
   readonly #log: Log;
   readonly #id = randomBytes(4).toString("hex");
   readonly #sides = new Map<string, Side>();
-  readonly #speaking = new Set<Side>();
+  readonly #speaking = new Turns<Side>(LINES_PER_S, performance.now());
+  readonly #ends = new Set<() => void>();
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES });
   #pulse: NodeJS.Timeout | undefined;
@@ -82,7 +84,7 @@ export class Canary {
     this.#isStopped = true;
     clearTimeout(this.#again);
     clearInterval(this.#pulse);
-    for (const { end } of this.#speaking) end();
+    for (const end of this.#ends) end();
     this.#server.close();
     this.#server.closeAllConnections();
   }
@@ -146,15 +148,17 @@ export class Canary {
       if (this.#sides.size < MAX_KEPT_COUNT) break;
       if (!isOpen) this.#sides.delete(oldest);
     }
-    const side: Side = { name, write, end, isOpen: true, heardAt: null, lines: new StampedLines(({ at }) => (side.heardAt = Math.max(side.heardAt ?? 0, at))) };
+    const side: Side = { name, write, isOpen: true, heardAt: null, lines: new StampedLines(({ at }) => (side.heardAt = Math.max(side.heardAt ?? 0, at))) };
     const life = setTimeout(end, this.#waits.lifeMs).unref();
     this.#sides.set(name, side);
-    this.#speaking.add(side);
+    this.#ends.add(end);
+    const leave = this.#speaking.join(side);
     this.#pulse ??= setInterval(() => this.#speak(), TICK_MS).unref();
     return () => {
       clearTimeout(life);
       side.isOpen = false;
-      this.#speaking.delete(side);
+      this.#ends.delete(end);
+      leave();
       if (this.#speaking.size > 0) return;
       clearInterval(this.#pulse);
       this.#pulse = undefined;
@@ -162,7 +166,7 @@ export class Canary {
   }
 
   #speak(): void {
-    for (const { write, heardAt } of this.#speaking) write(stampedLine(performance.now(), canaryMark(this.#id, heardAt !== null)));
+    for (const { write, heardAt } of this.#speaking.due(performance.now())) write(stampedLine(performance.now(), canaryMark(this.#id, heardAt !== null)));
   }
 
   #heard(run: string): CanaryAnswer {

@@ -1,4 +1,5 @@
 /** Stamped lines by the one clock of a run: whoever reads notes of each chunk when it was written and when it came. */
+import { Turns } from "../../core/turns.ts";
 import { stampedLine as lineAt, StampedLines } from "../../protocol/stamped-lines.ts";
 import { monotonicMs } from "./clock.ts";
 
@@ -46,43 +47,20 @@ export class Heard {
 }
 
 const TICK_MS = 2;
-const MAX_BATCH_COUNT = 64;
 
 /** Writes a chunk on each of its members in turn, so many in a second all together. */
 export class Pulse {
-  readonly #members = new Set<() => void>();
-  #order: IterableIterator<() => void> = this.#members.values();
-  #perSecond: number;
-  #owed = 0;
-  #last = monotonicMs();
+  readonly #turns: Turns<() => void>;
 
   constructor(perSecond: number) {
-    this.#perSecond = perSecond;
-    setInterval(() => this.#tick(), TICK_MS).unref();
-  }
-
-  set perSecond(value: number) {
-    this.#perSecond = value;
+    this.#turns = new Turns(perSecond, monotonicMs());
+    setInterval(() => {
+      for (const write of this.#turns.due(monotonicMs())) write();
+    }, TICK_MS).unref();
   }
 
   /** `write` gets its turn until the answer is called. */
   join(write: () => void): () => void {
-    this.#members.add(write);
-    return () => void this.#members.delete(write);
-  }
-
-  #tick(): void {
-    const now = monotonicMs();
-    // What a busy machine made it miss is not made up for in one burst.
-    this.#owed = Math.min(MAX_BATCH_COUNT, this.#owed + ((now - this.#last) * this.#perSecond) / 1_000);
-    this.#last = now;
-    for (; this.#owed >= 1 && this.#members.size > 0; this.#owed--) {
-      let next = this.#order.next();
-      if (next.done === true) {
-        this.#order = this.#members.values();
-        next = this.#order.next();
-      }
-      if (next.done !== true) next.value();
-    }
+    return this.#turns.join(write);
   }
 }

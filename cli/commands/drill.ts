@@ -76,7 +76,8 @@ function inWords(error: unknown, { web, tcp }: CanaryApps): unknown {
   const { code, message, why, fix, requestId } = error;
   const also = HINTS[code];
   if (also === undefined) return error;
-  return new Failure(code, message, why, [...also(web, tcp ?? CANARY_TCP_APP), ...fix], requestId === undefined ? {} : { requestId });
+  const what = also === NOT_LET_IN ? `the app ${web} does not open for the service ${DRILL_SERVICE}` : message;
+  return new Failure(code, what, why, [...also(web, tcp ?? CANARY_TCP_APP), ...fix], requestId === undefined ? {} : { requestId });
 }
 
 const SILENT = (): readonly string[] => ["is its canary there? postern-connector run --canary HOST:PORT, the upstream of the canary's apps, on each connector of the site"];

@@ -12,7 +12,7 @@ import { type CanaryApps, inUse, type Present, presentAt } from "./canary-apps.t
 import { DRILL_SERVICE, type DrillToken, revoke } from "./drill-token.ts";
 import { DRILL_PROTOCOLS, type DrillProtocol, type LiveStream, Transits } from "./live-stream.ts";
 import { type Fault, faultsOf, reportOf, type Revoked, type RoundReport, type Subject } from "./measure.ts";
-import { openStream } from "./open-streams.ts";
+import { openStream, Speaker } from "./open-streams.ts";
 import { watchStalls } from "./stalls.ts";
 
 const SUBJECTS: readonly Subject[] = ["session", "service", "app"];
@@ -108,8 +108,10 @@ async function gather({ apps, token, streams, invocation, agent: options, signal
   const run = Buffer.from(invocation.io.random(RUN_BYTES)).toString("hex");
   const [secret, transits, hangUp] = [await token.valid(), new Transits(), new AbortController()];
   const agent = apps.tcp === undefined ? undefined : await agentFor(apps.tcp, options, invocation, secret);
+  const speaker = new Speaker(clock);
   const end = async (): Promise<void> => {
     hangUp.abort();
+    speaker.hush();
     await agent?.close();
   };
   try {
@@ -120,7 +122,7 @@ async function gather({ apps, token, streams, invocation, agent: options, signal
     const opened: LiveStream[] = [];
     const both = AbortSignal.any([signal, hangUp.signal]);
     const work = async (): Promise<void> => {
-      for (const [protocol, name] of next) opened.push(await openStream(protocol, name, { web: apps.route, token: secret, agent, transits, clock }, both));
+      for (const [protocol, name] of next) opened.push(await openStream(protocol, name, { web: apps.route, token: secret, agent, transits, speaker, clock }, both));
     };
     await Promise.all(Array.from({ length: AT_ONCE_COUNT }, work));
     return { run, streams: opened, end };

@@ -4,6 +4,7 @@ import { duplexPair } from "node:stream";
 import { AgentFailure } from "../../agent/agent-failure.ts";
 import { openAppSocket } from "../../agent/edge-socket.ts";
 import type { TcpAgent } from "../../agent/tcp-agent.ts";
+import { Turns } from "../../core/turns.ts";
 import { CANARY_PATHS, LINES_UPGRADE } from "../../protocol/canary.ts";
 import { stampedLine } from "../../protocol/stamped-lines.ts";
 import { refusedBy } from "../edge-client.ts";
@@ -16,8 +17,9 @@ import { type DrillProtocol, LiveStream, type Transits } from "./live-stream.ts"
 const OPEN_MS = 15_000;
 /** No connection of a drill lives longer, whatever happens. */
 const LIFE_MS = 110_000;
-/** What we write where there is a way back. */
-const TICK_MS = 20;
+/** What we write where there is a way back, on all connections together: a drill must not be a load. */
+const LINES_PER_S = 200;
+const TICK_MS = 10;
 const MAX_QUEUED_BYTES = 64 * 1024;
 /** Time between two looks at whether a Close frame has come: it is the frame that counts, and `ws` tells only of the end of the connection behind it. */
 const CLOSE_LOOK_MS = 5;
@@ -31,6 +33,7 @@ export interface Ground {
   /** For its tcp app, if it has one. */
   readonly agent: TcpAgent | undefined;
   readonly transits: Transits;
+  readonly speaker: Speaker;
   readonly clock: () => number;
 }
 
@@ -78,9 +81,27 @@ export async function refusalOf(answer: IncomingMessage, route: EdgeRoute): Prom
   return refusedBy({ status: answer.statusCode ?? 0, headers: answer.headers, text }, route);
 }
 
-/** Writes lines for as long as the connection lives. */
-function speak(stream: LiveStream, { clock }: Ground, write: (line: string) => void): void {
-  const timer = setInterval(() => (stream.endedAt === undefined ? write(stampedLine(clock())) : clearInterval(timer)), TICK_MS);
+/** Writes lines on all connections of a round, in turn, for as long as they live. */
+export class Speaker {
+  readonly #clock: () => number;
+  readonly #turns: Turns<() => void>;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(clock: () => number) {
+    this.#clock = clock;
+    this.#turns = new Turns(LINES_PER_S, clock());
+    this.#timer = setInterval(() => {
+      for (const write of this.#turns.due(clock())) write();
+    }, TICK_MS);
+  }
+
+  join(stream: LiveStream, write: (line: string) => void): void {
+    const leave = this.#turns.join(() => (stream.endedAt === undefined ? write(stampedLine(this.#clock())) : leave()));
+  }
+
+  hush(): void {
+    clearInterval(this.#timer);
+  }
 }
 
 const webSocket: Way = async (stream, ground, signal) => {
@@ -96,7 +117,7 @@ const webSocket: Way = async (stream, ground, signal) => {
     clearInterval(look);
     stream.over(String(code));
   });
-  speak(stream, ground, (line) => {
+  ground.speaker.join(stream, (line) => {
     if (socket.readyState === socket.OPEN && socket.bufferedAmount < MAX_QUEUED_BYTES) socket.send(line);
   });
   const hangUp = (): void => socket.terminate();
@@ -112,7 +133,7 @@ const tcp: Way = (stream, ground, signal) => {
   ours.on("error", () => undefined);
   ours.on("data", (chunk: Buffer) => stream.hear(chunk.toString("latin1")));
   ours.write(`GET ${CANARY_PATHS.lines}?name=${stream.name} HTTP/1.1\r\nHost: canary\r\nConnection: Upgrade\r\nUpgrade: ${LINES_UPGRADE}\r\n\r\n`);
-  speak(stream, ground, (line) => {
+  ground.speaker.join(stream, (line) => {
     if (ours.writable && ours.writableLength < MAX_QUEUED_BYTES) ours.write(line, "latin1");
   });
   signal.addEventListener("abort", () => theirs.destroy());
