@@ -19,6 +19,8 @@ export async function recordNow(env: Pick<ObjectEnv, "AUDIT">, key: string, even
 export const AUDIT_FLUSH_MS = 1_500;
 /** A batch leaves early at this many events. Bounds the loss by a crash, and how long storing it holds up whoever shares the thread. */
 export const AUDIT_EARLY_COUNT = 64;
+/** What gathered while a change was carried out leaves so long after it, behind the change's own record and its answer. */
+export const AUDIT_HELD_MS = 100;
 /** Events of one call: what gathered while another was under way goes together. */
 export const AUDIT_BATCH_COUNT = 256;
 /** Above this many waiting events the lane refuses new streams: the record cannot keep up (fail closed). */
@@ -70,8 +72,9 @@ export class AuditWriter {
     this.#held++;
     return () => {
       this.#held--;
-      // Behind whatever was waited for.
-      if (this.#isCrowded) this.#start(1);
+      // Behind whatever was waited for, until its caller has it.
+      const [oldest] = this.#waiting;
+      if (oldest !== undefined && this.#isCrowded) this.#start(Math.min(AUDIT_HELD_MS, Math.max(0, oldest.at + AUDIT_FLUSH_MS - Date.now())));
     };
   }
 

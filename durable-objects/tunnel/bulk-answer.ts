@@ -104,11 +104,18 @@ export class BulkAnswer {
   stop(why: Error): void {
     this.#over = true;
     this.#withdraw();
-    this.#piped.end(why);
-    // Fails while a pipe has the stream, which it ends, and when the client is gone.
-    this.#writer.abort(why).catch(() => undefined);
-    this.#segment?.settle(undefined);
     this.#wake?.();
+    // Whoever waits for the pipe ends the client then.
+    if (!this.#piped.end(why)) this.#fail(() => this.#writer.abort(why));
+  }
+
+  /** An error to the client, and the connector's own request let go. */
+  #fail(abort: () => Promise<void>): void {
+    this.#lane.ends.do(() => {
+      // Fails when the client is gone.
+      abort().catch(() => undefined);
+      this.#segment?.settle(undefined);
+    });
   }
 
   #offer(): void {
@@ -161,9 +168,10 @@ export class BulkAnswer {
     this.#exchange.moved(true);
     this.#writer.releaseLock();
     const broken = (): void => this.#exchange.broken(false);
-    await this.#piped.run(body, this.#writable, { preventClose: true }, broken).catch((cause: unknown) => {
+    await this.#piped.run(body, this.#writable, { preventClose: true, preventAbort: true }, broken).catch((cause: unknown) => {
       // Whoever broke it, half a body is no answer that is done.
       broken();
+      this.#fail(() => this.#writable.abort(cause));
       throw cause;
     });
     this.#writer = this.#writable.getWriter();

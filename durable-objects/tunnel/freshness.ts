@@ -29,8 +29,8 @@ export class Freshness {
   readonly #admissions: Admissions;
   readonly #streams: StreamTable;
   readonly #renewals = new Map<RequestId, Promise<boolean>>();
-  /** What looks after each body that is piped. */
-  readonly #guards = new Set<{ readonly stream: LiveStream; readonly look: () => void }>();
+  /** What looks after the bodies of each stream that are piped. */
+  readonly #guards = new Map<LiveStream, readonly (() => void)[]>();
 
   constructor(parts: LaneParts, admissions: Admissions, streams: StreamTable) {
     this.#parts = parts;
@@ -68,18 +68,20 @@ export class Freshness {
       if (now >= due) void this.#renewAhead(stream).then(() => end() === 0 && look(), () => undefined);
       timer = setTimeout(look, Math.min(stream.redecideAt, now < due ? due : until, now + (now < due ? LEASE_HOLD_MS : RENEW_RETRY_MS)) - now);
     };
-    const guard = { stream, look };
-    this.#guards.add(guard);
+    const others = (): readonly (() => void)[] => (this.#guards.get(stream) ?? []).filter((one) => one !== look);
+    this.#guards.set(stream, [...others(), look]);
     look();
     return () => {
       clearTimeout(timer);
-      this.#guards.delete(guard);
+      const left = others();
+      if (left.length > 0) this.#guards.set(stream, left);
+      else this.#guards.delete(stream);
     };
   }
 
   /** Something was learned or forgotten: every piped body is looked at now. */
   lookAgain(): void {
-    for (const { look } of this.#guards) look();
+    for (const look of [...this.#guards.values()].flat()) look();
   }
 
   async #renewAhead(stream: LiveStream): Promise<void> {
@@ -171,7 +173,7 @@ export class Freshness {
     const around = this.#around(stream);
     const facts = factsOf(lease, around);
     const decision = decide(policy, stream.ask, facts, at(now));
-    const isPiped = [...this.#guards].some((one) => one.stream === stream);
+    const isPiped = this.#guards.has(stream);
     stream.policyVersion = policy.version;
     if (decision.effect === "allow") {
       stream.redecideAt = decision.redecideAt ?? Number.POSITIVE_INFINITY;

@@ -12,6 +12,7 @@ import { BulkAnswer } from "./bulk-answer.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { HttpUpload } from "./http-upload.ts";
+import type { LateEnds } from "./late-ends.ts";
 import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
 import type { StreamSink } from "./stream-sink.ts";
 import type { WaitingUp } from "./waiting-up.ts";
@@ -20,6 +21,7 @@ import type { WaitingUp } from "./waiting-up.ts";
 export interface Lane {
   readonly deadlines: Deadlines;
   readonly waitingUp: WaitingUp;
+  readonly ends: LateEnds;
   /** May a byte of this stream pass now? A few comparisons (M4). */
   passes(stream: LiveStream, now: number): boolean;
   /** Renews what ran out and decides again; false when the stream was cut. */
@@ -305,14 +307,12 @@ export class HttpRelay implements StreamSink {
     this.#queue.length = 0;
     this.#link.resetStream(this.#number);
     this.#settle(answer);
-    const broken = new Error("the connection to the app was broken off");
+    // What the runtime itself calls a connection that was lost: it is no fault to be logged in each part that the answer passes.
+    const broken = Object.assign(new Error("the connection to the app was broken off"), { retryable: true });
     this.#bulk?.stop(broken);
     this.#upload?.stop(broken);
-    try {
-      this.#controller?.error(broken);
-    } catch {
-      // Already closed or cancelled by the client.
-    }
+    const controller = this.#controller;
+    if (controller !== undefined && how !== "done") this.#lane.ends.do(() => controller.error(broken));
     this.#wakeDown?.();
     if (this.#stream !== undefined) this.#lane.finished(this.#stream, how);
   }

@@ -10,7 +10,7 @@ export class Piped {
     this.#deadlines = deadlines;
   }
 
-  /** Rejects when either end breaks, or `end` is called. `late`: it takes too long. */
+  /** Rejects when either end breaks, or `end` is called, with no byte after it. `late`: it takes too long. */
   async run(from: ReadableStream<Uint8Array>, to: WritableStream<Uint8Array>, options: StreamPipeOptions, late: () => void): Promise<void> {
     const { signal } = (this.#abort = new AbortController());
     this.#deadlines.set(this, SEGMENT_MS, late);
@@ -22,7 +22,9 @@ export class Piped {
     }
   }
 
-  end(why: Error): void {
+  /** False when nothing is being moved. */
+  end(why: Error): boolean {
     this.#abort?.abort(why);
+    return this.#abort !== undefined;
   }
 }

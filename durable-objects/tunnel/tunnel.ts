@@ -4,7 +4,7 @@
  * cuts. Follow a request: fetch → #open → admission.ts → open-stream.ts → a relay.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { AppId, ConnectorId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
+import type { AppId, ConnectorId, RequestId, SessionId } from "../../core/ids.ts";
 import { BULK_HEADER } from "../../protocol/bulk.ts";
 import { CLOSE_CODES } from "../../protocol/close-codes.ts";
 import { KEEP_ALIVE_PING, KEEP_ALIVE_PONG } from "../../protocol/control.ts";
@@ -29,6 +29,7 @@ import { DecisionLog } from "./decision-log.ts";
 import { Freshness } from "./freshness.ts";
 import { HttpRelay, type Lane } from "./http-relay.ts";
 import { laneStatus } from "./lane-status.ts";
+import { LateEnds } from "./late-ends.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { type CutReason, type LiveStream, reportOf, type StreamEnd, StreamTable } from "./live-stream.ts";
 import { answerHttp, answerWebSocket, type Opening, refuse, type Reply, responseOf } from "./open-stream.ts";
@@ -54,14 +55,12 @@ const SWEEP_MS = 1_000;
 /** Reports of ended sessions that are remembered, should they be asked for again. */
 const MAX_ENDINGS_COUNT = 1_000;
 
-interface LaneId {
-  readonly site: SiteId;
-  readonly lane: number;
-}
+type LaneId = Pick<ConnectContext, "site" | "lane">;
 
 export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane {
   readonly deadlines = new Deadlines();
   readonly waitingUp = new WaitingUp();
+  readonly ends = new LateEnds();
   readonly #carried = new CarriedRequests((open) => this.#open(open, null), this.deadlines);
   readonly #streams = new StreamTable();
   readonly #relays = new Map<WebSocket, WebSocketRelay>();

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { AUDIT_BACKLOG_COUNT, AUDIT_BATCH_COUNT, AUDIT_EARLY_COUNT, AUDIT_FLUSH_MS, AuditWriter, recordNow } from "../../../durable-objects/audit/record.ts";
+import { AUDIT_BACKLOG_COUNT, AUDIT_BATCH_COUNT, AUDIT_EARLY_COUNT, AUDIT_FLUSH_MS, AUDIT_HELD_MS, AuditWriter, recordNow } from "../../../durable-objects/audit/record.ts";
 import { PUSH_ATTEMPT_MS } from "../../../durable-objects/lease-terms.ts";
 import type { AuditEvent, AuditRpc } from "../../../durable-objects/audit/rpc.ts";
 import { T0 } from "../samples.ts";
@@ -81,15 +81,17 @@ describe("a batch (promise 8, M20)", () => {
     expect(shard.ids).toHaveLength(AUDIT_EARLY_COUNT + AUDIT_BATCH_COUNT + 5);
   });
 
-  it("does not leave early while somebody waits for a change, but right behind it, and in any case in time", async () => {
+  it("does not leave early while somebody waits for a change, but right behind its answer, and in any case in time", async () => {
     const { shard, writer } = writing();
     const count = AUDIT_EARLY_COUNT + 10;
     const release = [writer.hold(), writer.hold()];
     for (let n = 1; n <= count; n++) writer.add(event(n));
     release[0]?.();
-    await vi.advanceTimersByTimeAsync(AUDIT_FLUSH_MS - 1);
+    await vi.advanceTimersByTimeAsync(AUDIT_FLUSH_MS / 2);
     expect(shard.calls).toEqual(["register 1"]);
     release[1]?.();
+    await vi.advanceTimersByTimeAsync(AUDIT_HELD_MS - 1);
+    expect(shard.calls).toEqual(["register 1"]);
     await vi.advanceTimersByTimeAsync(1);
     expect(shard.calls).toEqual(["register 1", `append 1+${count}`]);
     const again = writer.hold();
@@ -97,6 +99,20 @@ describe("a batch (promise 8, M20)", () => {
     await vi.advanceTimersByTimeAsync(AUDIT_FLUSH_MS);
     expect(shard.calls).toContain(`append ${count + 1}+${count}`);
     again();
+  });
+
+  it("is held up by no number of changes, one after the other", async () => {
+    const { shard, writer } = writing();
+    for (let n = 1; n <= AUDIT_EARLY_COUNT; n++) {
+      const release = writer.hold();
+      writer.add({ ...event(n), at: Date.now() });
+      release();
+    }
+    for (let spent = 0; spent < AUDIT_FLUSH_MS; spent += AUDIT_HELD_MS / 2) {
+      writer.hold()();
+      await vi.advanceTimersByTimeAsync(AUDIT_HELD_MS / 2);
+    }
+    expect(shard.calls).toContain(`append 1+${AUDIT_EARLY_COUNT}`);
   });
 
   it("is not followed by one for each of the few that came while it was stored, and none of them waits for more than 2 s", async () => {

@@ -4,6 +4,7 @@ import type { Redeem } from "../../../durable-objects/tunnel/bulk.ts";
 import { BulkAnswer } from "../../../durable-objects/tunnel/bulk-answer.ts";
 import type { ConnectorLink } from "../../../durable-objects/tunnel/connector-link.ts";
 import { Deadlines } from "../../../durable-objects/tunnel/deadlines.ts";
+import { LateEnds } from "../../../durable-objects/tunnel/late-ends.ts";
 import type { Lane } from "../../../durable-objects/tunnel/http-relay.ts";
 import type { LiveStream } from "../../../durable-objects/tunnel/live-stream.ts";
 
@@ -21,7 +22,7 @@ function answering() {
   const ends: string[] = [];
   const redeems: Redeem[] = [];
   const tickets = { issue: (_link: unknown, _number: number, _direction: string, redeem: Redeem) => (redeems.push(redeem), () => undefined) };
-  const lane = { deadlines: new Deadlines(), guard: () => () => undefined, tickets } as unknown as Lane;
+  const lane = { deadlines: new Deadlines(), ends: new LateEnds(), guard: () => () => undefined, tickets } as unknown as Lane;
   const link = { mux: { consumed: () => undefined }, flush: () => undefined } as unknown as ConnectorLink;
   const bulk = new BulkAnswer(lane, link, { number: 2, bytesOut: 0 } as LiveStream, LENGTH, {
     mayPass: () => Promise.resolve(true),

@@ -4,6 +4,7 @@ import type { AppId, RequestId } from "../../../core/ids.ts";
 import { BulkTickets } from "../../../durable-objects/tunnel/bulk.ts";
 import type { ConnectorLink } from "../../../durable-objects/tunnel/connector-link.ts";
 import { Deadlines } from "../../../durable-objects/tunnel/deadlines.ts";
+import { LateEnds } from "../../../durable-objects/tunnel/late-ends.ts";
 import { HttpRelay, type Lane } from "../../../durable-objects/tunnel/http-relay.ts";
 import type { LiveStream } from "../../../durable-objects/tunnel/live-stream.ts";
 import { readSegment, type Segment, spellSegment } from "../../../protocol/bulk.ts";
@@ -44,7 +45,7 @@ function exchange({ takesBulk = true, maxBytes }: { readonly takesBulk?: boolean
   const said: Ticket[] = [];
   const seen = { finished: undefined as string | undefined, resets: 0 };
   const tickets = new BulkTickets("a".repeat(64));
-  const lane: Lane = { waitingUp: new WaitingUp(), deadlines: new Deadlines(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets, noteUserByte: () => undefined, finished: (_stream, how) => void (seen.finished = how) };
+  const lane: Lane = { waitingUp: new WaitingUp(), deadlines: new Deadlines(), ends: new LateEnds(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets, noteUserByte: () => undefined, finished: (_stream, how) => void (seen.finished = how) };
   const mux = { consumed: () => undefined, end: () => undefined, reset: () => undefined };
   const link = {
     mux, takesBulk, tell: (message: EdgeMessage) => void (message.t === "bulk" && said.push(message)),

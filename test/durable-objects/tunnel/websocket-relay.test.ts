@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DEADLINE_TICK_MS, Deadlines } from "../../../durable-objects/tunnel/deadlines.ts";
 import { BulkTickets } from "../../../durable-objects/tunnel/bulk.ts";
 import type { ConnectorLink } from "../../../durable-objects/tunnel/connector-link.ts";
+import { LateEnds } from "../../../durable-objects/tunnel/late-ends.ts";
 import type { Lane } from "../../../durable-objects/tunnel/http-relay.ts";
 import type { LiveStream } from "../../../durable-objects/tunnel/live-stream.ts";
 import { WebSocketRelay } from "../../../durable-objects/tunnel/websocket-relay.ts";
@@ -34,7 +35,7 @@ function relayed(waitingUp = new WaitingUp()) {
     return taken;
   };
   const link = { mux, flush: () => undefined, write, release: () => undefined, resetStream: () => void (seen.reset = true) };
-  const lane: Lane = { waitingUp, deadlines: new Deadlines(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets: new BulkTickets(""), noteUserByte: () => undefined, finished: (_stream, how) => void (seen.how = how) };
+  const lane: Lane = { waitingUp, deadlines: new Deadlines(), ends: new LateEnds(), passes: () => true, renew: () => Promise.resolve(true), guard: () => () => undefined, tickets: new BulkTickets(""), noteUserByte: () => undefined, finished: (_stream, how) => void (seen.how = how) };
   const relay = new WebSocketRelay(lane, link as unknown as ConnectorLink, 2, { bytesIn: 0, bytesOut: 0 } as LiveStream, socket as unknown as WebSocket);
   const push = async (bytes: number): Promise<void> => {
     relay.data(encodeWebSocketMessage({ type: "binary", bytes: new Uint8Array(bytes) }));
