@@ -1,6 +1,7 @@
 /**
  * Audit: one shard of the record. It appends, finds and verifies; it calls nobody. Batches are
- * stored in one transaction, and a batch that is sent again is stored once.
+ * stored in one transaction, and what is sent again is stored once: a batch by its numbers, an
+ * event of its own by all that it says.
  */
 import { createHash } from "node:crypto";
 import { DurableObject } from "cloudflare:workers";
@@ -46,8 +47,9 @@ export class Audit extends DurableObject<ObjectEnv> implements AuditRpc {
       for (const { id, at, kind, data } of events) {
         const number = firstNumber === 0 ? 0 : n++;
         if (number !== 0 && number <= known) continue;
-        seq++;
         const text = typeof data === "string" ? data : canonicalJson(data);
+        if (number === 0 && this.#db.one("SELECT 1 FROM events WHERE id = ? AND n = 0 AND at = ? AND kind = ? AND data = ?", id, at, kind, text) !== undefined) continue;
+        seq++;
         previous = hashOfText(previous, { seq, writer, n: number, id, at, kind }, text, sha256);
         rows.push(seq, writer, number, id, at, kind, text, previous);
         if (rows.length === ROWS_COUNT * COLUMNS_COUNT) {

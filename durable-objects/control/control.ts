@@ -381,15 +381,15 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return first.signKeySet(keys, Math.floor(Date.now() / 1000));
   }
 
-  /** A policy is on record before it is live; whatever takes trust away, once it did. */
-  async #recordChange({ id, kind, target, version, by }: ReceiptRow): Promise<void> {
+  /** A policy is on record before it is live; whatever takes trust away, once it did. Under the receipt's name and time, so that a repetition is known as one. */
+  async #recordChange({ id, kind, target, version, by, at }: ReceiptRow): Promise<void> {
     if (kind === "signal") {
       const signal = signals.byReceipt(this.#db, id);
-      await this.#record("signal", { receipt: id, source: by, name: signal?.name, target, version, effect: JSON.stringify(signal?.effect) });
-    } else if (kind !== "policy") await this.#record("revocation", { receipt: id, kind, target, version, by });
+      await this.#record("signal", { receipt: id, source: by, name: signal?.name, target, version, effect: JSON.stringify(signal?.effect) }, id, at);
+    } else if (kind !== "policy") await this.#record("revocation", { receipt: id, kind, target, version, by }, id, at);
   }
 
-  #record(kind: AuditKind, data: Record<string, string | number | undefined>): Promise<void> {
-    return recordNow(this.env, CONTROL_AUDIT_NAME, { id: `a_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`, at: Date.now(), kind, data });
+  #record(kind: AuditKind, data: Record<string, string | number | undefined>, id = `a_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`, at = Date.now()): Promise<void> {
+    return recordNow(this.env, CONTROL_AUDIT_NAME, { id, at, kind, data });
   }
 }

@@ -29,6 +29,13 @@ describe("a shard of the record", () => {
     expect(await shard().verify()).toMatchObject({ records: 2, broken: [], gaps: [] });
   });
 
+  it("stores an event that is sent again one time, and one that says something else beside it", async () => {
+    const one = event("rcpt_1");
+    for (const again of [one, one, { ...one, data: { id: "other" } }, { ...one, at: one.at + 1 }, { ...one, kind: "signal" as const }]) await shard().append("direct", 0, [again]);
+    expect((await shard().find(one.id)).map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+    expect(await shard().verify()).toMatchObject({ records: 4, broken: [], gaps: [] });
+  });
+
   it.each([
     ["deleted", "DELETE FROM events WHERE seq = 2", { broken: [{ seq: 3 }] }],
     ["altered", "UPDATE events SET data = '{\"id\":\"x\"}' WHERE seq = 2", { broken: [{ seq: 2 }] }],

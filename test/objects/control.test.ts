@@ -1,6 +1,8 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { SessionId } from "../../core/ids.ts";
+import { Audit } from "../../durable-objects/audit/audit.ts";
+import { CONTROL_AUDIT_NAME } from "../../durable-objects/bindings.ts";
 import { User } from "../../durable-objects/user/user.ts";
 import { generateConnectorKey } from "../../identity/connector-proof.ts";
 import { documentFor, objects, outcome, randomText, setUp, signedIn, sessionOf, stubs, tokenOf, userId, wipe } from "./deployment.ts";
@@ -154,6 +156,22 @@ describe("receipts (F10)", () => {
     expect(await runDurableObjectAlarm(stub())).toBe(true);
     expect(await control().receipt(id)).toMatchObject({ id, kind: "user", complete: true });
     expect(await sessionOf(sid).verify("host:wiki.access.example.com", "h".repeat(43))).toBeUndefined();
+  });
+
+  it("of a change whose record was stored, and whose answer was lost, is on record once", async () => {
+    await setUp();
+    const sid = await signedIn();
+    const { value: real } = Object.getOwnPropertyDescriptor(Audit.prototype, "append") as { value: Audit["append"] };
+    vi.spyOn(Audit.prototype, "append").mockImplementationOnce(async function (this: Audit, ...event) {
+      await real.apply(this, event);
+      throw new Error("the answer was lost");
+    });
+    expect(await outcome(() => control().revoke({ kind: "session", id: sid, by: "internal" }))).toBe("failed");
+    await runDurableObjectAlarm(stub());
+    const recorded = async (): Promise<readonly unknown[]> => (await objects.AUDIT.getByName(CONTROL_AUDIT_NAME).since(0, 100)).filter(({ kind }) => kind === "revocation");
+    expect(await recorded()).toHaveLength(1);
+    const [{ id } = { id: "" }] = (await recorded()) as { id: string }[];
+    expect(await control().receipt(id)).toMatchObject({ id, kind: "session", complete: true });
   });
 
   it("of a change that failed are taken up 5 seconds after it began, however many others began meanwhile, also by another instance", async () => {
