@@ -27,6 +27,7 @@ export const SIGNALS: Readonly<Record<string, string>> = {
   service: "`postern revoke service`",
   connector: "`postern revoke connector`",
   app: "`postern revoke app`",
+  grant: "`postern revoke grant`",
   policy: "`postern apply`",
   "scim-deactivate": "SCIM: a person is deactivated",
   "scim-group": "SCIM: a person leaves a group",
@@ -42,6 +43,7 @@ export const SIGNALS: Readonly<Record<string, string>> = {
   verdict: "a verdict on a device, pushed to the API",
   risk: "risk",
   "fact-expiry": "a fact that nobody renews",
+  "grant-expiry": "a grant that runs out",
   "session-end": "the session's end",
   "session-idle": "the session's end for idleness",
 };

@@ -21,6 +21,7 @@ const ROWS: readonly Row[] = [
   { titles: ["app · http, sse, websocket, tcp, ssh: live before, cut after"], signal: signals.revokeApp, code: SIGNED_OUT },
   { titles: ["service · http, sse, websocket, tcp, ssh: live before, cut after"], signal: signals.revokeService, code: SIGNED_OUT },
   { titles: ["device · http, sse, websocket, tcp, ssh: live before, cut after"], signal: signals.revokeDevice },
+  { titles: ["grant · http, sse, websocket, tcp, ssh: live before, cut after"], signal: signals.revokeGrant },
   { titles: ["connector · http, sse, websocket, tcp, ssh: live before, cut after"], signal: signals.revokeConnector, code: { websocket: "4502", agent: ["revoked", "cut"] } },
   { titles: ["policy · http, sse, websocket, tcp, ssh: live before, cut after, when the app is taken away"], signal: signals.appTakenAway },
   { titles: ["policy · http, sse, websocket, tcp, ssh: live before, frozen after, when a fresh second factor is wanted"], signal: signals.secondFactorWanted },

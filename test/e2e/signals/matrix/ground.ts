@@ -37,6 +37,7 @@ export const NEEDS = {
   compliant: "device: { compliant: true }",
   careful: "any: [{ risk: { max: medium } }, { mfa: { max_age: 5m } }]",
   calm: "risk: [low]",
+  granted: "grant: true",
 } as const satisfies Needs;
 
 export interface Ground {

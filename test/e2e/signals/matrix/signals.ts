@@ -1,6 +1,6 @@
 /** The signals of the matrix, one function each: who holds the connections, and how the signal comes, by its real route. */
 import { type LoopbackAnswer } from "../../../../start/loopback-http.ts";
-import type { FactsAnswer, ReceiptAnswer } from "../../../../protocol/admin-api.ts";
+import type { FactsAnswer, GivenAnswer, ReceiptAnswer } from "../../../../protocol/admin-api.ts";
 import { loopbackFetch } from "../../../../start/loopback-http.ts";
 import { until } from "../../../start/running-stack.ts";
 import { A_MOMENT_S, type Ground, NEEDS } from "./ground.ts";
@@ -16,6 +16,8 @@ const DENIALS_COUNT = 10;
 const RUNS_OUT_WITHIN_MS = 40_000;
 /** A lane may know of the last byte a little less than its sender. */
 const IDLE_EARLY_MS = 1_000;
+/** Clocks of one machine, read by two processes. */
+const ENDED_EARLY_MS = 50;
 /** Factors that were shown then are not fresh ones. */
 const LONG_AGO_S = 1_800;
 const LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout";
@@ -68,6 +70,28 @@ export const revokeDevice: Signal = async (ground) => {
   const { id, reports } = await enrolled(ground, holder);
   await reports.report(GOOD);
   return { holder, need: "machine", say: () => counted(ground.operator.revoke("device", id)) };
+};
+
+/** An operator gives somebody access to each of their apps. */
+async function grantTo(ground: Ground, { id: user }: Somebody, length: string): Promise<readonly GivenAnswer[]> {
+  const given: GivenAnswer[] = [];
+  for (const face of ["web", "pipe", "shell"]) {
+    const asked = JSON.stringify({ user, app: `${face}-granted`, for: length, reason: "an incident" });
+    given.push(JSON.parse((await good(ground.operator.call("POST", "/grants", asked))).text) as GivenAnswer);
+  }
+  return given;
+}
+
+/** One grant after the other: each answer counts what is open then, and what it keeps. */
+export const revokeGrant: Signal = async (ground) => {
+  const holder = await signInSomebody(ground, nameFor("grant"));
+  const grants = await grantTo(ground, holder, "1h");
+  const say = async (): Promise<Said> => {
+    const receipts: ReceiptAnswer[] = [];
+    for (const { id } of grants) receipts.push(await ground.operator.revoke("grant", id));
+    return { answer: { ...sum(receipts), found: receipts[0]?.found ?? 0, kept: receipts.at(-1)?.kept ?? 0 } };
+  };
+  return { holder, need: "granted", say };
 };
 
 /** A document under which the apps `plain` are another matter. */
@@ -178,6 +202,20 @@ export const staleReport = (need: string, maxAgeMs: number): Signal => async (gr
     return { at };
   };
   return { holder, need, say };
+};
+
+/** Given for an hour, and once all is open for a moment instead; then nobody does anything. */
+export const grantEnd = (length: string): Signal => async (ground) => {
+  const holder = await signInSomebody(ground, nameFor("granted"));
+  await grantTo(ground, holder, "1h");
+  const say: Scene["say"] = async (opened) => {
+    const ends = (await grantTo(ground, holder, length)).map(({ until: end }) => Date.parse(end));
+    await allEnded(opened, "what the grants opened has ended");
+    const first = Math.min(...[...opened.connections.values()].map(({ endedAt = 0 }) => endedAt));
+    if (first < here(Math.min(...ends)) - ENDED_EARLY_MS) throw new Error("something ended before its grant");
+    return { at: here(Math.max(...ends)) };
+  };
+  return { holder, need: "granted", say };
 };
 
 /** Nobody does anything: the session is over at the instant that it was given when it began. */
