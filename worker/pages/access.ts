@@ -5,7 +5,7 @@ import { type Markup, markup } from "./markup.ts";
 /** `apps`: those that may be asked for; one alone is not asked about. */
 export function accessForm(apps: readonly { readonly id: string; readonly name: string }[]): Markup {
   const [only] = apps;
-  return markup`<form class="form" method="post" action="/.postern/request">${
+  return markup`<form class="form words" method="post" action="/.postern/request">${
     apps.length === 1
       ? markup`<input type="hidden" name="app" value="${only?.id}">`
       : markup`<label for="app">App</label><select id="app" name="app">${apps.map(({ id, name }) => markup`<option value="${id}">${name}</option>`)}</select>`
