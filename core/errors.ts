@@ -38,6 +38,9 @@ const statuses = {
   upstream_protocol: 502,
   overloaded: 503,
   unavailable: 503,
+  identity_lost: 503,
+  audit_lost: 503,
+  control_lost: 503,
   internal: 500,
 
   // Signing in.
@@ -80,7 +83,7 @@ export type ErrorCode = keyof typeof statuses;
 export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = statuses;
 
 /** The answer carries `Retry-After` with this many seconds (RFC 9110 §10.2.3). */
-export const RETRY_AFTER_SECONDS: Readonly<Partial<Record<ErrorCode, number>>> = { no_connector: 10, overloaded: 5, unavailable: 5, provider_unreachable: 15 };
+export const RETRY_AFTER_SECONDS: Readonly<Partial<Record<ErrorCode, number>>> = { no_connector: 10, overloaded: 5, unavailable: 5, audit_lost: 5, control_lost: 5, identity_lost: 15, provider_unreachable: 15 };
 
 /** Reads a code that arrived as text (a frame of a connector, an answer of the API); undefined if this version has no such code. */
 export function parseErrorCode(text: string): ErrorCode | undefined {

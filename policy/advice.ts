@@ -28,6 +28,7 @@ const TEXTS = {
   risk: "Your session looks unusual. Ask your administrator to look at it.",
   request: "You may use this app, but not this page or action.",
   read_only: "You may read here, but not change anything.",
+  lost: "A part that this app cannot be used without does not answer. Try again later.",
   denied: "A rule of your organisation forbids this. Ask your administrator.",
 } as const;
 
@@ -60,6 +61,7 @@ export function advise(policy: CompiledPolicy, ask: Ask, facts: Facts, now: Mill
   if (decision.effect === "step_up") codes.add(decision.stepUp?.mfa === true ? "mfa" : "sign_in");
   else if (decision.reason === "session_over") codes.add("sign_in");
   else if (decision.reason === "read_only") codes.add("read_only");
+  else if (decision.reason.endsWith("_lost")) codes.add("lost");
   else if (decision.reason === "denied") for (const code of ofDenies(plan, ask, facts, now)) codes.add(code);
   else for (const code of ofAllows(plan, ask, facts, now)) codes.add(code);
   if (mayAsk(policy, ask, facts, now)) codes.add("grant");

@@ -9,6 +9,7 @@ import { makeIndex } from "./candidates.ts";
 import type { App, Policy, PolicyDocument } from "./document.ts";
 import { hostOf } from "./naming.ts";
 import type { Entry, Target } from "./entry.ts";
+import { boundOf, type LossBound, type LossPart } from "./losses.ts";
 import { makeEntry } from "./entry.ts";
 import { reaches } from "./reach.ts";
 import type { FactName } from "./facts.ts";
@@ -30,6 +31,7 @@ export interface Plan extends Target {
   /** P19: the app's and the defaults', strictest; ms. */
   readonly sessionMax: number;
   readonly sessionIdle: number;
+  readonly onLoss: { readonly [part in LossPart]: LossBound };
 }
 
 export interface CompiledPolicy {
@@ -70,7 +72,8 @@ export function compile(document: PolicyDocument, version: number): CompiledPoli
     const selected = { id, tags: app?.tags ?? [] };
     const about = entries.filter(({ policy }) => reaches(policy, selected)).map(({ entry }) => entry);
     const of = (effect: Entry["effect"]): Index => makeIndex(about.filter((entry) => entry.effect === effect));
-    const { session } = document.defaults;
+    const { session, onLoss } = document.defaults;
+    const lossBound = (part: LossPart): LossBound => boundOf(part, [onLoss?.[part], app?.onLoss?.[part]].flatMap((rule) => rule ?? []));
     const allows = about.filter((entry) => entry.effect === "allow");
     return {
       app: id,
@@ -85,6 +88,7 @@ export function compile(document: PolicyDocument, version: number): CompiledPoli
       limits: of("limit"),
       sessionMax: Math.min(session.max, app?.session?.max ?? Infinity),
       sessionIdle: Math.min(session.idle, app?.session?.idle ?? Infinity),
+      onLoss: { identity: lossBound("identity"), audit: lossBound("audit"), control: lossBound("control") },
     };
   };
 

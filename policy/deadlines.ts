@@ -8,6 +8,7 @@ import type { Plan } from "./compile.ts";
 import { nameFor } from "./criterion.ts";
 import type { Fact, Facts } from "./facts.ts";
 import type { Input } from "./kleene.ts";
+import { lossOf } from "./losses.ts";
 import { leavesOf } from "./tree.ts";
 
 export interface Deadline {
@@ -20,7 +21,7 @@ export interface Deadline {
 /** Of every criterion that may count for this subject at this app, whether or not it decides now: the first of each fact, and of all that no fact moves. */
 export function deadlinesOf(plan: Plan, facts: Facts, sessionEndsAt: number, now: number): readonly Deadline[] {
   const byFact = new Map<string, Deadline>();
-  let fixed = sessionEndsAt;
+  let fixed = Math.min(sessionEndsAt, lossOf(plan, facts, now).until);
   for (const index of [plan.denies, plan.allows, plan.limits]) {
     const input: Input = { facts, app: plan.app, now, changesAt: Infinity };
     for (const entry of candidatesOf(index, input, index !== plan.allows)) {

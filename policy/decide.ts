@@ -12,6 +12,7 @@ import type { Decision, DecisionReason, Effect } from "./decision.ts";
 import type { Entry } from "./entry.ts";
 import type { Ask, Facts } from "./facts.ts";
 import type { Input } from "./kleene.ts";
+import { newWhileLost } from "./losses.ts";
 import type { PathForms } from "./paths.ts";
 import type { Outcome } from "./weigh.ts";
 import { NO_LIMITS, weigh } from "./weigh.ts";
@@ -51,10 +52,16 @@ function decideFor(plan: Plan, version: number, ask: Ask, facts: Facts, now: Mil
   const forms: PathForms = { path: ask.path };
   const outcome = weigh(plan, ask, forms, facts, now);
   switch (outcome.reason) {
-    case "allowed":
+    case "allowed": {
+      const part = newWhileLost(facts);
+      if (part !== undefined) return answer("deny", `${part}_lost`, version, { by: [], limits: outcome.limits }, outcome.changesAt, true);
       return answer("allow", "allowed", version, outcome, outcome.changesAt, true);
+    }
     case "read_only":
-      return answer("deny", "read_only", version, outcome, outcome.changesAt, true);
+    case "identity_lost":
+    case "audit_lost":
+    case "control_lost":
+      return answer("deny", outcome.reason, version, outcome, outcome.changesAt, true);
     case "denied":
       return answer("deny", "denied", version, outcome, outcome.changesAt, isExplained(plan, facts, now));
     case "session_over":

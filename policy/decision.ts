@@ -3,6 +3,7 @@
  */
 import type { PolicyId } from "../core/ids.ts";
 import type { DurationMs, Millis } from "../core/time.ts";
+import type { LossPart } from "./losses.ts";
 
 export type Effect = "allow" | "deny" | "step_up";
 export type Role = "viewer" | "responder" | "operator";
@@ -23,7 +24,7 @@ export interface Limits {
 /**
  * Why the effect is what it is, in one stable word:
  * allowed · denied (a deny counted) · no_allow (nothing granted) · read_only (P7) ·
- * unknown_app · session_over (P19) · step_up (P3)
+ * unknown_app · session_over (P19) · step_up (P3) · a part that is down forbids it (P19)
  */
 export type DecisionReason =
   | "allowed"
@@ -32,7 +33,10 @@ export type DecisionReason =
   | "read_only"
   | "unknown_app"
   | "session_over"
-  | "step_up";
+  | "step_up"
+  | LostReason;
+
+export type LostReason = `${LossPart}_lost`;
 
 export interface Decision {
   readonly effect: Effect;

@@ -7,6 +7,7 @@ import type { Json } from "../core/json.ts";
 import { canonicalJson } from "../core/json.ts";
 import type { IdentityProvider } from "../core/provider.ts";
 import type { Role } from "./decision.ts";
+import type { LossRules } from "./losses.ts";
 import type { When } from "./when.ts";
 
 export { hostOf } from "./naming.ts";
@@ -99,6 +100,8 @@ export interface App {
   readonly name?: string;
   readonly tags: readonly string[];
   readonly session?: SessionLimits;
+  /** Stricter than the defaults. */
+  readonly onLoss?: Partial<LossRules>;
   readonly cors?: Cors;
   /** Empty: the app's own origin (P22). */
   readonly websocket: { readonly origins: readonly string[] };
@@ -147,10 +150,8 @@ export interface Policy {
 
 export interface Defaults {
   readonly session: { readonly max: number; readonly idle: number };
-  /** When the provider says nothing about a session any more: keep it until its end, or deny. */
-  readonly onIdentityLoss: "keep" | "deny";
-  /** When records cannot be stored. */
-  readonly onAuditLoss: "keep" | "deny";
+  /** While a part is down. Absent: a document stored before there were such rules. */
+  readonly onLoss?: LossRules;
 }
 
 export type FriendlyFacts = { readonly [name: string]: Json | undefined };

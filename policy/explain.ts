@@ -14,6 +14,7 @@ import type { DecisionReason, Effect, Limits, Role } from "./decision.ts";
 import type { Entry } from "./entry.ts";
 import type { Ask, Facts } from "./facts.ts";
 import type { Input, Tri } from "./kleene.ts";
+import { lossesIn } from "./losses.ts";
 import type { Leaf } from "./tree.ts";
 import { leavesOf } from "./tree.ts";
 
@@ -58,6 +59,8 @@ export interface Explanation {
   /** Every policy about this app, by id. */
   readonly policies: readonly ExplainedPolicy[];
   readonly limits: ExplainedLimits;
+  /** Parts that were down; absent when none was. */
+  readonly lost?: readonly { readonly part: string; readonly source: string; readonly age_ms: number }[];
   readonly step_up?: { readonly max_age_ms: number; readonly methods: readonly string[]; readonly mfa: boolean };
   /** ISO 8601; null: only a new fact or policy changes it. */
   readonly redecide_at: string | null;
@@ -70,6 +73,7 @@ export function explain(policy: CompiledPolicy, ask: Ask, facts: Facts, now: Mil
   const decision = decide(policy, ask, facts, now);
   const plan = policy.plan(ask.app);
   const { stepUp } = decision;
+  const lost = lossesIn(facts).map(([part, { source, observedAt }]) => ({ part, source, age_ms: now - observedAt }));
   return {
     effect: decision.effect,
     reason: decision.reason,
@@ -77,6 +81,7 @@ export function explain(policy: CompiledPolicy, ask: Ask, facts: Facts, now: Mil
     decided_by: decision.decidedBy,
     policies: plan === undefined ? [] : explainPolicies(plan, ask, facts, now),
     limits: explainLimits(decision.limits),
+    ...(lost.length === 0 ? {} : { lost }),
     ...(stepUp === undefined ? {} : { step_up: { max_age_ms: stepUp.maxAge, methods: stepUp.methods, mfa: stepUp.mfa } }),
     redecide_at: decision.redecideAt === undefined ? null : isoOf(decision.redecideAt),
     fix: advise(policy, ask, facts, now).map((advice) => advice.text),

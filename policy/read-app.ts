@@ -6,6 +6,7 @@ import type { AppId, ProviderId, SiteId } from "../core/ids.ts";
 import type { App, Cors, HeaderRules, Health, Provider, SessionLimits, Site } from "./document.ts";
 import type { PathPart, Report } from "./problems.ts";
 import { parsePattern } from "./paths.ts";
+import { readLosses } from "./read-losses.ts";
 import { parseBytes } from "./quantity.ts";
 import type { RawApp, RawProvider, RawSite } from "./schema.ts";
 import { toList, toMs } from "./shapes.ts";
@@ -100,6 +101,7 @@ function readSession(raw: NonNullable<RawApp["session"]>): SessionLimits {
 }
 
 export function readApp(raw: RawApp, path: readonly PathPart[], report: Report): App {
+  const onLoss = readLosses(raw);
   const upstreams: string[] = [];
   const schemes = new Set<string>();
   for (const [i, written] of toList(raw.upstream).entries()) {
@@ -130,6 +132,7 @@ export function readApp(raw: RawApp, path: readonly PathPart[], report: Report):
     ...(raw.name === undefined ? {} : { name: raw.name }),
     tags: raw.tags === undefined ? [] : [...new Set(toList(raw.tags))].sort(),
     ...(raw.session === undefined ? {} : { session: readSession(raw.session) }),
+    ...(Object.keys(onLoss).length === 0 ? {} : { onLoss }),
     ...(raw.cors === undefined ? {} : { cors: readCors(raw.cors) }),
     websocket: { origins: raw.websocket === undefined ? [] : [...toList(raw.websocket.origins)] },
     host: raw.host === undefined || raw.host === "forwarded" ? "forwarded" : raw.host === "upstream" ? "upstream" : { literal: typeof raw.host === "string" ? raw.host : raw.host.literal },

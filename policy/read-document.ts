@@ -5,6 +5,7 @@ import type { Names } from "./criterion.ts";
 import type { DocumentTest, FriendlyFacts, PolicyDocument } from "./document.ts";
 import { soleGroupProvider } from "./naming.ts";
 import type { PathPart, Report } from "./problems.ts";
+import { checkLosses, KEEP, readLosses } from "./read-losses.ts";
 import { readApp, readProvider, readSite } from "./read-app.ts";
 import { checkPolicy, readPolicy } from "./read-policy.ts";
 import { checkScimTokens, readSignalSource } from "./read-signals.ts";
@@ -77,14 +78,14 @@ export function readDocument(raw: RawDocument, lineOf: (path: readonly PathPart[
         max: session?.max === undefined ? SESSION_MAX_MS : toMs(session.max),
         idle: session?.idle === undefined ? SESSION_IDLE_MS : toMs(session.idle),
       },
-      onIdentityLoss: raw.defaults?.on_identity_loss ?? "keep",
-      onAuditLoss: raw.defaults?.on_audit_loss ?? "deny",
+      onLoss: { identity: KEEP, audit: KEEP, control: KEEP, ...readLosses(raw.defaults) },
     },
     lists,
     conditions,
     tests: (raw.tests ?? []).map((one, i) => readTest(one, lineOf(["tests", i]))),
   };
   checkReferences(raw, document, report);
+  checkLosses(document, report);
   checkTests(document, report);
   return document;
 }

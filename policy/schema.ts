@@ -5,6 +5,7 @@
 import * as v from "valibot";
 import { MAX_LANES_COUNT } from "../core/site-config.ts";
 import { keys, list, record, type Shape } from "./containers.ts";
+import { LOSS_WORDS } from "./losses.ts";
 import { BYTES_PATTERN, parseBytes } from "./quantity.ts";
 import { CRITERIA, CRITERION_NAMES } from "./registry.ts";
 import { duration, label, matching, name, oneOrMore, text } from "./shapes.ts";
@@ -45,6 +46,14 @@ const bytes = v.union([
 ]);
 const status = v.pipe(v.number(), v.integer(), v.minValue(100), v.maxValue(599));
 
+const loss = v.picklist(LOSS_WORDS);
+/** What may be done while a part is down (P19). The identity provider is waited for longer than the others, so for how long can be said. */
+const losses = {
+  on_identity_loss: v.optional(v.union([loss, keys({ keep: duration }), keys({ read_only: duration })])),
+  on_audit_loss: v.optional(loss),
+  on_control_loss: v.optional(loss),
+};
+
 const provider = keys({
   id: label,
   issuer,
@@ -84,6 +93,7 @@ const app = keys({
   name: v.optional(matching(/^[^\p{Cc}]{1,100}$/u, "one line of at most 100 characters")),
   tags: v.optional(oneOrMore(label)),
   session: v.optional(session),
+  ...losses,
   cors: v.optional(
     keys({
       origins: oneOrMore(origin),
@@ -150,8 +160,6 @@ const policy = keys({
   ),
 });
 
-const loss = v.optional(v.picklist(["keep", "deny"]));
-
 const test = keys({
   as: record(v.string(), v.unknown()),
   app: text,
@@ -176,7 +184,7 @@ export const documentShape = keys({
   sites: v.optional(list(site, MAX_SITES)),
   apps: v.optional(list(app, MAX_APPS)),
   policies: v.optional(list(policy, MAX_POLICIES)),
-  defaults: v.optional(keys({ session: v.optional(session), on_identity_loss: loss, on_audit_loss: loss })),
+  defaults: v.optional(keys({ session: v.optional(session), ...losses })),
   lists: v.optional(record(name, oneOrMore(text))),
   conditions: v.optional(record(name, whenShape)),
   tests: v.optional(list(test, 1_000)),

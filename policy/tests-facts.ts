@@ -15,6 +15,7 @@ import type { Provider } from "./document.ts";
 import { soleGroupProvider } from "./naming.ts";
 import type { Fact, Facts, Subject } from "./facts.ts";
 import { ANONYMOUS, grantFact } from "./facts.ts";
+import { lossName, LOSS_PARTS } from "./losses.ts";
 import type { Finding } from "./problems.ts";
 import { findingsOf } from "./shape-problems.ts";
 import { duration, oneOrMore, text, toList } from "./shapes.ts";
@@ -52,6 +53,7 @@ const KEYS = {
   grant: v.optional(oneOrMore(text)),
   grant_age: v.optional(age),
   risk: v.optional(v.picklist(["low", "medium", "high"])),
+  lost: v.optional(keys({ identity: v.optional(age), audit: v.optional(age), control: v.optional(age) })),
   target: v.optional(keys({ healthy: v.optional(v.boolean()), version: v.optional(text), digest: v.optional(text), critical: v.optional(v.number()), high: v.optional(v.number()), age: v.optional(age) })),
 };
 
@@ -103,6 +105,7 @@ export function readFriendlyFacts(form: unknown, providers: readonly Pick<Provid
   for (const name of ["ip", "country", "asn"] as const) if (given[name] !== undefined) tell(name, given[name], "edge");
   for (const app of toList(given.grant ?? [])) tell(grantFact(app as AppId), "test", "operator:test", ageOf(given.grant_age));
   if (given.risk !== undefined) tell("risk", given.risk, "postern");
+  for (const part of LOSS_PARTS) if (given.lost?.[part] !== undefined) tell(lossName(part, provider), true, "postern", ageOf(given.lost[part]));
   const { age: old, ...said } = given.target ?? {};
   for (const [name, value] of Object.entries(said)) tell(`target.${name}`, value as Json, "connector:test", ageOf(old));
   const subject = subjectOf(given, person);

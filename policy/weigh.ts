@@ -2,15 +2,16 @@
 import type { Millis } from "../core/time.ts";
 import { candidatesOf } from "./candidates.ts";
 import type { Plan } from "./compile.ts";
-import type { DecisionReason, Limits } from "./decision.ts";
+import type { DecisionReason, Limits, LostReason } from "./decision.ts";
 import type { Entry } from "./entry.ts";
 import type { Ask, Facts } from "./facts.ts";
 import type { Input } from "./kleene.ts";
+import { lossOf } from "./losses.ts";
 import { isOver, isReading, joinLimits } from "./obligations.ts";
 import type { PathForms } from "./paths.ts";
 
 export interface Outcome {
-  readonly reason: Extract<DecisionReason, "allowed" | "denied" | "no_allow" | "read_only" | "session_over">;
+  readonly reason: Extract<DecisionReason, "allowed" | "denied" | "no_allow" | "read_only" | "session_over" | LostReason>;
   /** The entries that made it so. */
   readonly by: readonly Entry[];
   readonly limits: Limits;
@@ -48,12 +49,19 @@ export function weigh(plan: Plan, ask: Ask, forms: PathForms, facts: Facts, now:
   if (allowing.length === 0) return { reason: "no_allow", by: NOBODY, limits: NO_LIMITS, changesAt };
   const limiting = counting(plan.limits, plan, ask, forms, input);
   changesAt = Math.min(changesAt, input.changesAt);
-  const { limits, sessionEnd } = joinLimits(plan, allowing, limiting, facts);
+  const joined = joinLimits(plan, allowing, limiting, facts);
+  const { sessionEnd } = joined;
+  let { limits } = joined;
   if (isOver(sessionEnd, now)) return { reason: "session_over", by: [...allowing, ...limiting], limits, changesAt };
   changesAt = Math.min(changesAt, sessionEnd);
   if (limits.readOnly && !isReading(ask)) {
     const by = [...allowing, ...limiting].filter((entry) => entry.limits.readOnly === true);
     return { reason: "read_only", by, limits, changesAt };
   }
+  const loss = lossOf(plan, facts, now);
+  const lost = loss.over ?? (isReading(ask) ? undefined : loss.readOnly);
+  if (lost !== undefined) return { reason: `${lost}_lost`, by: NOBODY, limits, changesAt };
+  if (loss.readOnly !== undefined) limits = { ...limits, readOnly: true };
+  changesAt = Math.min(changesAt, loss.until);
   return { reason: "allowed", by: limiting.length === 0 ? allowing : [...allowing, ...limiting], limits, changesAt };
 }

@@ -5,6 +5,7 @@
  */
 import { Hono } from "hono/tiny";
 import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, DEVICES_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, REQUEST_PATH, TOKEN_PATH } from "../protocol/paths.ts";
+import { RecordLost } from "../durable-objects/audit/record.ts";
 import { canonicalise, MAX_SOCKET_PATH_CHARS, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
 import type { Env } from "./env.ts";
@@ -131,7 +132,7 @@ async function toGate(x: Exchange): Promise<Response> {
 /** The cause goes to the operator's log, never to the answer. */
 function failed(x: Exchange, error: unknown): Response {
   console.error(JSON.stringify({ level: "error", request: x.id, message: error instanceof Error ? error.message : "unknown" }));
-  return refuse(x, "unavailable");
+  return refuse(x, error instanceof RecordLost ? "audit_lost" : "unavailable");
 }
 
 /** Methods that no app gets: they speak to proxies, not to resources. */
@@ -168,7 +169,7 @@ export async function handle(request: Request, env: Env, later: (work: Promise<u
     await words;
   } catch {
     await words;
-    return refuse({ ...nowhere(base), url: raw.value }, "unavailable");
+    return refuse({ ...nowhere(base), url: raw.value }, "control_lost");
   }
   const domain = compiled?.document.domain ?? raw.value.host;
   const place: Place = raw.value.host === domain ? "launcher" : "app";

@@ -4,6 +4,8 @@
  */
 import { compile, type CompiledPolicy } from "../policy/compile.ts";
 import { CONTROL_NAME } from "../durable-objects/bindings.ts";
+import { ASK_ATTEMPT_MS, LEASE_WAIT_MS } from "../durable-objects/lease-terms.ts";
+import { within } from "../durable-objects/within.ts";
 import type { Env } from "./env.ts";
 
 /** How old a cached policy may be before control is asked whether there is a newer one. */
@@ -17,10 +19,14 @@ interface Cached {
 /** Keyed by the namespace: two deployments in one process (tests) never share a policy. */
 const cache = new WeakMap<object, Cached>();
 
-/** The policy, at most POLICY_CACHE_MS old; undefined when nothing is live. Throws when control cannot be asked. */
+/**
+ * The policy, at most POLICY_CACHE_MS old; undefined when nothing is live. While control cannot be asked what is known
+ * serves as long as anybody trusts what it was told: what then goes on is for the lanes to say (P19). Throws after that.
+ */
 export async function currentPolicy(env: Env, now: number): Promise<CompiledPolicy | undefined> {
   const cached = cache.get(env.CONTROL);
-  return cached !== undefined && now - cached.at < POLICY_CACHE_MS ? cached.policy : newestPolicy(env, now);
+  if (cached === undefined || now - cached.at >= LEASE_WAIT_MS) return newestPolicy(env, now);
+  return now - cached.at < POLICY_CACHE_MS ? cached.policy : ((await within(ASK_ATTEMPT_MS, newestPolicy(env, now))) ?? cached.policy);
 }
 
 /** The policy as control knows it now. */

@@ -8,11 +8,14 @@ import { PUSH_ATTEMPT_MS } from "../lease-terms.ts";
 import { within } from "../within.ts";
 import type { AuditEvent, AuditRpc, WrittenEvent } from "./rpc.ts";
 
-/** Stores one event before it returns. Throws when the shard cannot store it or does not answer: the caller refuses then. */
+/** Nothing can be put on record: what must be there first does not happen. */
+export class RecordLost extends Error {}
+
+/** Stores one event before it returns. Throws RecordLost when the shard cannot store it or does not answer: the caller refuses then. */
 export async function recordNow(env: Pick<ObjectEnv, "AUDIT">, key: string, event: AuditEvent): Promise<void> {
   const shard = key === CONTROL_AUDIT_NAME ? CONTROL_AUDIT_NAME : edgeAuditName(key);
   const stored = env.AUDIT.getByName(shard).append("direct", 0, [event]);
-  if ((await within(PUSH_ATTEMPT_MS, stored)) === undefined) await Promise.race([stored, Promise.reject(new Error("the record does not answer"))]);
+  if ((await within(PUSH_ATTEMPT_MS, stored)) === undefined) throw new RecordLost(await Promise.race([stored, Promise.reject(new Error("the record does not answer"))]).then(String, String));
 }
 
 /** A batch leaves after this long (DESIGN §3 promise 8: at most 2 s). */
@@ -31,25 +34,35 @@ export class AuditWriter {
   /** Unique to an instance of its object. */
   readonly name: string;
   readonly #keepAlive: (work: Promise<unknown>) => void;
+  readonly #lost: (since: number | undefined) => void;
   #waiting: WrittenEvent[] = [];
   #next = 1;
   #busy = false;
-  #failing = false;
+  /** When the first of the attempts began that all failed. */
+  #failing: number | undefined;
   #held = 0;
   /** The shard knows that records are coming: until they are stored and closed, a crash shows (M20). */
   #registered = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `keepAlive` is the object's waitUntil: a pending batch keeps it from being evicted. */
-  constructor(shard: () => AuditRpc, name: string, keepAlive: (work: Promise<unknown>) => void) {
+  /** `keepAlive` is the object's waitUntil: a pending batch keeps it from being evicted. `lost`: nothing can be stored since then, or again. */
+  constructor(shard: () => AuditRpc, name: string, keepAlive: (work: Promise<unknown>) => void, lost: (since: number | undefined) => void = () => undefined) {
     this.#shard = shard;
     this.name = name;
     this.#keepAlive = keepAlive;
+    this.#lost = lost;
   }
 
-  /** Nothing more may be allowed: the record cannot keep up, or cannot be written at all. */
+  /** Nothing more may be allowed: the record cannot keep up. */
   get overloaded(): boolean {
-    return this.#failing || this.#waiting.length >= AUDIT_BACKLOG_COUNT;
+    return this.#waiting.length >= AUDIT_BACKLOG_COUNT;
+  }
+
+  /** An instance of before could not store: so it is until this one could. */
+  resume(since: number, event: AuditEvent): void {
+    this.#failing = since;
+    this.add(event);
+    this.#start(0);
   }
 
   get pending(): number {
@@ -64,7 +77,7 @@ export class AuditWriter {
   }
 
   get #isCrowded(): boolean {
-    return this.#waiting.length >= AUDIT_EARLY_COUNT && !this.#failing && this.#held === 0;
+    return this.#waiting.length >= AUDIT_EARLY_COUNT && this.#failing === undefined && this.#held === 0;
   }
 
   /** Until the answer is called no batch leaves early: somebody waits for something else of this thread. */
@@ -99,8 +112,14 @@ export class AuditWriter {
   async #flush(): Promise<void> {
     const batch = this.#waiting.slice(0, AUDIT_BATCH_COUNT);
     // Without an answer the batch stays and is sent again under the same numbers; the shard stores it once.
-    const stored = batch.length === 0 || (await within(PUSH_ATTEMPT_MS, this.#shard().append(this.name, this.#next, batch))) !== undefined;
-    this.#failing = !stored;
+    const startedAt = Date.now();
+    const store = async (): Promise<boolean> => (await within(PUSH_ATTEMPT_MS, this.#shard().append(this.name, this.#next, batch))) !== undefined;
+    let stored = batch.length === 0 || (await store());
+    // A shard that was replaced a moment ago answers the second time.
+    if (!stored && this.#failing === undefined && Date.now() < startedAt + AUDIT_FLUSH_MS) stored = await store();
+    const before = this.#failing;
+    this.#failing = stored ? undefined : (before ?? startedAt);
+    if (this.#failing !== before) this.#lost(this.#failing);
     if (stored) {
       this.#waiting = this.#waiting.slice(batch.length);
       this.#next += batch.length;

@@ -36,6 +36,7 @@ export type AuditKind =
   | "device"
   | "stream_end"
   | "repeated"
+  | "loss"
   | "anonymous_denials"
   | "admin";
 

@@ -9,6 +9,7 @@ import type { CompiledPolicy } from "../../policy/compile.ts";
 import { decide } from "../../policy/decide.ts";
 import type { Decision } from "../../policy/decision.ts";
 import type { Ask, Fact, Facts } from "../../policy/facts.ts";
+import { FIRST_GRANT } from "../../policy/losses.ts";
 import { sessionFacts } from "../../policy/session-facts.ts";
 import { decisionEvent } from "../audit/decision-event.ts";
 import { recordNow } from "../audit/record.ts";
@@ -21,6 +22,7 @@ import type { ConnectorLinks } from "./connector-links.ts";
 import type { DecisionLog } from "./decision-log.ts";
 import type { HeldLease, LeaseOutcome, LeaseTable } from "./lease-table.ts";
 import type { PolicyHold } from "./policy-hold.ts";
+import type { Losses } from "./losses.ts";
 import type { OpenContext, Refusal } from "./rpc.ts";
 import type { Targets } from "./targets.ts";
 import type { Usage } from "./usage.ts";
@@ -34,6 +36,7 @@ export interface LaneParts {
   readonly usage: Usage;
   readonly links: ConnectorLinks;
   readonly targets: Targets;
+  readonly losses: Losses;
   readonly log: DecisionLog;
   /** Undefined until the first call names this lane. */
   readonly lane: () => { readonly site: SiteId; readonly lane: number } | undefined;
@@ -77,12 +80,12 @@ export class Admissions {
 
   /** `besides`: a connector that lost the request already. */
   async admit(open: OpenContext, holds: Holds, besides?: ConnectorLink): Promise<Admission | Refusal> {
-    const { policy: hold, leases, links, targets, log, env } = this.#parts;
+    const { policy: hold, leases, links, targets, losses, log, env } = this.#parts;
     let isConfirmed = false;
     for (let attempt = 0; attempt < MAX_ADMIT_COUNT; attempt++) {
       if (log.overloaded) return { code: "overloaded", policyVersion: hold.version };
       const policy = await hold.fresh(Date.now);
-      if (policy === undefined) return { code: "unavailable", policyVersion: hold.version, detail: "no policy" };
+      if (policy === undefined) return hold.version > 0 ? { code: "control_lost", policyVersion: hold.version } : { code: "unavailable", policyVersion: 0, detail: "no policy" };
       // The edge acted on an older document: its settings of the app may be old too (M7).
       const seen = open.stamp?.policyVersion ?? policy.version;
       if (seen < policy.version) return { code: "stale", policyVersion: policy.version };
@@ -100,7 +103,8 @@ export class Admissions {
       const now = Date.now();
       const lease = open.sid === undefined ? undefined : leases.lease(open.sid, now);
       const { revision } = targets;
-      const around = targets.beside(open.connection, open.ask.app);
+      const asked = losses.beside(targets.beside(open.connection, open.ask.app));
+      const around = losses.has("audit") && this.#isFirst(open, known.firstGrant) ? { ...asked, [FIRST_GRANT]: { value: true, source: "postern", observedAt: at(now) } } : asked;
       const facts = factsOf(lease, around);
       const decision = decide(policy, open.ask, facts, at(now));
       if (decision.effect !== "allow") {
@@ -109,6 +113,12 @@ export class Admissions {
           isConfirmed = true;
           await this.lease(open.sid, open, link, policy.version, holds, LEASE_HOLD_MS);
           continue;
+        }
+        const { reason } = decision;
+        if (reason === "audit_lost" || reason === "control_lost" || reason === "identity_lost") {
+          // Said to nobody whom the policy would not let in. It waits for the record like an allow, and is refused like one when too much does.
+          log.add(open.request, open.ask, facts, lease, around, decision, now);
+          return { code: reason, policyVersion: policy.version };
         }
         if (open.sid !== undefined) await recordNow(env, open.sid, decisionEvent(open.request, open.ask, facts, decision, now));
         const active = lease === undefined ? {} : { lastActiveAt: lease.lastActiveAt };
@@ -119,7 +129,11 @@ export class Admissions {
         return { code: "limit_reached", policyVersion: policy.version };
       }
       if (this.#isFirst(open, known.firstGrant)) {
-        await recordNow(env, open.sid ?? "", decisionEvent(open.request, open.ask, facts, decision, now));
+        try {
+          await recordNow(env, open.sid ?? "", decisionEvent(open.request, open.ask, facts, decision, now));
+        } catch {
+          return { code: "audit_lost", policyVersion: policy.version };
+        }
         if (open.sid !== undefined) this.#storedGrant(grantOf(open.sid, open.ask.app));
         // The wait may have let a revocation in: the next round takes the lease from the table.
         if (!this.#stillHolds(open, policy, link) || targets.revision !== revision) continue;

@@ -9,6 +9,7 @@ import type { Decision } from "../../policy/decision.ts";
 import type { Ask, Fact, Facts } from "../../policy/facts.ts";
 import { decisionData } from "../audit/decision-event.ts";
 import type { AuditWriter } from "../audit/record.ts";
+import type { AuditEvent } from "../audit/rpc.ts";
 import type { HeldLease } from "./lease-table.ts";
 import type { LiveStream, StreamEnd } from "./live-stream.ts";
 
@@ -19,6 +20,10 @@ export class DecisionLog {
 
   constructor(writer: AuditWriter) {
     this.#writer = writer;
+  }
+
+  get writer(): string {
+    return this.#writer.name;
   }
 
   /** The record cannot keep up: nothing more may be allowed (fail closed). */
@@ -55,6 +60,16 @@ export class DecisionLog {
     this.#writer.add({ id, at: now, kind: "repeated", data: { app, connector } });
   }
 
+  /** A part of the house that decisions had to do without, since then and until then. */
+  lost(part: string, since: number | undefined, until?: number): void {
+    this.#writer.add(lossEvent({ part, since, until }));
+  }
+
+  /** What a `writer` of before wrote since then may be gone with it; nothing can be stored until it was. */
+  resume(since: number, writer: string): void {
+    this.#writer.resume(since, lossEvent({ part: "audit", since, writer }));
+  }
+
   streamEnded(stream: LiveStream, how: StreamEnd, now: number): void {
     this.#writer.add({
       id: stream.id,
@@ -80,3 +95,5 @@ export class DecisionLog {
     return reference;
   }
 }
+
+const lossEvent = (data: AuditEvent["data"]): AuditEvent => ({ id: `loss_${crypto.randomUUID()}`, at: Date.now(), kind: "loss", data });

@@ -42,6 +42,7 @@ export class Freshness {
   passes(stream: LiveStream, now: number): boolean {
     const { policy, leases } = this.#parts;
     if (stream.frozenAt !== undefined) return false;
+    policy.keep(now, Date.now);
     // Decided under an older version than this lane now holds a lease on: not by anybody's push, so decide again (M7).
     if (stream.policyVersion !== policy.version) return false;
     if (now >= stream.redecideAt || !policy.isFresh(now) || this.#isUsedUp(stream)) return false;
@@ -165,7 +166,8 @@ export class Freshness {
   }
 
   #around({ connection, ask }: LiveStream): Facts["known"] {
-    return this.#parts.targets.beside(connection, ask.app);
+    const { targets, losses } = this.#parts;
+    return losses.beside(targets.beside(connection, ask.app));
   }
 
   /** What the newest word allows. The caller cuts what it ends. */

@@ -41,6 +41,8 @@ export interface Answered {
   readonly policyVersion: number;
 }
 
+/** Idempotent (RFC 9110 §9.2.2): may be sent once more when nobody knows whether the app saw it. TRACE never comes here. */
+export const REPEATABLE = /^(GET|HEAD|OPTIONS|PUT|DELETE)$/;
 /** Beyond the connector's own deadlines: what a frame may take there and back. */
 const ANSWER_SLACK_MS = 5_000;
 const NULL_BODY_STATUS = new Set([101, 204, 205, 304]);

@@ -4,10 +4,13 @@
  */
 import { compile, type CompiledPolicy } from "../../policy/compile.ts";
 import type { PolicySnapshot } from "../control/rpc.ts";
-import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS } from "../lease-terms.ts";
+import { ASK_ATTEMPT_MS, LEASE_HOLD_MS } from "../lease-terms.ts";
 import { within } from "../within.ts";
 
 const STORED = "policy";
+/** Asked for so long before the lease ends, by what passes: that control is away is found out while it may be said what goes on. */
+const RENEW_AHEAD_MS = 8_000;
+const RENEW_RETRY_MS = 1_000;
 
 interface SyncStore {
   get(key: string): unknown;
@@ -18,16 +21,20 @@ export class PolicyHold {
   readonly #store: SyncStore;
   readonly #ask: (known: number) => Promise<PolicySnapshot | undefined>;
   readonly #learned: () => void;
+  readonly #lost: (since: number | undefined) => void;
+  #askedAt = 0;
+  #lostAt: number | undefined;
   #compiled: CompiledPolicy | undefined;
   #until = 0;
   #asking: Promise<CompiledPolicy | undefined> | undefined;
   #loaded = false;
 
-  /** `learned` is called after a newer version was taken from an answer, not from a push. */
-  constructor(store: SyncStore, ask: (known: number) => Promise<PolicySnapshot | undefined>, learned: () => void) {
+  /** `learned` is called after a newer version was taken from an answer, not from a push. `lost`: control does not answer since then, or again. */
+  constructor(store: SyncStore, ask: (known: number) => Promise<PolicySnapshot | undefined>, learned: () => void, lost: (since: number | undefined) => void = () => undefined) {
     this.#store = store;
     this.#ask = ask;
     this.#learned = learned;
+    this.#lost = lost;
   }
 
   /** The newest known version, whether or not its lease lasts; 0 when there is none. */
@@ -50,7 +57,15 @@ export class PolicyHold {
 
   /** The policy under a live lease; undefined when control cannot be asked or nothing is live. */
   fresh(clock: () => number): Promise<CompiledPolicy | undefined> {
-    return this.isFresh(clock()) ? Promise.resolve(this.#load()) : this.renew(clock);
+    const now = clock();
+    if (!this.isFresh(now)) return this.renew(clock);
+    this.keep(now, clock);
+    return Promise.resolve(this.#load());
+  }
+
+  /** Somebody goes by it: asked for ahead of its end, and nobody waits for that. */
+  keep(now: number, clock: () => number): void {
+    if (now >= this.#until - RENEW_AHEAD_MS && now >= this.#askedAt + RENEW_RETRY_MS) this.renew(clock).catch(() => undefined);
   }
 
   /** Asks control, whatever lease is left: somebody knows of a newer version. */
@@ -75,7 +90,14 @@ export class PolicyHold {
 
   async #renew(clock: () => number): Promise<CompiledPolicy | undefined> {
     const sentAt = clock();
-    const answer = await within(PUSH_ATTEMPT_MS, this.#ask(this.version).then((newer) => ({ newer })));
+    const ask = (): Promise<{ newer: PolicySnapshot | undefined } | undefined> => within(ASK_ATTEMPT_MS, this.#ask(this.version).then((newer) => ({ newer })));
+    let answer = await ask();
+    // Control that was replaced a moment ago answers the second time.
+    if (answer === undefined && this.#lostAt === undefined && clock() < sentAt + RENEW_RETRY_MS) answer = await ask();
+    this.#askedAt = clock();
+    const before = this.#lostAt;
+    this.#lostAt = answer === undefined ? (before ?? sentAt) : undefined;
+    if (this.#lostAt !== before) this.#lost(this.#lostAt);
     if (answer === undefined) return undefined;
     if (answer.newer !== undefined) {
       this.take(answer.newer);

@@ -29,7 +29,7 @@ export class QuietWatch {
 
   /** A stream was decided on. An HTTP exchange that passes looks after itself: its lane is awake. Waits for nobody. */
   note({ sid, ask, connection, limits, frozenAt }: LiveStream): void {
-    const { policy, leases, targets } = this.#parts;
+    const { policy, leases, targets, losses } = this.#parts;
     const last = sid === undefined ? undefined : leases.last(sid);
     const plan = policy.compiled?.plan(ask.app);
     if (sid === undefined || last === undefined || plan === undefined) return;
@@ -38,7 +38,7 @@ export class QuietWatch {
     if (ask.protocol === "http") return;
     const end = limits.sessionEndsAt ?? Number.POSITIVE_INFINITY;
     // The session ends itself, idle or old; here only what ends this app's streams before.
-    this.#tell(sid, ask.app, deadlinesOf(plan, factsOf(last, targets.beside(connection, ask.app)), end < last.snapshot.endsAt ? end : Number.POSITIVE_INFINITY, Date.now()));
+    this.#tell(sid, ask.app, deadlinesOf(plan, factsOf(last, losses.beside(targets.beside(connection, ask.app))), end < last.snapshot.endsAt ? end : Number.POSITIVE_INFINITY, Date.now()));
   }
 
   /** A stream that was frozen passes again, and no other there is frozen. */

@@ -1,6 +1,7 @@
 /** Tunnel: the calls it answers, and what the worker hands it with a request. Types, and the names of headers. */
 import type { PublicJwk } from "../../identity/keys.ts";
 import type { AppId, ConnectorId, RequestId, SessionId, SiteId } from "../../core/ids.ts";
+import type { LostReason } from "../../policy/decision.ts";
 import type { Ask, Fact, Facts } from "../../policy/facts.ts";
 import type { CutReport } from "../cut-report.ts";
 import type { PolicySnapshot } from "../control/rpc.ts";
@@ -71,6 +72,7 @@ export type RefusalCode =
   | "upstream_reset"
   | "upstream_protocol"
   | "overloaded"
+  | LostReason
   | "unavailable";
 
 export interface Refusal {

@@ -30,9 +30,10 @@ import { Freshness } from "./freshness.ts";
 import { HttpRelay, type Lane } from "./http-relay.ts";
 import { laneStatus } from "./lane-status.ts";
 import { LateEnds } from "./late-ends.ts";
+import { Losses } from "./losses.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { type CutReason, type LiveStream, reportOf, type StreamEnd, StreamTable } from "./live-stream.ts";
-import { answerHttp, answerWebSocket, type Opening, refuse, type Reply, responseOf } from "./open-stream.ts";
+import { answerHttp, answerWebSocket, type Opening, refuse, REPEATABLE, type Reply, responseOf } from "./open-stream.ts";
 import { PolicyHold } from "./policy-hold.ts";
 import { QuietWatch } from "./quiet-watch.ts";
 import { type Claim, CLAIM_HEADER, CONNECT_HEADER, type ConnectContext, type LaneStatus, OPEN_HEADER, type OpenContext, type StreamReport, type TunnelRpc } from "./rpc.ts";
@@ -45,9 +46,6 @@ import { WebSocketRelay } from "./websocket-relay.ts";
 const LANE = "lane";
 /** A stream that lived this long gets an end in the record; shorter ones are told by their decision. */
 const LONG_LIVED_MS = 5_000;
-
-/** Idempotent (RFC 9110 §9.2.2): may be sent once more when nobody knows whether the app saw it. TRACE never comes here. */
-const REPEATABLE = /^(GET|HEAD|OPTIONS|PUT|DELETE)$/;
 
 /** Leases that ran out are looked for this often, and only when a stream ends. */
 const SWEEP_MS = 1_000;
@@ -91,11 +89,13 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     const policy = new PolicyHold(kv, ask, () => {
       ctx.waitUntil(this.#configure());
       this.#freshness.lookAgain();
-    });
-    const writer = new AuditWriter(() => env.AUDIT.getByName(laneAuditName(this.#name)), nonce, (work) => ctx.waitUntil(work));
+    }, (since) => losses.note("control", since));
+    const writer = new AuditWriter(() => env.AUDIT.getByName(laneAuditName(this.#name)), nonce, (work) => ctx.waitUntil(work), (since) => losses.note("audit", since));
+    const log = new DecisionLog(writer);
+    const losses = new Losses(kv, log, () => ctx.waitUntil(this.#lookAgain(this.#streams.where(() => true))));
     const links = new ConnectorLinks(env, () => policy.fresh(Date.now), (socket) => ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0, () => targets, kv);
     const targets = new Targets(kv, links, policy, (app) => ctx.waitUntil(this.#lookAgain(this.#streams.where((one) => one.ask.app === app))));
-    this.#parts = { env, nonce, policy, leases: new LeaseTable(kv), usage: new Usage(this.#streams), links, targets, log: new DecisionLog(writer), lane: () => this.#lane };
+    this.#parts = { env, nonce, policy, leases: new LeaseTable(kv), usage: new Usage(this.#streams), links, targets, losses, log, lane: () => this.#lane };
     this.#admissions = new Admissions(this.#parts);
     this.#freshness = new Freshness(this.#parts, this.#admissions, this.#streams);
     this.#quiet = new QuietWatch(this.#parts, this.#streams, (work) => ctx.waitUntil(work));

@@ -13,6 +13,7 @@ it.each(["constructor", "__proto__", "toString", "made_up"])("a code that nobody
 /** What the edge says; whether it passes by itself. An agent is told of no end that is "done" or "broken". */
 const OF_EDGE: Readonly<Record<RefusalCode | Exclude<StreamEnd, "done" | "broken">, boolean>> = {
   stale: true, denied: false, step_up: false, revoked: false, limit_reached: false, no_connector: true, overloaded: true, unavailable: true,
+  identity_lost: true, audit_lost: true, control_lost: true,
   upstream_refused: false, upstream_timeout: false, upstream_tls: false, upstream_name: false, upstream_reset: false, upstream_protocol: false,
   policy: false, limit: false, link: true, expired: false, flow: true, memory: true,
 };

@@ -22,7 +22,7 @@ export const stubs = env;
 export const BERLIN = "berlin" as SiteId;
 export const ISSUER = "https://access.example.com";
 
-export function documentFor(apps: readonly string[], when = "{ provider: [corp] }"): { document: PolicyDocument; text: string } {
+export function documentFor(apps: readonly string[], when = "{ provider: [corp] }", more = ""): { document: PolicyDocument; text: string } {
   const text = `version: 1
 domain: access.example.com
 identity: { providers: [{ id: corp, issuer: "https://login.example.com", client_id: postern }] }
@@ -36,7 +36,7 @@ policies:
   - { id: staff, effect: allow, apps: [${apps.join(", ")}], when: ${when} }
   - { id: robots, effect: allow, apps: [wiki], when: { service: [backup] } }
   - { id: admins, effect: allow, apps: ["postern:admin"], when: { provider: [corp] }, limits: { role: operator } }
-`;
+${more}`;
   const parsed = parseDocument(text);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
   return { document: parsed.value.document, text: parsed.value.canonical };
@@ -45,8 +45,8 @@ policies:
 export const randomText = (bytes: number): string => toBase64Url(crypto.getRandomValues(new Uint8Array(bytes)));
 
 /** Sets the deployment up; the document names an operator, so that a second setup is refused. */
-export async function setUp(apps: readonly string[] = ["wiki", "crm", "pg", "my"], when?: string): Promise<void> {
-  const done = await objects.CONTROL.getByName("control").setup({ ...documentFor(apps, when), namesOperator: true, token: tokenOf() });
+export async function setUp(apps: readonly string[] = ["wiki", "crm", "pg", "my"], when?: string, more?: string): Promise<void> {
+  const done = await objects.CONTROL.getByName("control").setup({ ...documentFor(apps, when, more), namesOperator: true, token: tokenOf() });
   if (!done.ok) throw new Error(done.code);
 }
 

@@ -25,7 +25,7 @@ describe("defaults", () => {
       sites: [],
       apps: [],
       policies: [],
-      defaults: { session: { max: DAY_MS, idle: 8 * HOUR_MS }, onIdentityLoss: "keep", onAuditLoss: "deny" },
+      defaults: { session: { max: DAY_MS, idle: 8 * HOUR_MS }, onLoss: { identity: { how: "keep" }, audit: { how: "keep" }, control: { how: "keep" } } },
       lists: {},
       conditions: {},
       tests: [],

@@ -59,6 +59,7 @@ const mutants: readonly [string, Faults, () => void][] = [
     vi.spyOn(PolicyHold.prototype, "isFresh").mockImplementation(function (this: PolicyHold) {
       return this.version > 0;
     });
+    vi.spyOn(PolicyHold.prototype, "keep").mockReturnValue(undefined);
   }],
   ["an old attempt to sign in counts after a revocation", LOSSLESS, () => {
     const real = Reflect.get(User.prototype, "signIn") as User["signIn"];

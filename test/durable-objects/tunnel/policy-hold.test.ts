@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import type { PolicySnapshot } from "../../../durable-objects/control/rpc.ts";
-import { LEASE_HOLD_MS, PUSH_ATTEMPT_MS } from "../../../durable-objects/lease-terms.ts";
+import { ASK_ATTEMPT_MS, LEASE_HOLD_MS } from "../../../durable-objects/lease-terms.ts";
 import { PolicyHold } from "../../../durable-objects/tunnel/policy-hold.ts";
 import { documentOf, textOf } from "../../policy/fixtures.ts";
 import { ObjectStorage } from "../object-storage.ts";
@@ -33,7 +33,7 @@ describe("the policy of a lane", () => {
       let asked = 0;
       const hold = new PolicyHold(new ObjectStorage().kv, () => (asked++ === 0 ? new Promise(() => undefined) : Promise.resolve(version(1))), nothing);
       const first = hold.fresh(Date.now);
-      await vi.advanceTimersByTimeAsync(PUSH_ATTEMPT_MS);
+      await vi.advanceTimersByTimeAsync(ASK_ATTEMPT_MS);
       expect(await first).toBeUndefined();
       expect((await hold.fresh(Date.now))?.version).toBe(1);
     } finally {
@@ -116,16 +116,52 @@ describe("the policy of a lane", () => {
     expect(told).toEqual([1, 2]);
   });
 
-  it("asks once for all who wait, and again after a failure", async () => {
+  it("P19: is asked for ahead of its end by whoever goes by it, and says since when control does not answer, and that it does again", async () => {
+    let now = T0;
+    let down = false;
+    let asked = 0;
+    const lost: (number | undefined)[] = [];
+    const ask = async (): Promise<PolicySnapshot | undefined> => {
+      asked++;
+      if (down) throw new Error("down");
+      return version(1);
+    };
+    const hold = new PolicyHold(new ObjectStorage().kv, ask, nothing, (since) => lost.push(since));
+    const use = async (atMs: number): Promise<boolean> => {
+      now = T0 + atMs;
+      hold.keep(now, () => now);
+      const fresh = await hold.fresh(() => now);
+      await hold.renew(() => now).catch(nothing);
+      return fresh !== undefined;
+    };
+    await hold.fresh(() => now);
+    now = T0 + 10_000;
+    hold.keep(now, () => now);
+    expect(asked).toBe(1);
+    down = true;
+    expect(await use(18_000)).toBe(true);
+    expect(lost).toEqual([T0 + 18_000]);
+    const before = asked;
+    hold.keep(now, () => now);
+    // Not with every byte.
+    expect(asked).toBe(before);
+    expect(await use(LEASE_HOLD_MS)).toBe(false);
+    expect(lost).toEqual([T0 + 18_000]);
+    down = false;
+    expect(await use(40_000)).toBe(true);
+    expect(lost).toEqual([T0 + 18_000, undefined]);
+  });
+
+  it("asks once for all who wait, a second time at once if control was replaced, and again after a failure", async () => {
     let asked = 0;
     const hold = new PolicyHold(new ObjectStorage().kv, async () => {
       asked++;
-      if (asked === 1) throw new Error("down");
+      if (asked < 3) throw new Error("down");
       return version(1);
     }, nothing);
     expect(await Promise.all([hold.fresh(() => T0), hold.fresh(() => T0)])).toEqual([undefined, undefined]);
-    expect(asked).toBe(1);
-    expect((await hold.fresh(() => T0))?.version).toBe(1);
     expect(asked).toBe(2);
+    expect((await hold.fresh(() => T0))?.version).toBe(1);
+    expect(asked).toBe(3);
   });
 });

@@ -1,0 +1,35 @@
+/** `on_identity_loss`, `on_audit_loss`, `on_control_loss` as written, and that no app is looser in them than the defaults (P19). */
+import type { PolicyDocument } from "./document.ts";
+import { lasting, LOSS_PARTS, LOSS_WORDS, type LossRule, type LossRules } from "./losses.ts";
+import type { Report } from "./problems.ts";
+import type { RawApp } from "./schema.ts";
+import { toMs } from "./shapes.ts";
+
+export const KEEP: LossRule = { how: "keep" };
+
+const keyOf = (part: (typeof LOSS_PARTS)[number]) => `on_${part}_loss` as const;
+
+export function readLosses(raw: Pick<RawApp, ReturnType<typeof keyOf>> | undefined): Partial<LossRules> {
+  const rules: { -readonly [part in keyof LossRules]?: LossRule } = {};
+  for (const part of LOSS_PARTS) {
+    const written = raw?.[keyOf(part)];
+    if (typeof written === "string") rules[part] = { how: written };
+    else if (written !== undefined) for (const how of LOSS_WORDS) if (how in written) rules[part] = { how, for: toMs((written as Record<string, string>)[how] ?? "") };
+  }
+  return rules;
+}
+
+/** What an app leaves unsaid is the defaults': `keep` under `keep: 1h` is no longer than that. */
+export function checkLosses({ apps, defaults: { onLoss } }: PolicyDocument, report: Report): void {
+  for (const [i, app] of apps.entries()) {
+    for (const part of LOSS_PARTS) {
+      const [own, general] = [app.onLoss?.[part], onLoss?.[part] ?? KEEP];
+      if (own === undefined) continue;
+      const looser = LOSS_WORDS.indexOf(own.how) > LOSS_WORDS.indexOf(general.how) || (own.for !== undefined && lasting(part, own) > lasting(part, general));
+      if (app.protocol === "tcp" && own.how === "read_only") {
+        report({ code: "no_effect", message: "TCP cannot be read only: its connections are cut", fix: "write cut", path: ["apps", i, keyOf(part)], warning: true });
+      }
+      if (looser) report({ code: "looser", message: `an app may be stricter than the defaults, never looser: they say ${keyOf(part)}: ${general.how}`, fix: "leave it out, or loosen the defaults and write the strict word at the other apps", path: ["apps", i, keyOf(part)] });
+    }
+  }
+}
