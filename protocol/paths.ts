@@ -19,7 +19,7 @@ export const REQUEST_PATH = "/.postern/request";
 export const ME_PATH = "/.postern/me";
 export const LOGOUT_PATH = "/.postern/logout";
 /** RFC 8628 §3.1 and §3.4, and RFC 8693. */
-export const DEVICE_BEGIN_PATH = "/.postern/device/begin";
+export const LOGIN_CODE_BEGIN_PATH = "/.postern/device/begin";
 export const TOKEN_PATH = "/.postern/token";
 /** Enrolment of a device; under it `/<id>/report`, and `/bind` for browsers. */
 export const DEVICES_PATH = "/.postern/devices";

@@ -4,7 +4,7 @@
  * is the gate's.
  */
 import { Hono } from "hono/tiny";
-import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICE_BEGIN_PATH, DEVICES_PATH, ENROLL_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, REQUEST_PATH, TOKEN_PATH } from "../protocol/paths.ts";
+import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICES_PATH, ENROLL_PATH, LOGIN_CODE_BEGIN_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, REQUEST_PATH, TOKEN_PATH } from "../protocol/paths.ts";
 import { RecordLost } from "../durable-objects/audit/record.ts";
 import { canonicalise, MAX_SOCKET_PATH_CHARS, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
@@ -27,7 +27,7 @@ import { agent } from "./routes/agent.ts";
 import * as connectors from "./routes/connectors.ts";
 import { askForAccess } from "./routes/access.ts";
 import { backchannelLogout } from "./routes/backchannel.ts";
-import { beginDevice, decideDevice, devicePage } from "./routes/device.ts";
+import { beginLoginCode, decideLoginCode, loginCodeEntry } from "./routes/login-code.ts";
 import * as devices from "./routes/devices.ts";
 import { redeem, signIn } from "./routes/hand-off.ts";
 import { launcher, me } from "./routes/launcher.ts";
@@ -62,9 +62,9 @@ const routes = new Hono<Bindings>({
   .get("/launcher/.postern/login", (c) => login(c.env.exchange))
   .get("/launcher/.postern/callback", (c) => callback(c.env.exchange))
   .get("/launcher/.postern/signed-out", (c) => signedOut(c.env.exchange))
-  .post(`/launcher${DEVICE_BEGIN_PATH}`, (c) => beginDevice(c.env.exchange))
-  .post("/launcher/.postern/device", (c) => decideDevice(c.env.exchange))
-  .get("/launcher/.postern/device", (c) => devicePage(c.env.exchange))
+  .post(`/launcher${LOGIN_CODE_BEGIN_PATH}`, (c) => beginLoginCode(c.env.exchange))
+  .post("/launcher/.postern/device", (c) => decideLoginCode(c.env.exchange))
+  .get("/launcher/.postern/device", (c) => loginCodeEntry(c.env.exchange))
   .get("/launcher/.postern/passkeys", (c) => passkeys(c.env.exchange))
   .post("/launcher/.postern/passkeys", (c) => passkey(c.env.exchange))
   .post("/launcher/.postern/passkeys/remove", (c) => removePasskey(c.env.exchange))

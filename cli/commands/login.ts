@@ -5,8 +5,8 @@
 import { accessSync, constants, existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Command } from "commander";
-import { deviceBegun, deviceToken, oauthRefusal, signedOut } from "../../protocol/device-flow-shapes.ts";
-import { DEVICE_BEGIN_PATH, LOGOUT_PATH, READY_PATH, TOKEN_PATH } from "../../protocol/paths.ts";
+import { loginCodeBegun, loginCodeToken, oauthRefusal, signedOut } from "../../protocol/login-code-shapes.ts";
+import { LOGIN_CODE_BEGIN_PATH, LOGOUT_PATH, READY_PATH, TOKEN_PATH } from "../../protocol/paths.ts";
 import { renderUnicodeCompact } from "uqr";
 import { replacePrivately } from "../../agent/state-folder.ts";
 import { declare, does, type Runner } from "../command.ts";
@@ -19,7 +19,7 @@ import { edgeRoute, type Invocation, show, token } from "../invocation.ts";
 import { printable } from "../printable.ts";
 
 const ANSWER_MS = 30_000;
-const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
+const LOGIN_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
 /** What a terminal has room for as a code, and a line as text. An edge's own has fewer than 300. */
 const MAX_ADDRESS_CHARS = 400;
 const PROGRAM = "postern command line";
@@ -32,7 +32,7 @@ export function addLogin(program: Command, runner: Runner): void {
     const route = edgeRoute(invocation);
     // Before anybody is asked for anything: a token that was approved must find its place.
     tryPlace(tokenFile);
-    const begun = deviceBegun.parse(await form(route, DEVICE_BEGIN_PATH, { client_id: PROGRAM }).then((answer) => answer.json));
+    const begun = loginCodeBegun.parse(await form(route, LOGIN_CODE_BEGIN_PATH, { client_id: PROGRAM }).then((answer) => answer.json));
     secrets.add(begun.device_code);
     const address = printable(addressToOpen(begun.verification_uri_complete, route));
     if (isHeadless(invocation)) io.err(`${renderUnicodeCompact(address)}\n`);
@@ -76,12 +76,12 @@ function isHeadless({ io, json }: Invocation): boolean {
   return variable("SSH_CONNECTION") || (process.platform === "linux" && !variable("DISPLAY") && !variable("WAYLAND_DISPLAY"));
 }
 
-async function untilDecided(route: EdgeRoute, begun: ReturnType<typeof deviceBegun.parse>, now: () => number): Promise<ReturnType<typeof deviceToken.parse>> {
+async function untilDecided(route: EdgeRoute, begun: ReturnType<typeof loginCodeBegun.parse>, now: () => number): Promise<ReturnType<typeof loginCodeToken.parse>> {
   const deadline = now() + begun.expires_in * 1000;
   while (now() < deadline) {
     await new Promise((wake) => setTimeout(wake, begun.interval * 1000));
-    const answer = await form(route, TOKEN_PATH, { grant_type: DEVICE_GRANT, device_code: begun.device_code });
-    const granted = deviceToken.safeParse(answer.json);
+    const answer = await form(route, TOKEN_PATH, { grant_type: LOGIN_CODE_GRANT, device_code: begun.device_code });
+    const granted = loginCodeToken.safeParse(answer.json);
     if (granted.success) return granted.data;
     const refused = oauthRefusal.safeParse(answer.json);
     const error = refused.success ? refused.data.error : "odd_answer";

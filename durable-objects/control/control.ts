@@ -18,7 +18,7 @@ import { Database } from "../sqlite.ts";
 import { ACTOR_CHANGED, nameOf, stillActs } from "./actor.ts";
 import { carryOut } from "./effects.ts";
 import { Changes, type ReceiptRow } from "./changes.ts";
-import { type DeviceDecision, DeviceCodes, type DevicePoll, type DeviceRequest } from "./device-codes.ts";
+import { type LoginCodeDecision, LoginCodes, type LoginCodePoll, type LoginCodeRequest } from "./login-codes.ts";
 import * as devices from "./devices.ts";
 import { documentDigest } from "./digest.ts";
 import type { DirectoryRequest } from "./directory.ts";
@@ -59,7 +59,7 @@ const MAX_SERVICE_TOKENS_COUNT = 2;
 
 export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   readonly #db = new Database(this.ctx.storage, CONTROL_MIGRATIONS);
-  readonly #devices = new DeviceCodes(this.ctx.storage.kv);
+  readonly #loginCodes = new LoginCodes(this.ctx.storage.kv);
   readonly #lanes = new Lanes(this.#db, this.env);
   readonly #retake = new Retake(this.ctx);
   readonly #soon = (): void => this.#retake.soon();
@@ -261,20 +261,20 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return devices.devices(this.#db);
   }
 
-  async beginDevice(request: DeviceRequest): Promise<boolean> {
-    return this.#devices.begin(request, Date.now());
+  async beginLoginCode(request: LoginCodeRequest): Promise<boolean> {
+    return this.#loginCodes.begin(request, Date.now());
   }
 
-  async device(userCode: string): Promise<DeviceRequest | undefined> {
-    return this.#devices.find(userCode, Date.now());
+  async loginCode(userCode: string): Promise<LoginCodeRequest | undefined> {
+    return this.#loginCodes.find(userCode, Date.now());
   }
 
-  async decideDevice(userCode: string, decision: DeviceDecision): Promise<boolean> {
-    return this.#devices.decide(userCode, decision, Date.now());
+  async decideLoginCode(userCode: string, decision: LoginCodeDecision): Promise<boolean> {
+    return this.#loginCodes.decide(userCode, decision, Date.now());
   }
 
-  async pollDevice(deviceHash: string): Promise<DevicePoll> {
-    return this.#devices.poll(deviceHash, Date.now());
+  async pollLoginCode(deviceHash: string): Promise<LoginCodePoll> {
+    return this.#loginCodes.poll(deviceHash, Date.now());
   }
 
   async noteSignIn(person: PersonRecord, login?: { id: string; sid: SessionId; endsAt: number }): Promise<boolean> {

@@ -9,7 +9,7 @@ import type { Result } from "../../core/result.ts";
 import type { ScimProblem } from "../../identity/scim-change.ts";
 import type { DirectoryAnswer, DirectoryRequest, Standing } from "./directory.ts";
 import type { Told } from "./hearing.ts";
-import type { DeviceDecision, DevicePoll, DeviceRequest } from "./device-codes.ts";
+import type { LoginCodeDecision, LoginCodePoll, LoginCodeRequest } from "./login-codes.ts";
 
 /** One policy version as everybody else sees it. Version 0 is "nothing is live": every app denies. */
 export interface PolicySnapshot {
@@ -190,11 +190,11 @@ export interface ControlRpc {
   isDevice(id: DeviceId): Promise<boolean>;
   devices(): Promise<readonly DeviceId[]>;
 
-  /** Programs that wait to be let in (device-codes.ts). */
-  beginDevice(request: DeviceRequest): Promise<boolean>;
-  device(userCode: string): Promise<DeviceRequest | undefined>;
-  decideDevice(userCode: string, decision: DeviceDecision): Promise<boolean>;
-  pollDevice(deviceHash: string): Promise<DevicePoll>;
+  /** Programs that wait to be let in (login-codes.ts). */
+  beginLoginCode(request: LoginCodeRequest): Promise<boolean>;
+  loginCode(userCode: string): Promise<LoginCodeRequest | undefined>;
+  decideLoginCode(userCode: string, decision: LoginCodeDecision): Promise<boolean>;
+  pollLoginCode(deviceHash: string): Promise<LoginCodePoll>;
 
   /** False: the provider has ended this session of its own meanwhile, or its directory made them inactive: who signed in must end. */
   noteSignIn(person: PersonRecord, login?: { id: string; sid: SessionId; endsAt: number }): Promise<boolean>;

@@ -13,7 +13,7 @@ import { blankPage } from "../../worker/pages/blank.ts";
 import { chooserPage } from "../../worker/pages/chooser.ts";
 import { continuePage } from "../../worker/pages/continue.ts";
 import { deniedPage } from "../../worker/pages/denied.ts";
-import { deviceCodePage } from "../../worker/pages/device-code.ts";
+import { loginCodePage } from "../../worker/pages/login-code.ts";
 import { errorPage } from "../../worker/pages/error.ts";
 import { formNotSentPage } from "../../worker/pages/form-not-sent.ts";
 import { launcherPage } from "../../worker/pages/launcher.ts";
@@ -87,11 +87,11 @@ export function everyPage(text: Text = (friendly) => friendly, link: Text = (fri
     { name: "denied-request", file: "denied.ts", html: deniedPage({ user, app: { name: text("Grafana") }, requestId: id, advice: [], ask: { id: text("grafana"), name: text("Grafana") }, launcherUrl: link("https://access.example.com/") }) },
     { name: "signed-out", file: "signed-out.ts", html: signedOutPage({ signInUrl: link("https://access.example.com/"), closed: 3, providerToo: false }) },
     { name: "sign-out", file: "sign-out.ts", html: signOutPage({ signOutUrl: link("/.postern/logout"), backUrl: link("/") }) },
-    { name: "device-enter", file: "device-code.ts", html: deviceCodePage({ step: "enter", actionUrl: link("/.postern/device"), wrong: false }) },
-    { name: "device-wrong", file: "device-code.ts", html: deviceCodePage({ step: "enter", actionUrl: link("/.postern/device"), wrong: true }) },
-    { name: "device-confirm", file: "device-code.ts", html: deviceCodePage({ step: "confirm", actionUrl: link("/.postern/device"), userCode: text("WDJB-MJHT"), user: text("amira.haddad@example.com"), program: text("postern on linux"), from: text("Berlin, Germany") }) },
-    { name: "device-done", file: "device-code.ts", html: deviceCodePage({ step: "done", approved: true }) },
-    { name: "device-refused", file: "device-code.ts", html: deviceCodePage({ step: "done", approved: false }) },
+    { name: "device-enter", file: "login-code.ts", html: loginCodePage({ step: "enter", actionUrl: link("/.postern/device"), wrong: false }) },
+    { name: "device-wrong", file: "login-code.ts", html: loginCodePage({ step: "enter", actionUrl: link("/.postern/device"), wrong: true }) },
+    { name: "device-confirm", file: "login-code.ts", html: loginCodePage({ step: "confirm", actionUrl: link("/.postern/device"), userCode: text("WDJB-MJHT"), user: text("amira.haddad@example.com"), program: text("postern on linux"), from: text("Berlin, Germany") }) },
+    { name: "device-done", file: "login-code.ts", html: loginCodePage({ step: "done", approved: true }) },
+    { name: "device-refused", file: "login-code.ts", html: loginCodePage({ step: "done", approved: false }) },
     { name: "bind-device", file: "bind-device.ts", html: bindDevicePage({ actionUrl: link("/.postern/devices/bind"), user: text("amira.haddad@example.com"), device: text("d_x"), code: text("c") }) },
     { name: "bind-device-done", file: "bind-device.ts", html: bindDevicePage() },
     { name: "passkeys", file: "passkeys.ts", script: true, html: passkeysPage({ launcherUrl: link("https://access.example.com/"), keys: [

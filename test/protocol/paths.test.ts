@@ -14,7 +14,7 @@ const RELEASED = {
   ME_PATH: "/.postern/me",
   LOGOUT_PATH: "/.postern/logout",
   DEVICES_PATH: "/.postern/devices",
-  DEVICE_BEGIN_PATH: "/.postern/device/begin",
+  LOGIN_CODE_BEGIN_PATH: "/.postern/device/begin",
   TOKEN_PATH: "/.postern/token",
 };
 

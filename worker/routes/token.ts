@@ -22,7 +22,7 @@ import { recordAct } from "../record.ts";
 import { json, refuse } from "../respond.ts";
 import { sessionStub } from "../session-cache.ts";
 import { SIGN_IN_REFUSALS } from "../sign-in-refusals.ts";
-import { DEVICE_GRANT, pollDevice } from "./device.ts";
+import { LOGIN_CODE_GRANT, pollLoginCode } from "./login-code.ts";
 
 const MAX_FORM_BYTES = 80 * 1024;
 
@@ -36,7 +36,7 @@ export async function token(x: Exchange): Promise<Response> {
   const form = new URLSearchParams(text);
   // RFC 6749 §3.2: no parameter more than once.
   if (new Set(form.keys()).size !== [...form.keys()].length) return json(x, { error: "invalid_request" }, 400);
-  if (form.get("grant_type") === DEVICE_GRANT) return pollDevice(x, form);
+  if (form.get("grant_type") === LOGIN_CODE_GRANT) return pollLoginCode(x, form);
   const asked = parseExchangeRequest(form);
   if (!asked.ok) return json(x, { error: asked.error }, 400);
   const providers = policy.document.providers.map((one) => providerSettings(policy, x.env, one.id)).filter((one) => one !== undefined);

@@ -8,7 +8,7 @@ const text = z.string();
 const count = z.int().check(z.nonnegative());
 
 /** POST /.postern/device/begin (RFC 8628 §3.2). */
-export const deviceBegun = z.object({
+export const loginCodeBegun = z.object({
   device_code: text,
   user_code: text,
   verification_uri: text,
@@ -18,7 +18,7 @@ export const deviceBegun = z.object({
 });
 
 /** POST /.postern/token: the token, or RFC 6749's refusal. */
-export const deviceToken = z.object({ access_token: text, token_type: text, expires_in: count });
+export const loginCodeToken = z.object({ access_token: text, token_type: text, expires_in: count });
 export const oauthRefusal = z.object({ error: text });
 
 /** POST /.postern/logout with a token. */

@@ -12,37 +12,37 @@ import { formatOperatorToken, hashSecret, newSecret } from "../../identity/sessi
 import { readBoundedText } from "../bounded-body.ts";
 import { addressOf } from "../connection-facts.ts";
 import { type Exchange, originOf } from "../exchange.ts";
-import { DEVICE_LIFE_MS, OPERATOR_TOKEN_MS } from "../lifetimes.ts";
-import { deviceCodePage } from "../pages/device-code.ts";
+import { LOGIN_CODE_LIFE_MS, OPERATOR_TOKEN_MS } from "../lifetimes.ts";
+import { loginCodePage } from "../pages/login-code.ts";
 import { personAtLauncher } from "../person-at-launcher.ts";
 import { random } from "../random.ts";
 import { recordAct } from "../record.ts";
 import { json, page, redirect, refuse } from "../respond.ts";
 import { sessionStub } from "../session-cache.ts";
 
-export const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
+export const LOGIN_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
 const POLL_SECONDS = 3;
 const MAX_FORM_BYTES = 4 * 1024;
 const MAX_PROGRAM_CHARS = 80;
-/** The host that a device's one-time code is bound to; no DNS name. */
-const DEVICE_HOST = "device:";
+/** The host that the one-time code of an approved program is bound to; no DNS name. */
+const LOGIN_CODE_HOST = "device:";
 /** No vowels, so that no word appears; no look-alikes (RFC 8628 §6.1). */
 const ALPHABET = "BCDFGHJKLMNPQRSTVWXZ";
 const CODE_CHARS = 8;
 
 /** POST /.postern/device/begin {client_id} */
-export async function beginDevice(x: Exchange): Promise<Response> {
+export async function beginLoginCode(x: Exchange): Promise<Response> {
   const text = await readBoundedText(x.request, MAX_FORM_BYTES);
   if (text === undefined) return json(x, { error: "invalid_request" }, 400);
   const form = new URLSearchParams(text);
   const secret = newSecret(random);
   const userCode = newUserCode();
-  const begun = await x.env.CONTROL.getByName(CONTROL_NAME).beginDevice({
+  const begun = await x.env.CONTROL.getByName(CONTROL_NAME).beginLoginCode({
     userCode,
     deviceHash: toBase64Url(await hashSecret(secret)),
     program: (form.get("client_id") ?? "a program").replace(/[^\x20-\x7e]/g, "?").slice(0, MAX_PROGRAM_CHARS),
     from: addressOf(x.connection),
-    expiresAt: x.now + DEVICE_LIFE_MS,
+    expiresAt: x.now + LOGIN_CODE_LIFE_MS,
   });
   if (!begun) return refuse(x, "overloaded");
   const shown = shownCode(userCode);
@@ -51,13 +51,13 @@ export async function beginDevice(x: Exchange): Promise<Response> {
     user_code: shown,
     verification_uri: `${x.launcher}/.postern/device`,
     verification_uri_complete: `${x.launcher}/.postern/device?user_code=${shown}`,
-    expires_in: DEVICE_LIFE_MS / 1000,
+    expires_in: LOGIN_CODE_LIFE_MS / 1000,
     interval: POLL_SECONDS,
   });
 }
 
 /** GET /.postern/device: the code's form, for somebody who is signed in. */
-export async function devicePage(x: Exchange): Promise<Response> {
+export async function loginCodeEntry(x: Exchange): Promise<Response> {
   const signedIn = await personAtLauncher(x);
   if (signedIn === undefined) {
     const here = `${x.launcher}/.postern/device${x.url.query}`;
@@ -68,7 +68,7 @@ export async function devicePage(x: Exchange): Promise<Response> {
 }
 
 /** POST /.postern/device: shows what asks, then carries out the decision. */
-export async function decideDevice(x: Exchange): Promise<Response> {
+export async function decideLoginCode(x: Exchange): Promise<Response> {
   if (x.request.headers.get("origin") !== originOf(x.url)) return refuse(x, "origin_not_allowed");
   const signedIn = await personAtLauncher(x);
   if (signedIn === undefined) return refuse(x, "sign_in_required", { signInUrl: `${x.launcher}/.postern/device` });
@@ -78,31 +78,31 @@ export async function decideDevice(x: Exchange): Promise<Response> {
   if (decision === null) return confirm(x, typed, signedIn.name);
   const control = x.env.CONTROL.getByName(CONTROL_NAME);
   const userCode = canonicalCode(typed);
-  const asked = userCode === undefined ? undefined : await control.device(userCode);
+  const asked = userCode === undefined ? undefined : await control.loginCode(userCode);
   if (userCode === undefined || asked === undefined) return enter(x, true);
   const { presented } = signedIn;
   if (decision !== "approve") {
-    await control.decideDevice(userCode, "refused");
-    return page(x, deviceCodePage({ step: "done", approved: false }));
+    await control.decideLoginCode(userCode, "refused");
+    return page(x, loginCodePage({ step: "done", approved: false }));
   }
   const nonceHash = fromBase64Url(asked.deviceHash);
   if (nonceHash === undefined) return refuse(x, "internal");
-  const { code, record } = await createOneTimeCode({ sid: presented.sid, host: DEVICE_HOST, nonceHash }, random, at(x.now));
+  const { code, record } = await createOneTimeCode({ sid: presented.sid, host: LOGIN_CODE_HOST, nonceHash }, random, at(x.now));
   const hash = toBase64Url(await hashSecret(presented.secret));
   const minted = await sessionStub(x.env, presented.sid)?.mintCode({ audience: presented.audience, hash }, record);
-  const approved = minted === true && (await control.decideDevice(userCode, { sid: presented.sid, code }));
+  const approved = minted === true && (await control.decideLoginCode(userCode, { sid: presented.sid, code }));
   if (!approved) return enter(x, true);
   await recordAct(x, "sign_in", presented.sid, { sid: presented.sid, by: "device code", program: asked.program, from: asked.from });
-  return page(x, deviceCodePage({ step: "done", approved: true }));
+  return page(x, loginCodePage({ step: "done", approved: true }));
 }
 
 /** The token endpoint's answer to a program that polls. */
-export async function pollDevice(x: Exchange, form: URLSearchParams): Promise<Response> {
+export async function pollLoginCode(x: Exchange, form: URLSearchParams): Promise<Response> {
   const oauthError = (error: string): Response => json(x, { error }, 400);
-  const device = fromBase64Url(form.get("device_code") ?? "");
-  if (device?.length !== 32) return oauthError("invalid_request");
-  const nonceHash = await hashSecret(device);
-  const answer = await x.env.CONTROL.getByName(CONTROL_NAME).pollDevice(toBase64Url(nonceHash));
+  const deviceCode = fromBase64Url(form.get("device_code") ?? "");
+  if (deviceCode?.length !== 32) return oauthError("invalid_request");
+  const nonceHash = await hashSecret(deviceCode);
+  const answer = await x.env.CONTROL.getByName(CONTROL_NAME).pollLoginCode(toBase64Url(nonceHash));
   if (answer === "unknown") return oauthError("expired_token");
   if (answer === "pending") return oauthError("authorization_pending");
   if (answer === "refused") return oauthError("access_denied");
@@ -110,21 +110,21 @@ export async function pollDevice(x: Exchange, form: URLSearchParams): Promise<Re
   if (code === undefined) return oauthError("expired_token");
   const secret = newSecret(random);
   const redeemed = await sessionStub(x.env, code.sid)?.redeemCode(
-    { codeHash: await hashSecret(code.secret), host: DEVICE_HOST, nonceHash },
+    { codeHash: await hashSecret(code.secret), host: LOGIN_CODE_HOST, nonceHash },
     { kind: "operator", audience: OPERATOR_AUDIENCE, hash: toBase64Url(await hashSecret(secret)), expiresAt: x.now + OPERATOR_TOKEN_MS },
   );
   if (redeemed !== true) return oauthError("expired_token");
   return json(x, { access_token: formatOperatorToken({ sid: code.sid, secret }), token_type: "Bearer", expires_in: OPERATOR_TOKEN_MS / 1000 });
 }
 
-const enter = (x: Exchange, wrong: boolean): Response => page(x, deviceCodePage({ step: "enter", actionUrl: "/.postern/device", wrong }), wrong ? 400 : 200);
+const enter = (x: Exchange, wrong: boolean): Response => page(x, loginCodePage({ step: "enter", actionUrl: "/.postern/device", wrong }), wrong ? 400 : 200);
 
 async function confirm(x: Exchange, typed: string, user: string): Promise<Response> {
   const userCode = canonicalCode(typed);
-  const asked = userCode === undefined ? undefined : await x.env.CONTROL.getByName(CONTROL_NAME).device(userCode);
+  const asked = userCode === undefined ? undefined : await x.env.CONTROL.getByName(CONTROL_NAME).loginCode(userCode);
   if (userCode === undefined || asked === undefined) return enter(x, true);
   const from = asked.from === "" ? undefined : asked.from;
-  return page(x, deviceCodePage({ step: "confirm", actionUrl: "/.postern/device", userCode: shownCode(userCode), user, program: asked.program, from }));
+  return page(x, loginCodePage({ step: "confirm", actionUrl: "/.postern/device", userCode: shownCode(userCode), user, program: asked.program, from }));
 }
 
 /** As the terminal and the page both show it: "BCDF-GHJK". */

@@ -5,7 +5,7 @@
  */
 import type { SessionId } from "../../core/ids.ts";
 
-export interface DeviceRequest {
+export interface LoginCodeRequest {
   readonly userCode: string;
   /** Base64url SHA-256 of the device code. */
   readonly deviceHash: string;
@@ -14,11 +14,11 @@ export interface DeviceRequest {
   readonly expiresAt: number;
 }
 
-export type DeviceDecision = "refused" | { readonly sid: SessionId; readonly code: string };
-export type DevicePoll = "unknown" | "pending" | DeviceDecision;
+export type LoginCodeDecision = "refused" | { readonly sid: SessionId; readonly code: string };
+export type LoginCodePoll = "unknown" | "pending" | LoginCodeDecision;
 
-interface Stored extends DeviceRequest {
-  readonly decision?: DeviceDecision;
+interface Stored extends LoginCodeRequest {
+  readonly decision?: LoginCodeDecision;
 }
 
 interface SyncStore {
@@ -29,11 +29,11 @@ interface SyncStore {
 }
 
 /** Requests that may wait at once. Bounds what strangers can make control store (class K). */
-export const MAX_DEVICES_COUNT = 1_000;
+export const MAX_LOGIN_CODES_COUNT = 1_000;
 const PREFIX = "device:";
 const BY_HASH = "device-hash:";
 
-export class DeviceCodes {
+export class LoginCodes {
   readonly #store: SyncStore;
 
   constructor(store: SyncStore) {
@@ -41,26 +41,26 @@ export class DeviceCodes {
   }
 
   /** False when too many wait, or the user code is taken. */
-  begin(request: DeviceRequest, now: number): boolean {
+  begin(request: LoginCodeRequest, now: number): boolean {
     let waiting = 0;
     for (const [key, value] of this.#store.list({ prefix: PREFIX })) {
       const one = value as Stored;
       if (now < one.expiresAt) waiting++;
       else this.#forget(key.slice(PREFIX.length), one);
     }
-    if (waiting >= MAX_DEVICES_COUNT || this.#read(request.userCode, now) !== undefined) return false;
+    if (waiting >= MAX_LOGIN_CODES_COUNT || this.#read(request.userCode, now) !== undefined) return false;
     this.#store.put(PREFIX + request.userCode, request);
     this.#store.put(BY_HASH + request.deviceHash, request.userCode);
     return true;
   }
 
   /** A request that nobody has decided yet. */
-  find(userCode: string, now: number): DeviceRequest | undefined {
+  find(userCode: string, now: number): LoginCodeRequest | undefined {
     const one = this.#read(userCode, now);
     return one?.decision === undefined ? one : undefined;
   }
 
-  decide(userCode: string, decision: DeviceDecision, now: number): boolean {
+  decide(userCode: string, decision: LoginCodeDecision, now: number): boolean {
     const one = this.find(userCode, now);
     if (one === undefined) return false;
     this.#store.put(PREFIX + userCode, { ...one, decision } satisfies Stored);
@@ -68,7 +68,7 @@ export class DeviceCodes {
   }
 
   /** A decision is told once. */
-  poll(deviceHash: string, now: number): DevicePoll {
+  poll(deviceHash: string, now: number): LoginCodePoll {
     const userCode = this.#store.get(BY_HASH + deviceHash) as string | undefined;
     const one = userCode === undefined ? undefined : this.#read(userCode, now);
     if (userCode === undefined || one === undefined) return "unknown";
