@@ -11,6 +11,7 @@ const RELEASED = {
   BULK_PATH: "/.postern/bulk/",
   CONNECTOR_PROGRAM_PATH: "/.postern/connector.mjs",
   READY_PATH: "/.postern/ready",
+  REQUEST_PATH: "/.postern/request",
   ME_PATH: "/.postern/me",
   LOGOUT_PATH: "/.postern/logout",
   DEVICES_PATH: "/.postern/devices",
