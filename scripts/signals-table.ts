@@ -41,6 +41,7 @@ export const SIGNALS: Readonly<Record<string, string>> = {
   "ssf-account-credential-change-required": "RISC account-credential-change-required",
   posture: "the device agent's report",
   verdict: "a verdict on a device, pushed to the API",
+  target: "what a connector says of an app (`target`)",
   risk: "risk",
   "fact-expiry": "a fact that nobody renews",
   "grant-expiry": "a grant that runs out",

@@ -39,6 +39,8 @@ export interface ConnectorOptions {
   readonly caFile?: string;
   /** Port on loopback of its canary; absent: it has none. */
   readonly canaryPort?: number | undefined;
+  /** More arguments of its `run`. */
+  readonly more?: readonly string[];
 }
 
 const authority = ({ caFile }: ConnectorOptions): readonly string[] => (caFile === undefined ? [] : ["--ca", caFile]);
@@ -95,7 +97,7 @@ export async function startConnector(options: ConnectorOptions): Promise<LocalCo
   await rm(runtimeFile, { force: true });
   const child = processes.start({
     name: `connector-${site}`,
-    argv: [process.execPath, PROGRAM, "run", "--state", stateDirectory, ...authority(options), ...canary(options)],
+    argv: [process.execPath, PROGRAM, "run", "--state", stateDirectory, ...authority(options), ...canary(options), ...(options.more ?? [])],
     env: plainEnvironment(),
   });
   const metrics = await listening(child, runtimeFile);

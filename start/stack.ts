@@ -40,6 +40,8 @@ export interface StackOptions {
   readonly workerdArguments?: readonly string[];
   /** Flags of V8 besides ours; for tests of what only optimised code does. */
   readonly v8Flags?: readonly string[];
+  /** More arguments of every connector's `run`; for tests of what it is told there. */
+  readonly connectorArguments?: readonly string[];
   /** Sites for which no connector is started; for tests that start their own. */
   readonly withoutConnectors?: boolean;
   /** Gives the start up: what runs is ended and the promise rejects. Without effect once it has resolved. */
@@ -176,7 +178,7 @@ async function assemble(options: StackOptions, { state, document, processes, sto
   notices.push(...operator.notices);
 
   progress("starting the connectors");
-  const wanted = (options.withoutConnectors === true ? [] : document.sites).map((site) => ({ processes, api, operatorToken: operator.token, site, stateDirectory: join(state, "connectors", site), canaryPort: document.canarySites.includes(site) ? ports.canary : undefined }));
+  const wanted = (options.withoutConnectors === true ? [] : document.sites).map((site) => ({ processes, api, operatorToken: operator.token, site, stateDirectory: join(state, "connectors", site), canaryPort: document.canarySites.includes(site) ? ports.canary : undefined, more: options.connectorArguments ?? [] }));
   const startable = await Promise.all(wanted.map(canStart));
   const left = wanted.filter((_one, index) => startable[index] !== true).map((one) => one.site);
   if (left.length > 0) notices.push(`no connector runs for ${left.join(", ")}: enrolling one needs an operator token`);

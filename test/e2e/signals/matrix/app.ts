@@ -11,6 +11,8 @@ import { Heard, Speaker } from "./stamped.ts";
 /** A writer whose reader takes nothing leaves its turn out. */
 const MAX_WAITING_BYTES = 64 * 1024;
 
+export const HEALTH_PATH = "/health";
+
 /** One connection as the app sees it. */
 export interface AppSide {
   readonly heard: Heard;
@@ -25,6 +27,8 @@ export interface MatrixApp {
   readonly tcpPort: number;
   /** By the name that the client gave. */
   readonly sides: ReadonlyMap<string, AppSide>;
+  /** Says at HEALTH_PATH that it is not well from now on. */
+  readonly fallIll: () => void;
   readonly close: () => Promise<void>;
 }
 
@@ -41,10 +45,12 @@ export async function startMatrixApp(): Promise<MatrixApp> {
     side.heard.over();
     side.endedAt ??= performance.now();
   };
+  let isWell = true;
   const nameOf = (request: IncomingMessage): string => new URL(request.url ?? "/", "http://app").searchParams.get("name") ?? "";
 
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     const path = (request.url ?? "").split("?")[0];
+    if (path === HEALTH_PATH) return void response.writeHead(isWell ? 200 : 503).end();
     if (path !== "/response" && path !== "/events") return void response.end("plain");
     const isEvents = path === "/events";
     response.writeHead(200, { "content-type": isEvents ? "text/event-stream" : "application/octet-stream", "cache-control": "no-store" });
@@ -84,6 +90,7 @@ export async function startMatrixApp(): Promise<MatrixApp> {
     tcp: tcp.url,
     tcpPort: Number(new URL(tcp.url).port),
     sides,
+    fallIll: () => (isWell = false),
     close: async () => {
       tcp.close();
       for (const socket of sockets) socket.destroy();

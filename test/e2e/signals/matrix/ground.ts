@@ -3,7 +3,7 @@
  * transmitter of security events, an sshd, and for each need that a policy may have three apps:
  * what a browser opens, a TCP service, and a shell.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -12,12 +12,14 @@ import { edgeApi } from "../../../../start/edge-api.ts";
 import { type LocalConnector, startConnector } from "../../../../start/local-connector.ts";
 import { loopbackFetch, type LoopbackAnswer } from "../../../../start/loopback-http.ts";
 import { createProcesses } from "../../../../start/processes.ts";
-import { type Stack, startStack } from "../../../../start/stack.ts";
+import type { Stack } from "../../../../start/stack.ts";
 import { privateFolder } from "../../../../start/state-files.ts";
+import { startOwn, THIS_MACHINE_OPERATES } from "../../../start/own-document.ts";
 import { temporaryState, until } from "../../../start/running-stack.ts";
 import { type OwnIssuer, startOwnIssuer } from "../../credentials/own-issuer.ts";
 import { type Operator, operatorOf } from "../../revocation/operator.ts";
-import { type MatrixApp, startMatrixApp } from "./app.ts";
+import { HEALTH_PATH, type MatrixApp, startMatrixApp } from "./app.ts";
+import { startGate } from "./gate.ts";
 import { type Sshd, startSshd } from "./sshd.ts";
 
 const AUDIENCE = "https://receiver.example.com";
@@ -57,6 +59,10 @@ export interface Ground {
   readonly event: (type: string, sub: string, payload?: object, ageSeconds?: number) => Promise<LoopbackAnswer>;
   /** Streams that the lanes hold. */
   readonly isQuiet: () => Promise<boolean>;
+  /** What the connector says from now on of the apps of a need that is `told`. */
+  readonly tell: (need: string, facts: TargetFacts) => void;
+  /** The apps of the need that is `checked` are not well from now on: what is open goes on. */
+  readonly fallIll: () => void;
   /** The connector that carries all, and another in its place when it is gone. */
   readonly connector: () => LocalConnector;
   readonly renewConnector: () => Promise<void>;
@@ -67,9 +73,19 @@ export interface GroundOptions {
   readonly needs?: Needs;
   /** `defaults:` of the document, as one YAML flow mapping. */
   readonly defaults?: string;
+  /** What the connector says at first of the apps of these needs (`--target`). */
+  readonly told?: Readonly<Record<string, TargetFacts>>;
+  /** The need whose apps have a health check. */
+  readonly checked?: string;
 }
 
-export async function startGround({ needs = NEEDS, defaults }: GroundOptions = {}): Promise<Ground> {
+/** As docs/connector.md has them. */
+export interface TargetFacts {
+  readonly digest?: string;
+  readonly critical?: number;
+}
+
+export async function startGround({ needs = NEEDS, defaults, told = {}, checked }: GroundOptions = {}): Promise<Ground> {
   const state = temporaryState();
   const ends: (() => unknown)[] = [state.remove];
   const end = async (): Promise<void> => {
@@ -86,7 +102,12 @@ export async function startGround({ needs = NEEDS, defaults }: GroundOptions = {
     ends.push(() => processes.stopAll());
     const sshd = await startSshd(processes, join(state.path, "sshd"));
     const upstreams = { web: app.web, pipe: app.tcp, shell: sshd === undefined ? app.tcp : `tcp://127.0.0.1:${sshd.port}` };
-    const trio = (need: string): string => Object.keys(upstreams).map((face) => `${face}-${need}`).join(", ");
+    const faces = Object.keys(upstreams);
+    const trio = (need: string): string => faces.map((face) => `${face}-${need}`).join(", ");
+    const gates = { pipe: await startGate(upstreams.pipe), shell: await startGate(upstreams.shell) };
+    ends.push(gates.pipe.close, gates.shell.close);
+    const wayTo = (face: string, upstream: string, need: string): string =>
+      need === checked ? `upstream: "${face === "pipe" || face === "shell" ? gates[face].url : upstream}", health: { path: ${HEALTH_PATH}, every: 1s }` : `upstream: "${upstream}"`;
     const document: Ground["document"] = (with_ = needs, more = "") => `version: 1
 domain: postern.localhost
 ${defaults === undefined ? "" : `defaults: ${defaults}\n`}identity:
@@ -96,17 +117,22 @@ ${defaults === undefined ? "" : `defaults: ${defaults}\n`}identity:
 signals: [{ id: feed, issuer: "${feed.issuer}", jwks_uri: "${feed.issuer}/keys", audience: "${AUDIENCE}", provider: own, token: { secret: FEED_TOKEN } }]
 sites: [{ id: office, lanes: 2 }]
 apps:
-${Object.keys(needs).flatMap((need) => Object.entries(upstreams).map(([face, upstream]) => `  - { id: ${face}-${need}, site: office, upstream: "${upstream}" }`)).join("\n")}
+${Object.keys(needs).flatMap((need) => Object.entries(upstreams).map(([face, upstream]) => `  - { id: ${face}-${need}, site: office, ${wayTo(face, upstream, need)} }`)).join("\n")}
   - { id: nobodys, site: office, upstream: "${app.web}" }
 policies:
 ${Object.entries(with_).map(([need, when]) => `  - { id: ${need}, effect: allow, apps: [${trio(need)}], when: { ${ALWAYS}${when === "" ? "" : `, ${when}`} } }`).join("\n")}
   - { id: robots, effect: allow, apps: [${Object.keys(needs).map(trio).join(", ")}], when: { service: [${SERVICE}] } }
 ${more}
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+  - ${THIS_MACHINE_OPERATES}
 `;
-    const documentFile = join(state.path, "own.yaml");
-    writeFileSync(documentFile, document());
-    const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: SECRETS, documentFile });
+    const fileOf = (need: string): string => join(state.path, `target-${need}.json`);
+    const tell: Ground["tell"] = (need, facts) => {
+      writeFileSync(`${fileOf(need)}.new`, JSON.stringify({ ...facts, observed_at: new Date().toISOString() }));
+      renameSync(`${fileOf(need)}.new`, fileOf(need));
+    };
+    for (const [need, facts] of Object.entries(told)) tell(need, facts);
+    const connectorArguments = Object.keys(told).flatMap((need) => faces.flatMap((face) => ["--target", `${face}-${need}=${fileOf(need)}`]));
+    const stack = await startOwn(state.path, document(), { environment: SECRETS, connectorArguments });
     ends.push(stack.stop);
     const operator = operatorOf(stack.launcher, stack.tokenFile);
     let connector = stack.connectors[0] as LocalConnector;
@@ -129,6 +155,11 @@ ${more}
       isQuiet: async () => {
         const { lanes } = JSON.parse((await operator.call("GET", "/edge-status")).text) as { readonly lanes: readonly { readonly streams?: number }[] };
         return lanes.every(({ streams = 0 }) => streams === 0);
+      },
+      tell,
+      fallIll: () => {
+        app.fallIll();
+        for (const gate of Object.values(gates)) gate.shut();
       },
       connector: () => connector,
       renewConnector: async () => {

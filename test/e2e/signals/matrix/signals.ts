@@ -242,3 +242,17 @@ export const idleEnd = (idleMs: number): Signal => async (ground) => {
   };
   return { holder, need: "plain", say };
 };
+
+/** The connector learns something of the app by itself, tells the edge, and nobody is answered. */
+const reported = (need: string, what: string, becomes: (ground: Ground) => void): Signal => async (ground) => ({
+  holder: await signInSomebody(ground, nameFor(what)),
+  need,
+  say: async (opened) => {
+    becomes(ground);
+    await allEnded(opened, `what a connector says (${what}) has ended all`);
+    return {};
+  },
+});
+export const criticalFinding = (need: string): Signal => reported(need, "finding", ({ tell }) => tell(need, { critical: 1 }));
+export const otherImage = (need: string, digest: string): Signal => reported(need, "image", ({ tell }) => tell(need, { digest }));
+export const unhealthy = (need: string): Signal => reported(need, "unhealthy", ({ fallIll }) => fallIll());
