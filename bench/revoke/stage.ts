@@ -14,6 +14,7 @@ import { privateFolder } from "../../start/state-files.ts";
 import { canonical } from "../../test/canonical.ts";
 import { type OwnIssuer, startOwnIssuer } from "../../test/e2e/credentials/own-issuer.ts";
 import { type Operator, operatorOf } from "../../test/e2e/revocation/operator.ts";
+import { THIS_MACHINE_OPERATES } from "../../test/start/own-document.ts";
 import { freePort, hasOpenSsh, startSshd } from "../sshd.ts";
 import { programPath } from "../soak/programs.ts";
 import { type AppPorts } from "./app.ts";
@@ -84,7 +85,7 @@ apps:
   - { id: shell, site: office, upstream: "tcp://127.0.0.1:${ports.tcp}" }
 policies:
 ${policies}
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+  - ${THIS_MACHINE_OPERATES}
 `;
 
 /** A directory that writes by SCIM. */

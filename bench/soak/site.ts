@@ -6,6 +6,7 @@ import { loopbackFetch } from "../../start/loopback-http.ts";
 import { type Child, plainEnvironment } from "../../start/processes.ts";
 import { type Stack, startStack } from "../../start/stack.ts";
 import { waitFor } from "../program.ts";
+import { DEMO_PROVIDER, THIS_MACHINE_OPERATES } from "../../test/start/own-document.ts";
 
 export interface SoakSite {
   readonly stack: Stack;
@@ -31,7 +32,7 @@ export interface SiteOptions {
 
 const PEOPLE = `identity:
   providers:
-    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com, partner.example.com] }
+    - ${DEMO_PROVIDER}
 `;
 
 /** What the app's ports are, and where further TCP apps listen. */
@@ -51,7 +52,7 @@ ${Object.entries({ line: tcp, ...more }).map(([id, port]) => `  - { id: ${id}, s
 policies:
   - { id: all, effect: allow, apps: [soak, ${["line", ...Object.keys(more)].join(", ")}], when: { service: [${services.join(", ")}] } }
   - { id: nobody, effect: allow, apps: [closed], when: { all: [{ service: [${services.join(", ")}] }, { mfa: { max_age: 1h } }] } }
-${people === "" ? "" : "  - { id: staff, effect: allow, apps: [soak], when: { group: [staff] } }\n"}  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+${people === "" ? "" : "  - { id: staff, effect: allow, apps: [soak], when: { group: [staff] } }\n"}  - ${THIS_MACHINE_OPERATES}
 `;
 
 /** Starts app, edge and connector; whoever calls stops them. */

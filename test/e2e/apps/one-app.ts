@@ -1,6 +1,7 @@
 /** The document of a demo with one app of a test's own, which one policy opens. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { THIS_MACHINE_OPERATES } from "../../start/own-document.ts";
 
 interface OneApp {
   readonly id: string;
@@ -23,7 +24,7 @@ sites: [{ id: office }]
 apps: [{ id: ${id}, site: office, upstream: "http://127.0.0.1:${port}"${more} }]
 policies:
   - { id: who, effect: allow, apps: [${id}], when: ${when} }
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+  - ${THIS_MACHINE_OPERATES}
 `,
   );
   return file;

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loopbackFetch } from "../../../start/loopback-http.ts";
+import { DEMO_PROVIDER } from "../../start/own-document.ts";
 import { temporaryState } from "../../start/running-stack.ts";
 import { cookieHeader, expectSound, fillIn, navigate, openStage, type Stage, visitAs } from "./stage.ts";
 
@@ -33,7 +34,7 @@ const document = (port: number): string => `version: 1
 domain: postern.localhost
 identity:
   providers:
-    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com, partner.example.com] }
+    - ${DEMO_PROVIDER}
 sites: [{ id: office }]
 apps:
   - { id: hello, site: office, upstream: "http://hello.demo.localhost" }

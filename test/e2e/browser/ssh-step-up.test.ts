@@ -10,6 +10,7 @@ import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { plainEnvironment } from "../../../start/processes.ts";
 import { loopbackFetch } from "../../../start/loopback-http.ts";
+import { DEMO_PROVIDER } from "../../start/own-document.ts";
 import { temporaryState, until } from "../../start/running-stack.ts";
 import { hasOpenSsh, type Shell as Sshd, startShell } from "../signals/shell.ts";
 import { openStage, type Stage, visitAs } from "./stage.ts";
@@ -21,7 +22,7 @@ const document = (port: number): string => `version: 1
 domain: access.example.com
 identity:
   providers:
-    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com] }
+    - ${DEMO_PROVIDER}
 sites: [{ id: office }]
 apps:
   - { id: hello, site: office, upstream: "http://hello.demo.localhost" }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { edgeApi } from "../../../start/edge-api.ts";
 import { loopbackFetch } from "../../../start/loopback-http.ts";
 import { type Stack, startStack } from "../../../start/stack.ts";
+import { DEMO_PROVIDER } from "../../start/own-document.ts";
 import { temporaryState, until } from "../../start/running-stack.ts";
 
 export interface EdgeUnderTest {
@@ -41,7 +42,7 @@ export interface DocumentParts {
 
 const PEOPLE = `identity:
   providers:
-    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com, partner.example.com] }
+    - ${DEMO_PROVIDER}
 `;
 
 const documentOf = (parts: DocumentParts): string => `version: 1

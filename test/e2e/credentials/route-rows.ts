@@ -100,6 +100,17 @@ export interface OpenRow {
 const FORM = "application/x-www-form-urlencoded";
 const anybody = (status: string): OpenRow => ({ cells: { "by nobody": status, "by alice": status } });
 
+/** What a browser sends from a page of this host and from nowhere else, by whom somebody is; `nobody`: from that page, signed out. */
+const fromOwnPageOnly = (good: string, nobody = "401 sign_in_required"): OpenRow["cells"] => ({
+  "by nobody": "403 origin_not_allowed",
+  "by nobody, own Origin": nobody,
+  "by alice": "403 origin_not_allowed",
+  "by alice, foreign Origin": "403 origin_not_allowed",
+  "by alice, null Origin": "403 origin_not_allowed",
+  "by alice, foreign Origin, as text/plain": "403 origin_not_allowed",
+  "by alice, own Origin": good,
+});
+
 export const OPEN_ROWS: Readonly<Record<string, OpenRow>> = {
   "GET /:place/.postern/jwks.json": anybody("200"),
   "GET /:place/.postern/ready": anybody("200"),
@@ -111,58 +122,27 @@ export const OPEN_ROWS: Readonly<Record<string, OpenRow>> = {
   "POST /launcher/.postern/device": {
     type: FORM,
     body: "user_code=BCDF-GHJK&decision=approve",
-    cells: {
-      "by nobody": "403 origin_not_allowed",
-      "by nobody, own Origin": "401 sign_in_required",
-      "by alice": "403 origin_not_allowed",
-      "by alice, foreign Origin": "403 origin_not_allowed",
-      "by alice, null Origin": "403 origin_not_allowed",
-      "by alice, foreign Origin, as text/plain": "403 origin_not_allowed",
-      // A code that nobody showed: the form again.
-      "by alice, own Origin": "400",
-    },
+    // A code that nobody showed: the form again.
+    cells: fromOwnPageOnly("400"),
   },
   "POST /launcher/.postern/devices": { cells: { "by nobody": "401 sign_in_required", "by alice": "401 sign_in_required", "by alice, own Origin": "401 sign_in_required" }, type: "application/json", body: "{}" },
   "GET /launcher/.postern/devices/bind": { cells: { "by nobody": "302", "by alice": "200" } },
   "POST /launcher/.postern/devices/bind": {
     type: FORM,
     body: `device=d_${"A".repeat(43)}&code=x`,
-    cells: {
-      "by nobody": "403 origin_not_allowed",
-      "by nobody, own Origin": "401 sign_in_required",
-      "by alice": "403 origin_not_allowed",
-      "by alice, foreign Origin": "403 origin_not_allowed",
-      "by alice, null Origin": "403 origin_not_allowed",
-      "by alice, own Origin": "400 device_link_over",
-    },
+    cells: fromOwnPageOnly("400 device_link_over"),
   },
   "POST /launcher/.postern/devices/:id/report": { cells: { "by nobody": "400 bad_argument", "by alice": "400 bad_argument" }, type: "application/jose", body: "a.b.c" },
   "GET /launcher/.postern/passkeys": { cells: { "by nobody": "302", "by alice": "200" } },
   "POST /launcher/.postern/passkeys": {
     type: "application/json",
     body: '{"act":"use"}',
-    cells: {
-      "by nobody": "403 origin_not_allowed",
-      "by nobody, own Origin": "401 sign_in_required",
-      "by alice": "403 origin_not_allowed",
-      "by alice, foreign Origin": "403 origin_not_allowed",
-      "by alice, null Origin": "403 origin_not_allowed",
-      "by alice, foreign Origin, as text/plain": "403 origin_not_allowed",
-      "by alice, own Origin": "200",
-    },
+    cells: fromOwnPageOnly("200"),
   },
   "POST /launcher/.postern/passkeys/remove": {
     type: FORM,
     body: "id=none",
-    cells: {
-      "by nobody": "403 origin_not_allowed",
-      "by nobody, own Origin": "401 sign_in_required",
-      "by alice": "403 origin_not_allowed",
-      "by alice, foreign Origin": "403 origin_not_allowed",
-      "by alice, null Origin": "403 origin_not_allowed",
-      "by alice, foreign Origin, as text/plain": "403 origin_not_allowed",
-      "by alice, own Origin": "303",
-    },
+    cells: fromOwnPageOnly("303"),
   },
   "GET /launcher/.postern/device": { cells: { "by nobody": "302", "by alice": "200" } },
   "POST /launcher/.postern/token": {
@@ -179,31 +159,15 @@ export const OPEN_ROWS: Readonly<Record<string, OpenRow>> = {
   "POST /:place/.postern/request": {
     type: FORM,
     body: "app=alpha&for=1h&reason=an+incident",
-    cells: {
-      "by nobody": "403 origin_not_allowed",
-      "by nobody, own Origin": "401 sign_in_required",
-      "by alice": "403 origin_not_allowed",
-      "by alice, foreign Origin": "403 origin_not_allowed",
-      "by alice, null Origin": "403 origin_not_allowed",
-      "by alice, foreign Origin, as text/plain": "403 origin_not_allowed",
-      // The app is open to her without.
-      "by alice, own Origin": "403 grant_refused",
-    },
+    // The app is open to her without.
+    cells: fromOwnPageOnly("403 grant_refused"),
   },
   "GET /:place/.postern/me": { cells: { "by nobody": "401 sign_in_required", "by alice": "200" } },
   "GET /:place/.postern/logout": anybody("200"),
   "POST /:place/.postern/logout": {
     type: FORM,
     ends: true,
-    cells: {
-      "by nobody": "403 origin_not_allowed",
-      "by nobody, own Origin": "200",
-      "by alice": "403 origin_not_allowed",
-      "by alice, foreign Origin": "403 origin_not_allowed",
-      "by alice, null Origin": "403 origin_not_allowed",
-      "by alice, foreign Origin, as text/plain": "403 origin_not_allowed",
-      "by alice, own Origin": "200",
-    },
+    cells: fromOwnPageOnly("200", "200"),
   },
   "GET /app/.postern/sign-in": anybody("302"),
   // Carol holds the nonce of her own sign-in, and there is no code.

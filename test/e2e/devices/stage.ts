@@ -1,11 +1,12 @@
 /** The stage of the device tests: the product with an app of live connections and a TCP app that both ask for a device, people, and their sign-ins at the command line. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { run } from "../../../cli/run.ts";
 import type { DeviceReports } from "../../../agent/device-reports.ts";
-import { type Stack, startStack } from "../../../start/stack.ts";
+import type { Stack } from "../../../start/stack.ts";
 import type { FormBrowser } from "../../start/form-browser.ts";
+import { DEMO_PROVIDER, startOwn, THIS_MACHINE_OPERATES } from "../../start/own-document.ts";
 import { temporaryState } from "../../start/running-stack.ts";
 import { visit } from "../demo-visit.ts";
 import { type Operator, operatorOf } from "../revocation/operator.ts";
@@ -37,14 +38,13 @@ export async function startDeviceStage(device: string): Promise<DeviceStage> {
   const echo = await tcpApp((socket) => void socket.pipe(socket));
   const origin = await startStampingOrigin();
   const shell = hasOpenSsh ? await startShell(state.path) : undefined;
-  const documentFile = join(state.path, "own.yaml");
-  writeFileSync(
-    documentFile,
+  const stack = await startOwn(
+    state.path,
     `version: 1
 domain: postern.localhost
 identity:
   providers:
-    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com, partner.example.com] }
+    - ${DEMO_PROVIDER}
 sites: [{ id: office, lanes: 1 }]
 apps:
   - { id: stamps, site: office, upstream: "${origin.url}" }
@@ -53,10 +53,9 @@ apps:
 policies:
   - { id: in-order, effect: allow, apps: [stamps, echo, shell], when: { provider: [demo], device: ${device} } }
   - { id: mdm, effect: allow, apps: ["postern:admin"], when: { service: [mdm] }, limits: { role: responder } }
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+  - ${THIS_MACHINE_OPERATES}
 `,
   );
-  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile });
   const urlOf = (id: string): string => stack.apps.find((app) => app.id === id)?.url ?? "";
   let made = 0;
   const folder = (name: string): string => join(state.path, `${name}-${++made}`);

@@ -3,6 +3,8 @@
  * RSS2 for both, P_LIMITED reading (CAP2-RSS2). Each resource stands in the office and in the cloud.
  * From the provider `own` come enterprise-IDs, from `partner` federated ones (fed-*) and other-IDs.
  */
+import { THIS_MACHINE_OPERATES } from "../../start/own-document.ts";
+
 export const SECRETS = { NIST_SCIM_TOKEN: "scim-token-of-the-scenarios-for-tests" };
 export const AUDIENCE = "https://receiver.example.com";
 /** Bytes that a session may move to and from the app `quota`. */
@@ -78,5 +80,5 @@ policies:
   - { id: changing, effect: allow, apps: [records], when: { group: own:user-a, device: { registered: true, managed: true, disk_encrypted: true }, ip_range: [192.0.2.0/24, 198.51.100.0/24] }, http: { paths: ["/high/**"] } }
   - { id: high-risk, effect: deny, apps: ["tag:rss1", "tag:rss2", "tag:partners", "tag:ledger"], when: { risk: [high] } }
   - { id: edr, effect: allow, apps: ["postern:admin"], when: { service: [edr] }, limits: { role: responder } }
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+  - ${THIS_MACHINE_OPERATES}
 ${more}`;

@@ -4,15 +4,14 @@
  * on (row 59). No sweep is waited for.
  */
 import { generateKeyPairSync } from "node:crypto";
-import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { demoProvider } from "../../../start/demo-provider.ts";
 import { DEMO_USERS } from "../../../start/demo-users.ts";
 import { loopbackFetch } from "../../../start/loopback-http.ts";
-import { type Stack, startStack } from "../../../start/stack.ts";
+import type { Stack } from "../../../start/stack.ts";
+import { startOwn, THIS_MACHINE_OPERATES } from "../../start/own-document.ts";
 import { temporaryState, until } from "../../start/running-stack.ts";
 import { visit } from "../demo-visit.ts";
 import { signIn } from "../sign-in.ts";
@@ -40,7 +39,7 @@ apps: [{ id: stamps, site: office, upstream: "${origin.url}" }]
 policies:
   - { id: people, effect: allow, apps: [stamps], when: { group: [staff] } }
   - { id: batch, effect: allow, apps: [stamps], when: { service: [batch] } }
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+  - ${THIS_MACHINE_OPERATES}
 `;
 
 beforeAll(async () => {
@@ -48,9 +47,7 @@ beforeAll(async () => {
   await new Promise((up) => provider.once("listening", up));
   const issuer = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`;
   origin = await startStampingOrigin();
-  const documentFile = join(state.path, "own.yaml");
-  writeFileSync(documentFile, document(issuer));
-  stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: { CORP_SECRET: CLIENT_SECRET }, documentFile });
+  stack = await startOwn(state.path, document(issuer), { environment: { CORP_SECRET: CLIENT_SECRET } });
   const key = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" });
   provider.on("request", demoProvider({ issuer, clientId: "postern", clientSecret: CLIENT_SECRET, launcher: stack.launcher, providerId: "corp", jwks: { keys: [{ ...key, use: "sig", alg: "RS256", kid: "k" }] }, cookieKeys: ["k"] }));
   app = stack.apps[0]?.url ?? "";

@@ -1,7 +1,6 @@
 /** The stage of the revocation tests: the whole product with two stamping apps, the demo provider, an operator. */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { type Stack, startStack } from "../../../start/stack.ts";
+import type { Stack } from "../../../start/stack.ts";
+import { demoProviderAt, startOwn, THIS_MACHINE_OPERATES } from "../../start/own-document.ts";
 import { temporaryState } from "../../start/running-stack.ts";
 import { type Operator, operatorOf } from "./operator.ts";
 import { startStampingOrigin, type StampingOrigin } from "./stamping-origin.ts";
@@ -33,23 +32,21 @@ const text = (issuer: string, app: string, policies: string, { lanes = 2, defaul
 domain: postern.localhost
 ${defaults === undefined ? "" : `defaults: ${defaults}\n`}identity:
   providers:
-    - { id: demo, issuer: "${issuer}", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com, partner.example.com] }
+    - ${demoProviderAt(issuer)}
 sites: [{ id: office, lanes: ${lanes} }]
 apps:
   - { id: stamps, site: office, upstream: "${app}" }
   - { id: other, site: office, upstream: "${app}" }
 policies:
 ${policies}
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+  - ${THIS_MACHINE_OPERATES}
 `;
 
 /** Starts it all; whoever calls ends it. */
 export async function startStage(options: StageOptions = {}): Promise<Stage> {
   const state = temporaryState();
   const origin = await startStampingOrigin();
-  const documentFile = join(state.path, "own.yaml");
-  writeFileSync(documentFile, text("http://idp.demo.localhost", origin.url, options.policies ?? EVERYBODY, options));
-  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile });
+  const stack = await startOwn(state.path, text("http://idp.demo.localhost", origin.url, options.policies ?? EVERYBODY, options));
   const urlOf = (id: string): string => stack.apps.find((app) => app.id === id)?.url ?? "";
   return {
     stack,

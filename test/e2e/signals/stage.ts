@@ -3,14 +3,13 @@
  * each behind three policies (a group; a second factor too; a device that complies), a directory if
  * it is asked for, and a transmitter of security events.
  */
-import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { CompactSign, exportJWK, generateKeyPair } from "jose";
 import { ACR_SECOND_FACTOR } from "../../../start/demo-users.ts";
 import { loopbackFetch, type LoopbackAnswer } from "../../../start/loopback-http.ts";
-import { type Stack, startStack } from "../../../start/stack.ts";
+import type { Stack } from "../../../start/stack.ts";
+import { startOwn, THIS_MACHINE_OPERATES } from "../../start/own-document.ts";
 import { temporaryState } from "../../start/running-stack.ts";
 import { startStampingOrigin, type StampingOrigin } from "../revocation/stamping-origin.ts";
 import { tcpApp, type TcpApp } from "../tcp/stage.ts";
@@ -47,8 +46,9 @@ export async function startSignalStage({ directory }: { readonly directory: bool
   const transmitter = createServer((_request, response) => void response.setHeader("content-type", "application/json").end(keys));
   await new Promise<void>((resolve) => transmitter.listen(0, "127.0.0.1", resolve));
   const feed = `http://127.0.0.1:${(transmitter.address() as AddressInfo).port}`;
-  const documentFile = join(state.path, "own.yaml");
-  writeFileSync(documentFile, `version: 1
+  const stack = await startOwn(
+    state.path,
+    `version: 1
 domain: postern.localhost
 identity:
   providers:
@@ -63,9 +63,10 @@ policies:
   - { id: crew, effect: allow, apps: [crew, crew-pipe, crew-shell], when: { group: ${directory ? "Crew" : "staff"} } }
   - { id: careful, effect: allow, apps: [careful, careful-pipe, careful-shell], when: { group: ${directory ? "Crew" : "staff"}, mfa: true } }
   - { id: lab, effect: allow, apps: [lab, lab-pipe, lab-shell], when: { provider: demo, device: { compliant: true } } }
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
-`);
-  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: SECRETS, documentFile });
+  - ${THIS_MACHINE_OPERATES}
+`,
+    { environment: SECRETS },
+  );
   const to = `${stack.launcher}/.postern`;
   return {
     stack,

@@ -1,9 +1,8 @@
 /** The stage of the TCP tests: the whole product with TCP apps in this process, an operator, and services with tokens. */
-import { writeFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Socket } from "node:net";
-import { join } from "node:path";
 import { Readable } from "node:stream";
-import { type Stack, type StackOptions, startStack } from "../../../start/stack.ts";
+import type { Stack, StackOptions } from "../../../start/stack.ts";
+import { DEMO_PROVIDER, startOwn, THIS_MACHINE_OPERATES } from "../../start/own-document.ts";
 import { temporaryState } from "../../start/running-stack.ts";
 import { type Operator, operatorOf } from "../revocation/operator.ts";
 import { type AgentOptions, TestAgent } from "./agent-client.ts";
@@ -72,7 +71,7 @@ export async function startTcpStage({ lanes = 1, more = {} }: { readonly lanes?:
 domain: postern.localhost
 identity:
   providers:
-    - { id: demo, issuer: "http://idp.demo.localhost", client_id: postern, client_secret: { secret: DEMO_CLIENT_SECRET }, scopes: [openid, email, profile, groups], groups_claim: groups, email_domains: [example.com] }
+    - ${DEMO_PROVIDER}
 sites: [{ id: office, lanes: ${lanes} }]
 apps:
   - { id: echo, site: office, upstream: "${echo.url}" }
@@ -82,11 +81,9 @@ apps:
   - { id: web, site: office, upstream: "http://hello.demo.localhost" }
 policies:
 ${policies}
-  - { id: this-machine-operates, effect: allow, apps: ["postern:admin"], when: { service: [local-operator] }, limits: { role: operator } }
+  - ${THIS_MACHINE_OPERATES}
 `;
-  const documentFile = join(state.path, "own.yaml");
-  writeFileSync(documentFile, document());
-  const stack = await startStack({ stateDirectory: join(state.path, "state"), port: 0, environment: {}, documentFile, ...more });
+  const stack = await startOwn(state.path, document(), more);
   const operator = operatorOf(stack.launcher, stack.tokenFile);
   const token = await operator.createService("batch");
   return {
