@@ -67,6 +67,8 @@ describe("a logout at the provider (row 63)", () => {
     expect(await exchange()).toEqual([200, undefined]);
     const bought = await bearers();
     expect(await live(bought)).toEqual([true]);
+    // It was a sign-in to the signs of risk, too.
+    expect((await sessionOf(bought[0] as SessionId).describe())?.facts["risk"]).toMatchObject({ value: "low", source: "postern" });
     expect((await logout({ sid: "s1", sub: "ann" })).status).toBe(200);
     expect(await live(bought)).toEqual([false]);
     expect(await exchange()).toEqual([400, "revoked"]);

@@ -22,6 +22,7 @@ import { recordAct } from "../record.ts";
 import { json, refuse } from "../respond.ts";
 import { sessionStub } from "../session-cache.ts";
 import { SIGN_IN_REFUSALS } from "../sign-in-refusals.ts";
+import { whereFrom } from "../where-from.ts";
 import { LOGIN_CODE_GRANT, pollLoginCode } from "./login-code.ts";
 
 const MAX_FORM_BYTES = 80 * 1024;
@@ -61,6 +62,7 @@ export async function token(x: Exchange): Promise<Response> {
     attemptStartedAt: identity.facts["user"]?.observedAt ?? 0,
     endsAt: expiresAt,
     idleMs: expiresAt - x.now,
+    from: whereFrom(x),
     credential: { kind: "app_bearer", audience: appAudience(app.id), hash: toBase64Url(await hashSecret(secret)), expiresAt },
   });
   if (!signedIn.ok) return json(x, { error: "invalid_request", error_description: SIGN_IN_REFUSALS[signedIn.code] }, 400);
