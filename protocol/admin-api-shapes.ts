@@ -244,7 +244,8 @@ export const grants = many(
     asked_at: instant,
     given_at: z.nullable(instant),
     by: z.nullable(text),
-    until: z.nullable(instant),
+    /** When it is over by itself. */
+    until: instant,
   }),
 );
 

@@ -76,7 +76,7 @@ export function addGrants(program: Command, runner: Runner): void {
       invocation,
       (one) => one.given_at !== null,
       ["GRANT", "WHO", "APP", "UNTIL", "GIVEN BY", "WHY"],
-      (one) => [one.id, who(one), one.app, one.until ?? "", one.by ?? "", one.reason],
+      (one) => [one.id, who(one), one.app, one.until, one.by ?? "", one.reason],
       "nobody was given access for a while",
     ),
   );

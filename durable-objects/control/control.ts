@@ -188,7 +188,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   }
 
   async giveGrant(request: Parameters<ControlRpc["giveGrant"]>[0]): ReturnType<ControlRpc["giveGrant"]> {
-    return this.#grants.give(request);
+    return this.#grants.give(request, request.id !== undefined);
   }
 
   async denyGrant(id: string, by: Actor): ReturnType<ControlRpc["denyGrant"]> {

@@ -9,7 +9,7 @@ import type { Database } from "../sqlite.ts";
 import type { ReceiptRow } from "./changes.ts";
 import type { Lanes } from "./lanes.ts";
 import { revokeDevice } from "./devices.ts";
-import { endGrant, endGrantsOf } from "./grants.ts";
+import { endGrants } from "./grants.ts";
 import * as registry from "./registry.ts";
 import type { PolicySnapshot } from "./rpc.ts";
 import * as signals from "./signals.ts";
@@ -54,8 +54,8 @@ export async function carryOut(reach: Reach, row: ReceiptRow): Promise<CutReport
       return env.DEVICE.getByName(row.target).revoke();
     }
     case "grant": {
-      const ended = endGrant(db, row.target, row.at);
-      return ended === undefined ? NOTHING_CUT : env.USER.getByName(ended.user).observe(ended.news, ended.at);
+      const { user, news } = endGrants(db, "id", row.target, row.at);
+      return user === undefined ? NOTHING_CUT : env.USER.getByName(user).observe(news, row.at);
     }
     default:
       row.kind satisfies never;
@@ -65,10 +65,10 @@ export async function carryOut(reach: Reach, row: ReceiptRow): Promise<CutReport
 
 /** Their sessions, and what they were given: sessions that come later do not find it. */
 async function endPerson({ env, db }: Reach, id: string, { id: receipt, at }: Pick<ReceiptRow, "id" | "at">, passkeys = false): Promise<CutReport> {
-  const news = endGrantsOf(db, id, at);
+  const { user: granted, news } = endGrants(db, "user", id, at);
   const user = env.USER.getByName(id);
   const report = await user.revoke(receipt, passkeys);
-  return Object.keys(news).length === 0 ? report : addReports([report, await user.observe(news, at)]);
+  return granted === undefined ? report : addReports([report, await user.observe(news, at)]);
 }
 
 async function heed(reach: Reach, { target, effect, at: said }: signals.StoredSignal, receipt: ReceiptId): Promise<CutReport> {

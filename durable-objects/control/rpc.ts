@@ -95,23 +95,23 @@ export interface PersonRecord {
   readonly lastSignInAt: number;
 }
 
-/** A question for access, or the access that was given (grants.ts). Times are milliseconds since 1970. */
-export interface GrantRecord {
+/** A question for access, or the access that was given, as it is stored (grants.ts). Times are milliseconds since 1970. */
+export interface GrantRow {
   readonly id: string;
   readonly user: UserId;
-  readonly email: string | null;
-  readonly name: string | null;
   readonly app: AppId;
   readonly reason: string;
   /** Milliseconds. */
   readonly lasting: number;
-  /** Facts of the connection that asked. */
-  readonly connection: { readonly [name: string]: Fact };
-  readonly askedAt: number;
+  /** JSON: facts of the connection that asked. */
+  readonly connection: string;
+  readonly asked_at: number;
   /** Null: it waits for an answer. */
-  readonly givenAt: number | null;
+  readonly given_at: number | null;
   readonly by: string | null;
-  readonly until: number | null;
+  /** When it is over by itself. */
+  readonly until: number;
+  readonly ended_at: number | null;
 }
 
 /**
@@ -157,12 +157,12 @@ export interface ControlRpc {
   receipt(id: string): Promise<Receipt | undefined>;
 
   /** `until`: when the question is over. */
-  askGrant(request: Pick<GrantRecord, "user" | "app" | "lasting" | "reason" | "connection">): Promise<{ ok: true; id: string; until: number } | Refused<"overloaded">>;
+  askGrant(request: Pick<GrantRow, "user" | "app" | "lasting" | "reason"> & { readonly connection: Readonly<Record<string, Fact>> }): Promise<{ ok: true; id: string; until: number } | Refused<"overloaded">>;
   /** Gives what was asked for by this id, or, without one, of one's own accord. Who may be given it was looked at before. */
-  giveGrant(request: { id?: string; by: Actor } & Pick<GrantRecord, "user" | "app" | "lasting" | "reason">): Promise<{ ok: true; id: string; until: number } | Refused<"unknown_id" | "actor_changed" | "own_grant" | "overloaded">>;
+  giveGrant(request: { id?: string; by: Actor } & Pick<GrantRow, "user" | "app" | "lasting" | "reason">): Promise<{ ok: true; id: string; until: number } | Refused<"unknown_id" | "actor_changed" | "own_grant" | "overloaded">>;
   denyGrant(id: string, by: Actor): Promise<{ ok: true } | Refused<"unknown_id" | "actor_changed">>;
   /** Questions that wait and grants that live. */
-  grants(): Promise<readonly GrantRecord[]>;
+  grants(): Promise<readonly (GrantRow & { readonly email: string | null; readonly name: string | null })[]>;
 
   createService(request: {
     name: string;

@@ -119,11 +119,9 @@ export const CONTROL_MIGRATIONS: readonly Migration[] = [
     asked_at INTEGER NOT NULL,
     given_at INTEGER,
     by TEXT,
-    until INTEGER,
+    until INTEGER NOT NULL,
     ended_at INTEGER
   )`,
   "CREATE INDEX grants_of ON grants (user, app)",
-  "CREATE INDEX grants_asked ON grants (asked_at) WHERE given_at IS NULL",
-  "CREATE INDEX grants_live ON grants (until) WHERE ended_at IS NULL",
   "CREATE INDEX grants_until ON grants (until)",
 ];

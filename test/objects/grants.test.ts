@@ -138,7 +138,7 @@ describe("asking and giving", () => {
   it("the same question again changes the one that waits; one person's and all people's are bounded", async () => {
     const first = await ask(ANN, "wiki", HOUR_MS);
     expect(await ask(ANN, "wiki", 2 * HOUR_MS)).toEqual(first.ok ? { ok: true, id: first.id, until: expect.any(Number) as number } : {});
-    expect(await control().grants()).toMatchObject([{ lasting: 2 * HOUR_MS, givenAt: null, reason: "an incident" }]);
+    expect(await control().grants()).toMatchObject([{ lasting: 2 * HOUR_MS, given_at: null, reason: "an incident" }]);
     for (let i = 0; i < 7; i++) expect((await ask(ANN, `app${i}`)).ok).toBe(true);
     expect(await ask(ANN, "crm")).toMatchObject({ ok: false, code: "overloaded" });
     expect((await ask(userId(1) as UserId)).ok).toBe(true);
@@ -196,7 +196,7 @@ describe("asking and giving", () => {
     expect(await outcome(() => give({ id: asked.ok ? asked.id : "" }))).toBe("failed");
     expect(await outcome(() => ask(ANN, "crm"))).toBe("failed");
     append.mockRestore();
-    expect((await control().grants()).filter(({ givenAt }) => givenAt !== null)).toEqual([]);
+    expect((await control().grants()).filter(({ given_at: given }) => given !== null)).toEqual([]);
     expect(await control().grants()).toHaveLength(1);
   });
 

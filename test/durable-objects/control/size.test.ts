@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ReceiptId, SessionId, UserId } from "../../../core/ids.ts";
 import { DAY_MS } from "../../../core/time.ts";
-import { endGrantsOf, Grants } from "../../../durable-objects/control/grants.ts";
+import { endGrants, Grants } from "../../../durable-objects/control/grants.ts";
 import * as registry from "../../../durable-objects/control/registry.ts";
 import { CONTROL_MIGRATIONS } from "../../../durable-objects/control/schema.ts";
 import * as signals from "../../../durable-objects/control/signals.ts";
@@ -58,8 +58,8 @@ describe("control with 200,000 rows of each kind", () => {
     ["knows a service", (i) => registry.isService(db, `n${i}`)],
     ["revokes a service", (i) => registry.revokeService(db, `n${i}`, T0)],
     ["lists grants that live and questions that wait", () => grants.list()],
-    ["looks for grants that ran out", () => void grants.sweep()],
-    ["ends what a person was given", (i) => endGrantsOf(db, `u_${i}`, T0)],
+    ["forgets grants that are over", () => void grants.sweep()],
+    ["ends what a person was given", (i) => endGrants(db, "user", `u_${i}`, T0)],
     ["takes up changes under way", () => db.all("SELECT * FROM receipts WHERE report IS NULL")],
     ["looks for changes of a target", (i) => db.one("SELECT 1 FROM receipts WHERE target IN (?, ?) AND report IS NULL LIMIT 1", `s${i}`, `u_${i}`)],
   ])("%s within milliseconds", (_title, run) => {
