@@ -6,7 +6,7 @@ import { loopbackFetch } from "../../start/loopback-http.ts";
 import { type Child, plainEnvironment } from "../../start/processes.ts";
 import { type Stack, startStack } from "../../start/stack.ts";
 import { waitFor } from "../program.ts";
-import { DEMO_PROVIDER, THIS_MACHINE_OPERATES } from "../../test/start/own-document.ts";
+import { THIS_MACHINE_OPERATES } from "../../test/start/own-document.ts";
 
 export interface SoakSite {
   readonly stack: Stack;
@@ -26,13 +26,13 @@ export interface SiteOptions {
   readonly withoutConnectors?: boolean;
   /** Further TCP apps, by id, and the ports of this machine where they listen. */
   readonly tcpApps?: Readonly<Record<string, number>>;
-  /** The demo's people too, at the app `soak`. */
-  readonly people?: boolean;
+  /** A provider whose people may come to the app `soak`, by the ID tokens that they have for "robots". */
+  readonly issuer?: string;
 }
 
-const PEOPLE = `identity:
+const providerOf = (issuer: string): string => `identity:
   providers:
-    - ${DEMO_PROVIDER}
+    - { id: own, issuer: "${issuer}", client_id: postern, scopes: [openid, email, profile], email_domains: [example.com], token_audiences: [robots] }
 `;
 
 /** What the app's ports are, and where further TCP apps listen. */
@@ -52,24 +52,23 @@ ${Object.entries({ line: tcp, ...more }).map(([id, port]) => `  - { id: ${id}, s
 policies:
   - { id: all, effect: allow, apps: [soak, ${["line", ...Object.keys(more)].join(", ")}], when: { service: [${services.join(", ")}] } }
   - { id: nobody, effect: allow, apps: [closed], when: { all: [{ service: [${services.join(", ")}] }, { mfa: { max_age: 1h } }] } }
-${people === "" ? "" : "  - { id: staff, effect: allow, apps: [soak], when: { group: [staff] } }\n"}  - ${THIS_MACHINE_OPERATES}
+${people === "" ? "" : "  - { id: people, effect: allow, apps: [soak], when: { provider: [own] } }\n"}  - ${THIS_MACHINE_OPERATES}
 `;
 
 /** Starts app, edge and connector; whoever calls stops them. */
-export async function startSite({ folder, lanes, services, withoutConnectors = false, tcpApps = {}, people = false }: SiteOptions): Promise<SoakSite> {
+export async function startSite({ folder, lanes, services, withoutConnectors = false, tcpApps = {}, issuer }: SiteOptions): Promise<SoakSite> {
   const names = Array.from({ length: services }, (_, number) => `soak-${number}`);
   const documentFile = join(folder, "soak.yaml");
   // The app's port is not known before the stack's processes are there; its document is applied again with it.
-  writeFileSync(documentFile, documentOf({ http: 1, tcp: 1, more: tcpApps }, lanes, names, people ? PEOPLE : ""));
+  const people = issuer === undefined ? "" : providerOf(issuer);
+  writeFileSync(documentFile, documentOf({ http: 1, tcp: 1, more: tcpApps }, lanes, names, people));
   const stack = await startStack({ stateDirectory: join(folder, "stack"), port: 0, environment: {}, documentFile, withoutConnectors });
   try {
     const app = stack.processes.start({ name: "app", argv: [process.execPath, join(import.meta.dirname, "echo-app.ts")], env: plainEnvironment(), channel: "ipc" });
     const { port, tcp } = (await waitFor(app)) as { readonly port: number; readonly tcp: number };
     const api = edgeApi(stack.launcher);
     const operatorToken = readFileSync(stack.tokenFile, "utf8").trim();
-    // The provider's address is made real by the start: it is taken from the document that is live.
-    const issuer = stack.issuer === "" ? "" : PEOPLE.replace("http://idp.demo.localhost", stack.issuer);
-    await api.apply(operatorToken, documentOf({ http: port, tcp, more: tcpApps }, lanes, names, issuer));
+    await api.apply(operatorToken, documentOf({ http: port, tcp, more: tcpApps }, lanes, names, people));
     const tokens: string[] = [];
     for (const name of names) tokens.push(await api.createService(operatorToken, name, "2d"));
     return {

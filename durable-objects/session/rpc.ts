@@ -92,7 +92,7 @@ export interface SessionRpc {
   observe(news: News, at: number): Promise<CutReport>;
   /** A lane tells when what it decided on a quiet stream must be decided again (P18); without a deadline, that none there is frozen any more. */
   watch(one: Watched): Promise<void>;
-  end(reason: EndReason, revocation: ReceiptId | "self"): Promise<CutReport>;
+  end(reason: EndReason, revocation: ReceiptId | "self", isForgotten?: boolean): Promise<CutReport>;
   describe(): Promise<SessionDescription | undefined>;
 }
 

@@ -36,6 +36,8 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
   #cached: machine.SessionState | undefined;
   #running: Promise<CutReport> | undefined;
   #telling: Promise<CutReport> | undefined;
+  /** The person's object needs no word that this has ended. */
+  #isForgotten = false;
 
   async create(sid: SessionId, signIn: SignIn, now: number): Promise<boolean> {
     // A tombstone (revoked before it was created) or a second creation: no.
@@ -189,7 +191,8 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     await this.ctx.storage.setAlarm(Math.min(state.endsAt, state.lastActiveAt + state.idleMs, retold, nextDue(state.watched ?? [], machine.factsOf(state))));
   }
 
-  async end(reason: EndReason, revocation: ReceiptId | "self"): Promise<CutReport> {
+  async end(reason: EndReason, revocation: ReceiptId | "self", isForgotten = false): Promise<CutReport> {
+    this.#isForgotten ||= isForgotten;
     const now = Date.now();
     const state = this.#state();
     if (state === undefined) {
@@ -326,7 +329,7 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
       this.ctx.storage.kv.put(REPORT, { revocation: ending.revocation, report } satisfies LastReport);
       await this.ctx.storage.setAlarm(Date.now() + TOMBSTONE_MS);
       // Nobody is called upward before the answer (M10).
-      this.ctx.waitUntil(this.env.USER.getByName(state.owner).forget(state.sid).catch(() => undefined));
+      if (!this.#isForgotten) this.ctx.waitUntil(this.env.USER.getByName(state.owner).forget(state.sid).catch(() => undefined));
     }
     return report;
   }

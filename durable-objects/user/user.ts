@@ -79,7 +79,7 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     const { state, ending } = machine.revoke(this.#state(), Date.now());
     this.#store(state);
     const reports = await Promise.all(
-      ending.map((sid) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).end("revoked", revocation)),
+      ending.map((sid) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).end("revoked", revocation, true)),
     );
     this.#store(machine.ended(this.#state(), ending));
     return addReports(reports);
@@ -146,7 +146,7 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
   }
 
   async forget(sid: SessionId): Promise<void> {
-    // Those that a revocation of all ended are no longer among them.
+    // One that a revocation of all ended is no longer among them.
     if (this.#holds(sid)) this.#store(machine.forget(this.#state(), sid));
   }
 
