@@ -47,6 +47,7 @@ const CODES: Readonly<Partial<Record<CriterionName, AdviceCode>>> = {
   country: "country",
   time_window: "time",
   risk: "risk",
+  risk_reason: "risk",
   target: "target",
 };
 

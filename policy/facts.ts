@@ -35,7 +35,7 @@ export interface Fact {
  * | asn             | number                                                       | (record only)      |
  * | user_agent      | text                                                         | (record only)      |
  * | risk            | "low" \| "medium" \| "high"                                  | risk               |
- * | risk.reasons    | [codes]: why it is so                                        | (record only)      |
+ * | risk.reasons    | [codes]: why it is so                                        | risk_reason        |
  * | device.id       | device id                                                    | device             |
  * | grant.<app>     | the grant's id; false once it was taken back                 | grant              |
  * | target.<fact>   | healthy: boolean; version, digest: text; critical, high: number; source "connector:<id>" | target |

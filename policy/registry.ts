@@ -12,6 +12,7 @@ import { group } from "./criteria/group.ts";
 import { ipRange } from "./criteria/ip-range.ts";
 import { mfa } from "./criteria/mfa.ts";
 import { provider } from "./criteria/provider.ts";
+import { riskReason } from "./criteria/risk-reason.ts";
 import { risk } from "./criteria/risk.ts";
 import { service } from "./criteria/service.ts";
 import { sessionAge } from "./criteria/session-age.ts";
@@ -35,6 +36,7 @@ export const CRITERIA: { readonly [N in CriterionName]: Criterion<N> } = {
   time_window: timeWindow,
   device,
   risk,
+  risk_reason: riskReason,
   grant,
   target,
   anyone,

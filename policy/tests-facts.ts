@@ -20,6 +20,7 @@ import type { Finding } from "./problems.ts";
 import { findingsOf } from "./shape-problems.ts";
 import { duration, oneOrMore, text, toList } from "./shapes.ts";
 import { didYouMean } from "./suggest.ts";
+import { RISK_REASONS } from "./when.ts";
 
 /** "0s" is legal for ages, unlike for durations: just now. */
 const age = v.union([duration, v.literal("0s")]);
@@ -53,6 +54,7 @@ const KEYS = {
   grant: v.optional(oneOrMore(text)),
   grant_age: v.optional(age),
   risk: v.optional(v.picklist(["low", "medium", "high"])),
+  risk_reasons: v.optional(list(v.picklist(RISK_REASONS), RISK_REASONS.length)),
   lost: v.optional(keys({ identity: v.optional(age), audit: v.optional(age), control: v.optional(age) })),
   target: v.optional(keys({ healthy: v.optional(v.boolean()), version: v.optional(text), digest: v.optional(text), critical: v.optional(v.number()), high: v.optional(v.number()), age: v.optional(age) })),
 };
@@ -105,6 +107,7 @@ export function readFriendlyFacts(form: unknown, providers: readonly Pick<Provid
   for (const name of ["ip", "country", "asn"] as const) if (given[name] !== undefined) tell(name, given[name], "edge");
   for (const app of toList(given.grant ?? [])) tell(grantFact(app as AppId), "test", "operator:test", ageOf(given.grant_age));
   if (given.risk !== undefined) tell("risk", given.risk, "postern");
+  if (given.risk_reasons !== undefined) tell("risk.reasons", given.risk_reasons, "postern");
   for (const part of LOSS_PARTS) if (given.lost?.[part] !== undefined) tell(lossName(part, provider), true, "postern", ageOf(given.lost[part]));
   const { age: old, ...said } = given.target ?? {};
   for (const [name, value] of Object.entries(said)) tell(`target.${name}`, value as Json, "connector:test", ageOf(old));

@@ -5,6 +5,10 @@
  */
 export type Risk = "low" | "medium" | "high";
 
+/** Why a person's risk is what it is (docs/risk.md). */
+export const RISK_REASONS = ["new_country", "new_network", "new_device", "new_app", "unusual_hour", "impossible_travel", "elsewhere", "second_session", "denial_burst", "byte_volume", "request_rate", "reported"] as const;
+export type RiskReason = (typeof RISK_REASONS)[number];
+
 export interface MfaValue {
   /** ms; absent: the fact's own lifetime. */
   readonly maxAge?: number;
@@ -66,6 +70,7 @@ export interface CriterionValues {
   readonly device: DeviceValue;
   /** The acceptable levels. */
   readonly risk: readonly Risk[];
+  readonly risk_reason: readonly RiskReason[];
   /** ms: a grant older than this counts no more. */
   readonly grant: { readonly max: number };
   readonly target: TargetValue;

@@ -6,7 +6,7 @@
 import { equalSecrets } from "../../core/bytes.ts";
 import { canonicalJson } from "../../core/json.ts";
 import type { ReceiptId, SessionId, SiteId } from "../../core/ids.ts";
-import { at } from "../../core/time.ts";
+import { at, MINUTE_MS } from "../../core/time.ts";
 import { type CodeRecord, redeemOneTimeCode } from "../../identity/one-time-code.ts";
 import type { Fact, Subject } from "../../policy/facts.ts";
 import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
@@ -69,8 +69,12 @@ export interface Noted {
   readonly uses: readonly string[];
   readonly bytes: number;
   readonly requests: number;
+  /** When it was told last. */
+  readonly at?: number;
 }
 const NOTHING_NOTED: Noted = { uses: [], bytes: 0, requests: 0 };
+/** That a session is still in use is told so often: less than what counts as in use (user/risk/history.ts). */
+const NOTE_EVERY_MS = 10 * MINUTE_MS;
 /** Told once so much moved; less is told with the next use that is new. */
 const NOTE_BYTES = 10_000_000;
 const NOTE_REQUESTS_COUNT = 500;
@@ -81,12 +85,13 @@ export function noteUse(state: SessionState, { connection, app, usedBytes, reque
   const said = { country: connection["country"]?.value, asn: connection["asn"]?.value };
   const country = typeof said.country === "string" ? said.country : undefined;
   const asn = typeof said.asn === "number" ? said.asn : undefined;
-  const { uses, ...moved } = state.noted ?? NOTHING_NOTED;
+  const { uses, at: toldAt = state.startedAt, ...moved } = state.noted ?? NOTHING_NOTED;
   const use = `${country ?? "?"} ${asn ?? "?"} ${app}`;
   const bytes = moved.bytes + usedBytes;
   const total = moved.requests + (requests ?? 0);
   const isNew = !uses.includes(use);
-  if (state.subject.kind !== "user" || (!isNew && bytes < NOTE_BYTES && total < NOTE_REQUESTS_COUNT)) return { state: { ...state, noted: { uses, bytes, requests: total } } };
+  const isDue = isNew || bytes >= NOTE_BYTES || total >= NOTE_REQUESTS_COUNT || now >= toldAt + NOTE_EVERY_MS;
+  if (state.subject.kind !== "user" || !isDue) return { state: { ...state, noted: { uses, bytes, requests: total, at: toldAt } } };
   const event: RiskEvent = {
     kind: "use",
     at: now,
@@ -97,7 +102,7 @@ export function noteUse(state: SessionState, { connection, app, usedBytes, reque
     country,
     asn,
   };
-  return { state: { ...state, noted: { uses: isNew ? [...uses, use].slice(-MAX_USES_COUNT) : uses, bytes: 0, requests: 0 } }, event };
+  return { state: { ...state, noted: { uses: isNew ? [...uses, use].slice(-MAX_USES_COUNT) : uses, bytes: 0, requests: 0, at: now } }, event };
 }
 
 /** Bounds what one session can make its object store: one cookie a host, a few bearers. */

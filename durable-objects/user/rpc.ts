@@ -40,6 +40,8 @@ export interface RiskEvent {
   /** Milliseconds since 1970. */
   readonly at: number;
   readonly sid?: string;
+  /** The person's sessions that have not ended; the person's object adds them. */
+  readonly live?: readonly string[];
   readonly country?: string | undefined;
   readonly asn?: number | undefined;
   /** The device, as far as it is told apart: an enrolled one's id, or the program's own words. */

@@ -117,7 +117,7 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
   }
 
   #risen(state: machine.UserState, event: RiskEvent): Judged {
-    this.#storeRisk(heed(this.#risk(), event));
+    this.#storeRisk(heed(this.#risk(), { ...event, live: state.sessions.map(({ sid }) => sid) }));
     return this.#judged(state, Date.now());
   }
 

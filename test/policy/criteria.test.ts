@@ -166,6 +166,13 @@ const TABLE: { readonly [N in CriterionName]: readonly Row[] } = {
     ["low", "a word that is no level", known("risk", factOf("none")), "unknown"],
     ["low", "nobody says", STAFF, "unknown"],
   ],
+  risk_reason: [
+    ["second_session", "it counts", known("risk.reasons", factOf(["new_app", "second_session"])), true],
+    [["elsewhere", "impossible_travel"], "others count", known("risk.reasons", factOf(["second_session"])), false],
+    ["second_session", "none counts", known("risk.reasons", factOf([])), false],
+    ["second_session", "what is no list", known("risk.reasons", factOf("second_session")), "unknown"],
+    ["second_session", "nobody says", STAFF, "unknown"],
+  ],
   grant: [
     [true, "a grant for this app", granted(), true],
     [true, "one for another app", granted("g_1", 0, {}, "crm"), "unknown"],

@@ -194,7 +194,7 @@ describe("P26: the document's own tests", () => {
   });
 
   it("every key of the friendly form", () => {
-    const facts = factsOf({ user: "ann", provider: "corp", email: "Ann@Example.com", groups: "staff", mfa: { methods: "hwk", age: "5m" }, auth_age: "1h", session_age: "2h", ip: "192.0.2.1", country: "DE", asn: 64_496, risk: "low", device: { id: "d1", registered: true, managed: false, tags: "lab", owner_is_user: true, os: "linux", age: "1m" } });
+    const facts = factsOf({ user: "ann", provider: "corp", email: "Ann@Example.com", groups: "staff", mfa: { methods: "hwk", age: "5m" }, auth_age: "1h", session_age: "2h", ip: "192.0.2.1", country: "DE", asn: 64_496, risk: "low", risk_reasons: ["second_session"], device: { id: "d1", registered: true, managed: false, tags: "lab", owner_is_user: true, os: "linux", age: "1m" } });
     expect(Object.fromEntries(Object.entries(facts.known).map(([name, { value, source, observedAt }]) => [name, [value, source, NOW - observedAt]]))).toEqual({
       user: ["corp:ann", "corp", 0],
       provider: ["corp", "postern", 0],
@@ -206,6 +206,7 @@ describe("P26: the document's own tests", () => {
       country: ["DE", "edge", 0],
       asn: [64_496, "edge", 0],
       risk: ["low", "postern", 0],
+      "risk.reasons": [["second_session"], "postern", 0],
       "device.id": ["d1", "postern", MINUTE_MS],
       "device.registered": [true, "postern", MINUTE_MS],
       "device.managed": [false, "operator", MINUTE_MS],

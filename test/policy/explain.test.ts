@@ -89,6 +89,7 @@ describe("advise() (promise 9)", () => {
     ["a time", 'time_window: { days: sat, zone: UTC }', ["time"]],
     ["a device", "device: { registered: true }", ["device"]],
     ["a risk", "risk: low", ["risk"]],
+    ["a reason of risk", "not: { risk_reason: second_session }", ["risk"]],
     ["several things at once", "risk: low, country: DE, device: { registered: true }", ["device", "country", "risk"]],
     ["one of several ways", "any: [{ country: DE }, { ip_range: 192.0.2.0/24 }]", ["network", "country"]],
     ["only what fails", 'country: DE, time_window: { days: fri, zone: UTC }', ["country"]],

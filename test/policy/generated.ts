@@ -24,6 +24,7 @@ const CRITERIA: readonly fc.Arbitrary<Raw>[] = [
   pick<Raw>({ target: { healthy: true } }, { target: { max_critical: 0, version: ["1", "2"], max_age: "1h" } }),
   pick<Raw>({ grant: true }, { grant: { max: "1h" } }),
   pick<Raw>({ risk: "low" }, { risk: { max: "medium" } }),
+  pick<Raw>({ risk_reason: "elsewhere" }, { risk_reason: ["second_session", "new_app"] }),
 ];
 
 /** A when-block; `negation` false leaves `not` out. */
@@ -99,6 +100,7 @@ export const factsArbitrary: fc.Arbitrary<Facts> = fc
       mfa: factWith(of({ methods: ["hwk"] }, { methods: ["otp"] }, { methods: [] }, true), "corp"),
       auth: factWith(of(true), "corp"),
       risk: factWith(of("low", "medium", "high"), "postern"),
+      "risk.reasons": factWith(of([], ["second_session"], ["elsewhere", "new_app"], "elsewhere"), "postern"),
       "grant.wiki": factWith(of("g_1", false, 3), "operator:user:u_boss"),
       "target.healthy": factWith(of(true, false), "connector:c_1"),
       "target.critical": factWith(of(0, 2, "0"), "connector:c_1"),

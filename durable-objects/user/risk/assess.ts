@@ -4,7 +4,7 @@
  * object stores and tells it.
  */
 import type { Fact } from "../../../policy/facts.ts";
-import type { Risk } from "../../../policy/when.ts";
+import type { Risk, RiskReason } from "../../../policy/when.ts";
 import { byteVolume } from "./byte-volume.ts";
 import { denialBurst } from "./denial-burst.ts";
 import { elsewhere } from "./elsewhere.ts";
@@ -16,10 +16,11 @@ import { newCountry } from "./new-country.ts";
 import { newDevice } from "./new-device.ts";
 import { newNetwork } from "./new-network.ts";
 import { requestRate } from "./request-rate.ts";
+import { secondSession } from "./second-session.ts";
 import type { Sign } from "./sign.ts";
 import { unusualHour } from "./unusual-hour.ts";
 
-export const SIGNS: readonly Sign[] = [newCountry, newNetwork, newDevice, newApp, unusualHour, impossibleTravel, elsewhere, denialBurst, byteVolume, requestRate];
+export const SIGNS: readonly Sign[] = [newCountry, newNetwork, newDevice, newApp, unusualHour, impossibleTravel, elsewhere, secondSession, denialBurst, byteVolume, requestRate];
 
 /** The least sum of weights of each level. */
 export const MEDIUM_WEIGHT = 20;
@@ -35,7 +36,7 @@ export interface RiskState {
 
 const LEVELS: readonly Risk[] = ["low", "medium", "high"];
 /** Among the reasons when another system's word is worse than our own. */
-export const REPORTED = "reported";
+export const REPORTED: RiskReason = "reported";
 
 export const NO_RISK: RiskState = { history: NO_HISTORY, active: {} };
 

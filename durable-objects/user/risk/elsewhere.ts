@@ -1,10 +1,7 @@
 /** Sign `elsewhere`: a second session in use at once, from another country and network than the first (NIST SP 1800-35 B-3); or the same one, carried off. */
-import { HOUR_MS, MINUTE_MS } from "../../../core/time.ts";
-import { fromOf } from "./history.ts";
+import { HOUR_MS } from "../../../core/time.ts";
+import { fromOf, IN_USE_MS } from "./history.ts";
 import type { Sign } from "./sign.ts";
-
-/** How long ago a session was used that still counts as in use. */
-const IN_USE_MS = 15 * MINUTE_MS;
 
 export const elsewhere: Sign = {
   code: "elsewhere",

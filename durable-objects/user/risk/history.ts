@@ -36,6 +36,8 @@ export interface Pace {
   readonly windows: number;
 }
 
+/** How long ago a session was used that still counts as in use. */
+export const IN_USE_MS = 15 * MINUTE_MS;
 /** Sign-ins after which something that never was is news, and not just the beginning. */
 export const LEARNED_COUNT = 5;
 export const DENIALS_WINDOW_MS = 5 * MINUTE_MS;

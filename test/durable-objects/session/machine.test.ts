@@ -208,3 +208,23 @@ describe("ending", () => {
     expect(machine.confirm(leased, { site: BERLIN, lane: 0 }, NOTHING_CUT, T0)).toBe(leased);
   });
 });
+
+describe("what the person's risk hears of a session's use", () => {
+  const MINUTE = 60_000;
+
+  it("is a new app, much that moved, and every ten minutes that it goes on; nothing in between", () => {
+    let state = fresh();
+    const told: [number, number | undefined][] = [];
+    const used = (minute: number, more: object = {}): void => {
+      const noted = machine.noteUse(state, question({ usedBytes: 1_000, requests: 1, ...more }), T0 + minute * MINUTE);
+      state = noted.state;
+      if (noted.event !== undefined) told.push([minute, noted.event.requests]);
+    };
+    for (const minute of [0, 1, 2]) used(minute);
+    used(3, { app: CRM });
+    used(4, { usedBytes: 10_000_000 });
+    for (let minute = 5; minute <= 24; minute++) used(minute);
+    used(90);
+    expect(told).toEqual([[0, 1], [3, 3], [4, 1], [14, 10], [24, 10], [90, 1]]);
+  });
+});

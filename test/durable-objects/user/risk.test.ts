@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { assess, heed, NO_RISK, report, type RiskState, SIGNS } from "../../../durable-objects/user/risk/assess.ts";
+import { assess, heed, NO_RISK, report, REPORTED, type RiskState, SIGNS } from "../../../durable-objects/user/risk/assess.ts";
 import type { RiskEvent } from "../../../durable-objects/user/rpc.ts";
 import { at } from "../../../core/time.ts";
+import { RISK_REASONS } from "../../../policy/when.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -52,7 +53,17 @@ describe("what a person does, against what is usual for them", () => {
     ["the phone's network beside the office's", [use({}), use({ asn: 6805, at: T0 + NEXT * DAY + HOUR + MINUTE })], "low", ["new_network"]],
     ["where nothing is known of the place", [signIn(NEXT, { country: undefined, asn: undefined, device: undefined, location: undefined })], "low", []],
   ];
-  it.each(rows)("%s", (_title, events, level, reasons) => {
+  const both = { live: ["s30", "phone"] };
+  const later = (minutes: number): number => T0 + NEXT * DAY + HOUR + minutes * MINUTE;
+  const second: readonly (typeof rows)[number][] = [
+    ["a second sign-in at the same place while the first is in use (NIST B-3.1)", [use({}), signIn(NEXT, { sid: "phone", at: later(1), ...both })], "low", ["second_session"]],
+    ["two sessions in use at the same place", [use({ at: later(-20) }), use({ sid: "phone", ...both }), use({ at: later(10), ...both })], "low", ["second_session"]],
+    ["a second sign-in after the first session ended", [use({}), signIn(NEXT, { sid: "phone", at: later(1), live: ["phone"] })], "low", []],
+    ["a second sign-in when the first was not used for a while", [use({}), signIn(NEXT, { sid: "phone", at: later(15), ...both })], "low", []],
+    ["one session used again and again", [use(both), use({ at: later(1), ...both }), signIn(NEXT, { at: later(2), ...both })], "low", []],
+    ["what one session may not, beside another", [use({}), ...denied(1).map((one) => ({ ...one, sid: "phone", at: later(1), ...both }))], "low", []],
+  ];
+  it.each([...rows, ...second])("%s", (_title, events, level, reasons) => {
     const now = Math.max(...events.map((one) => one.at)) + 1;
     expect(assess(play(events, USUAL), now)).toMatchObject({ level, reasons });
   });
@@ -127,7 +138,23 @@ describe("what another system reports", () => {
 
 describe("the signs", () => {
   it("have codes of their own and weights of which no weak one alone is high", () => {
-    expect(new Set(SIGNS.map(({ code }) => code)).size).toBe(SIGNS.length);
+    expect([...SIGNS.map(({ code }) => code), REPORTED].sort()).toEqual([...RISK_REASONS].sort());
     for (const { code, weight } of SIGNS) expect(weight >= 50, code).toBe(code === "impossible_travel");
+  });
+
+  it("of which a second session moves no level, whichever others count", () => {
+    const others = SIGNS.filter(({ code }) => code !== "second_session");
+    const levelOf = (codes: readonly string[]): unknown => assess({ ...USUAL, active: Object.fromEntries(codes.map((code) => [code, T0 + DAY])) }, T0)?.level;
+    for (let set = 0; set < 2 ** others.length; set++) {
+      const codes = others.filter((_, n) => (set >> n) % 2 === 1).map(({ code }) => code);
+      expect(levelOf([...codes, "second_session"]), codes.join()).toBe(levelOf(codes));
+    }
+  });
+
+  it("say that a second session ended to count once both were not in use for a quarter of an hour", () => {
+    const state = play([use({}), signIn(NEXT, { sid: "phone", at: T0 + NEXT * DAY + HOUR + MINUTE, live: ["s30", "phone"] })], USUAL);
+    const until = assess(state, T0 + NEXT * DAY + HOUR + 2 * MINUTE)?.until ?? 0;
+    expect(until).toBe(T0 + NEXT * DAY + HOUR + 16 * MINUTE);
+    expect(assess(state, until)?.reasons).toEqual([]);
   });
 });

@@ -19,8 +19,8 @@ export interface Addresses {
 
 const FULL = "[own:full, partner:full]";
 const BOTH = "[own:full, own:limited, partner:full, partner:limited]";
-/** Somebody at ordinary risk. At a raised one who signed in long ago goes on, reading, and nobody comes in anew. */
-const TRUSTED = "any: [{ risk: [low] }, { risk: [medium], not: { session_age: { max: 1h } } }], session_age: { max: 12h }";
+/** Somebody at ordinary risk and alone. At a raised one, or beside another session, who signed in long ago goes on, reading, and nobody comes in anew. */
+const TRUSTED = "any: [{ risk: [low], not: { risk_reason: second_session } }, { risk: { max: medium }, not: { session_age: { max: 1h } } }], session_age: { max: 12h }";
 const COMPLIANT = "device: { registered: true, disk_encrypted: true, edr: true, max_age: 15m }";
 
 export const documentOf = ({ own, partner, web, echo }: Addresses, more = ""): string => `version: 1
@@ -61,7 +61,7 @@ policies:
   - { id: full-rss2, effect: allow, apps: ["tag:rss2"], when: { group: ${FULL}, ${TRUSTED}, ${COMPLIANT} } }
   - { id: limited-rss2, effect: allow, apps: ["tag:rss2"], when: { group: [own:limited, partner:limited], ${TRUSTED}, ${COMPLIANT} }, limits: { read_only: true } }
   - { id: not-compliant-rss2, effect: allow, apps: ["tag:rss2"], when: { group: ${BOTH}, ${TRUSTED}, device: { registered: true } }, limits: { read_only: true } }
-  - { id: raised-risk, effect: limit, apps: ["tag:rss1", "tag:rss2"], when: { risk: [medium] }, limits: { read_only: true } }
+  - { id: raised-risk, effect: limit, apps: ["tag:rss1", "tag:rss2"], when: { any: [{ risk: [medium] }, { risk_reason: second_session }] }, limits: { read_only: true } }
   - { id: everybody, effect: allow, apps: [public], when: { anyone: true }, http: { paths: ["/**"] } }
   - { id: federated, effect: allow, apps: ["tag:partners"], when: { group: partner:fed-full, ${TRUSTED}, device: { registered: true, managed: true, disk_encrypted: true } } }
   - { id: federated-limited, effect: allow, apps: ["tag:partners"], when: { group: partner:fed-limited, ${TRUSTED}, ${COMPLIANT} }, limits: { read_only: true } }

@@ -56,7 +56,7 @@ ${Object.entries(TOLD_BY)
 How some of NIST's words are taken:
 
 - An endpoint fails to authenticate when its key turns out to be on two machines; a connector, when its proof is not its key's, or when it was revoked.
-- A second sign-in elsewhere is found by the risk of two sessions in use in two countries and networks. The policy of the test then lets whoever signed in more than an hour ago read on, and nobody come in anew.
+- A second sign-in elsewhere is found by the risk of two sessions in use in two countries and networks, one at the same place by its reason \`second_session\`, which policies may name. The policy of the test then lets whoever signed in more than an hour ago read on, and nobody come in anew.
 - An attempt at what somebody may not is flagged at the tenth within five minutes ([risk.md](risk.md#the-signs)), and live connections end a moment later.
 - Pods are services with tokens of their own. An endpoint that a service reaches runs a connector; whose it is makes no difference.
 - A redacted view is another path of the app, as the app itself would redact.

@@ -22,7 +22,6 @@ export const TOLD_BY = {
 
 /** Why a row cannot be shown. */
 export const NOT_SUPPORTED = {
-  "same-place": "a second sign-in from the same network and country is no sign of risk",
   "same-pod": "what two processes of one pod say to each other does not pass Postern",
   copies: "what happens to data on the machine that fetched it is beyond Postern",
 } as const;
