@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Receipt } from "../../../durable-objects/control/rpc.ts";
 import { LEASE_HOLD_MS } from "../../../durable-objects/lease-terms.ts";
 import { BodyFence, FENCED_AFTER_MS } from "../../../durable-objects/tunnel/body-fence.ts";
+import { User } from "../../../durable-objects/user/user.ts";
 import { Freshness } from "../../../durable-objects/tunnel/freshness.ts";
 import { HttpRelay } from "../../../durable-objects/tunnel/http-relay.ts";
 import { REFUSAL_HEADER } from "../../../durable-objects/tunnel/rpc.ts";
@@ -121,6 +122,27 @@ describe("an older instance of a lane that still holds a body (M6)", () => {
   it.each(changes)("would pass it if the receipt of %s did not wait", async (_title, change) => {
     vi.spyOn(BodyFence.prototype, "othersGone").mockImplementation(async () => undefined);
     expect(await bytesAfter(change)).toMatchObject({ answered: true, bytes: true });
+  });
+});
+
+describe("a person with five hundred sessions", () => {
+  it("is revoked with all of them: who was used is cut, and of the rest each ends in one step and tells nobody", async () => {
+    const sids: string[] = [];
+    while (sids.length < 500) sids.push(await stage.signedIn());
+    const streams = [];
+    for (const sid of sids.slice(0, 5)) streams.push(await stage.opened(sid, "wiki"));
+    const { deployment } = stage;
+    const alarms = sids.map((sid) => vi.spyOn(deployment.session(sid).storage, "setAlarm"));
+    const forgets = vi.spyOn(User.prototype, "forget");
+    for (const sid of sids) stage.world.replace(deployment.session(sid), false);
+    const revoked = await stage.ask<{ receipt: Receipt }>(deployment.control, "revoke", [{ kind: "user", id: ANN, by: "internal" }], 10_000);
+    expect(revoked?.receipt).toMatchObject({ complete: true, report: { found: 5, closed: 5, unconfirmed: [] } });
+    for (const stream of streams) expect(await stage.reads(stream)).toBe(false);
+    for (const sid of sids) expect(await stage.ask(deployment.session(sid), "isLive", [])).toBe(false);
+    expect(await stage.ask(deployment.user(ANN), "sessions", [])).toEqual([]);
+    // One for the day on which they are deleted; those that lanes must be told of have one more, should they be replaced meanwhile.
+    expect(alarms.map((one) => one.mock.calls.length)).toEqual(sids.map((_, n) => (n < 5 ? 2 : 1)));
+    expect(forgets).not.toHaveBeenCalled();
   });
 });
 
