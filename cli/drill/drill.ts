@@ -8,7 +8,7 @@ import { type AgentOptions, agentFor } from "../app-connection.ts";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../invocation.ts";
 import { askCanaries } from "./ask-canary.ts";
-import { type CanaryApps, inUse, type Present, presentAt } from "./canary-apps.ts";
+import { type CanaryApps, inUse, presentAt } from "./canary-apps.ts";
 import { DRILL_SERVICE, type DrillToken, revoke } from "./drill-token.ts";
 import { DRILL_PROTOCOLS, type DrillProtocol, type LiveStream, Transits } from "./live-stream.ts";
 import { type Fault, faultsOf, reportOf, type Revoked, type RoundReport, type Subject } from "./measure.ts";
@@ -67,8 +67,7 @@ export async function drill(parts: DrillParts): Promise<DrillReport> {
   let faults: readonly Fault[] = [];
   const began = clock();
   for (const [number, subject] of SUBJECTS.entries()) {
-    const present = await presentAt(parts.client, apps);
-    const why = reasonAgainst(subject, present, parts);
+    const why = subject === "app" ? await reasonAgainst(parts) : undefined;
     if (why !== undefined) {
       leftOut.push(`${subject}: ${why}`);
       continue;
@@ -95,12 +94,12 @@ export async function drill(parts: DrillParts): Promise<DrillReport> {
   return { ok: faults.length === 0, app: apps.web, tcp_app: apps.tcp ?? null, streams, rounds, left_out: leftOut, faults };
 }
 
-/** Why a round would end what is not the drill's own, or could not be. Throws Failure when others are there for sure. */
-function reasonAgainst(subject: Subject, present: Present, { apps, force }: DrillParts): string | undefined {
+/** Why revoking the apps might end what is not the drill's own. Throws Failure when others are there for sure. */
+async function reasonAgainst({ client, apps, force }: DrillParts): Promise<string | undefined> {
   if (force) return undefined;
+  const present = await presentAt(client, apps);
   if (present.others > 0) throw inUse(apps, present);
-  if (subject === "app" && present.isPartial) return "the edge does not list all sessions, so others may be there; --force ends them too";
-  return undefined;
+  return present.isPartial ? "the edge does not list all sessions, so others may be there; --force ends them too" : undefined;
 }
 
 /** So many connections of each protocol, all live. */
