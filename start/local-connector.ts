@@ -58,8 +58,10 @@ export async function canStart(options: ConnectorOptions): Promise<boolean> {
   return options.operatorToken !== undefined || (await enrolledId(options)) !== undefined;
 }
 
-async function enroll(options: ConnectorOptions): Promise<string> {
+/** Once; answers its id. */
+export async function enroll(options: ConnectorOptions): Promise<string> {
   const { api, processes, site, stateDirectory } = options;
+  await privateFolder(stateDirectory);
   const known = await enrolledId(options);
   if (known !== undefined) return known;
   if (options.operatorToken === undefined) throw new StartError(`the connector of site ${site} is not enrolled`, "enrolling it needs an operator token");
@@ -91,7 +93,6 @@ async function listening(child: Child, runtimeFile: string): Promise<string> {
 /** Enrols (once) and runs the connector of a site; resolves when all its lanes are up. */
 export async function startConnector(options: ConnectorOptions): Promise<LocalConnector> {
   const { processes, site, stateDirectory } = options;
-  await privateFolder(stateDirectory);
   const id = await enroll(options);
   const runtimeFile = join(stateDirectory, "runtime.json");
   await rm(runtimeFile, { force: true });

@@ -15,7 +15,7 @@ export interface RevokeOptions {
 export const USAGE = `npm run bench:revoke [-- options]   measure from a signal to the end of live connections
 
   --quick            fewer receipts and smaller crowds: at most 5 minutes (all: at most 25)
-  --only CASE,…      these cases (session/http/100, policy/*, */ssh/*, unreachable, …)
+  --only CASE,…      these cases (session/http/100, policy/*, */ssh/*, partitions, …)
   --fresh            begin anew instead of going on with a run that was broken off
   --out FILE         where the results go (default bench/results/revoke.json; of a part: revoke-part.json.tmp beside it)
   --tiny             one receipt each with a few connections: shows that it works, measures nothing

@@ -8,11 +8,10 @@ export const PROTOCOLS: readonly Protocol[] = ["http", "sse", "websocket", "tcp"
 export const appOf = (protocol: Protocol): App => (protocol === "tcp" ? "pipe" : protocol === "ssh" ? "shell" : "web");
 export const isCarried = (protocol: Protocol): boolean => protocol === "tcp" || protocol === "ssh";
 
-/** A login costs a tenth of a second of CPU; in a larger crowd these are real ones, the others TCP connections to the same app at a shell's pace. */
-const MAX_LOGINS_COUNT = 10;
-const LOGINS_IN_A_CROWD_COUNT = 2;
+/** A login costs a tenth of a second of CPU: in a crowd so many are real ones, the others TCP connections to the same app at a shell's pace. */
+export const MAX_LOGINS_COUNT = 2;
 
-export const loginsAmong = (stage: Stage, count: number): number => (stage.login === undefined ? 0 : count > MAX_LOGINS_COUNT ? LOGINS_IN_A_CROWD_COUNT : count);
+export const loginsAmong = (stage: Stage, count: number): number => (stage.login === undefined ? 0 : Math.min(count, MAX_LOGINS_COUNT));
 
 /** Opens so many connections for a session under this group's name; `slot`: which agent carries them. */
 export async function openFor(stage: Stage, protocol: Protocol, session: SignedIn, count: number, group: string, slot: number, patience: Pick<Plan, "patienceMs"> = {}): Promise<void> {

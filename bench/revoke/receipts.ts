@@ -16,7 +16,7 @@ const MAX_CARRIED_COUNT = 700;
 /** Agents of one app: each acts for one session. */
 const AGENTS_COUNT = 2;
 /** Time for chunks to flow both ways between the mark and the signal. */
-const FLOW_MS = 30;
+const FLOW_MS = 15;
 /** Longest wait for the ends of what a receipt closed. */
 const END_MS = 5_000;
 /** Attempts to open a crowd in the time that there is. */
@@ -52,6 +52,8 @@ export class Receipts {
   #people = 0;
   #person = "";
   #sessions: readonly SignedIn[] = [];
+  /** Whoever comes next, signed in while connections are opened for whoever is there now. */
+  #upcoming: Promise<Scene> | undefined;
   #kept: Group | undefined;
 
   constructor(stage: Stage, signal: Signal, protocol: Protocol, live: number) {
@@ -63,8 +65,9 @@ export class Receipts {
 
   async next(): Promise<Sample> {
     const { stage } = { stage: this.#stage };
-    const scene = await this.#scene();
-    const groups = await this.#gatherInTime(scene);
+    const scene = await (this.#upcoming ?? this.#scene());
+    this.#upcoming = this.#mayComeEarly ? this.#scene() : undefined;
+    const [groups] = await Promise.all([this.#gatherInTime(scene), this.#upcoming]);
     const names = groups.map(({ group }) => group);
     const cutCount = groups.reduce((sum, { count }) => sum + count, 0);
     await Promise.all([stage.app("mark"), stage.clients("mark")]);
@@ -87,12 +90,18 @@ export class Receipts {
 
   /** Hangs up what lives on. */
   async end(): Promise<void> {
+    await this.#upcoming?.catch(() => undefined);
     if (this.#kept !== undefined) {
       await this.#stage.clients("abandon", [this.#kept.group]);
       await this.#stage.app("ended", { names: [this.#kept.group], timeoutMs: END_MS });
       await this.#stage.app("forget", [this.#kept.group]);
     }
     await this.#stage.endAgents();
+  }
+
+  /** Not a service, whose tokens all end with it. */
+  get #mayComeEarly(): boolean {
+    return this.#signal.spends !== "nothing" && this.#signal.signIn === undefined;
   }
 
   get #sessionsCount(): number {
@@ -104,22 +113,23 @@ export class Receipts {
     const { name, spends, signIn, prepare } = this.#signal;
     const app = appOf(this.#protocol);
     if (spends === "person" || this.#person === "") this.#person = `${name}-${this.#protocol}-${this.#live}-${this.#people++}`;
+    const person = this.#person;
     if (spends !== "nothing" || this.#sessions.length === 0) {
-      const make = signIn ?? ((stage: Stage, person: string) => stage.signIn(person, app));
+      const make = signIn ?? ((stage: Stage, of: string) => stage.signIn(of, app));
       const sessions: SignedIn[] = [];
-      while (sessions.length < this.#sessionsCount) sessions.push(await make(this.#stage, this.#person, app));
+      while (sessions.length < this.#sessionsCount) sessions.push(await make(this.#stage, person, app));
       this.#sessions = sessions;
-      await prepare?.({ stage: this.#stage, app, person: this.#person, sessions });
+      await prepare?.({ stage: this.#stage, app, person, sessions });
     }
-    return { stage: this.#stage, app, person: this.#person, sessions: this.#sessions };
+    return { stage: this.#stage, app, person, sessions: this.#sessions };
   }
 
   /** Again with more time, where what allows the connections ran out before all were open. */
   async #gatherInTime(scene: Scene): Promise<readonly Group[]> {
-    const { longer } = this.#signal;
+    const { longer, isInTime } = this.#signal;
     for (let tries = 1; longer !== undefined && tries < MAX_TRIES_COUNT; tries++) {
       const groups = await this.#gather(scene).catch(() => undefined);
-      if (groups !== undefined) return groups;
+      if (groups !== undefined && isInTime?.(scene) !== false) return groups;
       await longer(scene, tries);
     }
     return this.#gather(scene);

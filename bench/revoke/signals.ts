@@ -45,6 +45,8 @@ export interface Signal {
   readonly prepare?: (scene: Scene) => Promise<void>;
   /** What allows the connections runs out by itself, sooner than a busy machine may have opened them: gives it again for longer, the more often it was tried. */
   readonly longer?: (scene: Scene, tries: number) => Promise<void>;
+  /** It did not run out meanwhile. */
+  readonly isInTime?: (scene: Scene) => boolean;
   /** A fresh sign-in would do: what it stops is held where it stands and not ended. */
   readonly holds?: boolean;
   readonly fire: (scene: Scene) => Promise<Acknowledged>;
@@ -151,8 +153,8 @@ const stepUp = (name: string, type: string, payload: object = {}): Signal => ({
 });
 
 /** A fact is given so long, and then not again: long enough to open connections meanwhile, which logins take a second for. */
-const EXPIRY_MS = 2_000;
-const LOGIN_EXPIRY_MS = 4_000;
+const EXPIRY_MS = 700;
+const LOGIN_EXPIRY_MS = 1_500;
 /** How late a timer may be, and the clock that a busy process reads. */
 const TIMER_MS = 50;
 const expiries = new WeakMap<readonly SignedIn[], number>();
@@ -174,7 +176,7 @@ export const SIGNALS: readonly Signal[] = [
   },
   { name: "user", sessions: 2, spends: "person", fire: ({ stage, person }) => revoke(stage, "user", `${person}@example.com`) },
   { name: "app", sessions: 2, spends: "nothing", fire: ({ stage, app }) => revoke(stage, "app", app) },
-  { name: "connector", seconds: 2, sessions: 2, spends: "nothing", fire: ({ stage }) => revoke(stage, "connector", stage.connector().id), restore: ({ stage }) => stage.renewConnector() },
+  { name: "connector", seconds: 1.2, sessions: 2, spends: "nothing", fire: ({ stage }) => revoke(stage, "connector", stage.connector().id), restore: ({ stage }) => stage.renewConnector() },
   {
     name: "service",
     sessions: 1,
@@ -282,5 +284,6 @@ export const SIGNALS: readonly Signal[] = [
     },
     restore: (scene) => soonOver(scene),
     longer: soonOver,
+    isInTime: ({ sessions }) => Date.now() + TIMER_MS < (expiries.get(sessions) ?? 0),
   },
 ];

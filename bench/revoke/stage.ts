@@ -7,7 +7,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { edgeApi } from "../../start/edge-api.ts";
-import { type LocalConnector, startConnector } from "../../start/local-connector.ts";
+import { type ConnectorOptions, enroll, type LocalConnector, startConnector } from "../../start/local-connector.ts";
 import { createProcesses, plainEnvironment } from "../../start/processes.ts";
 import { type Stack, type StackOptions, startStack } from "../../start/stack.ts";
 import { privateFolder } from "../../start/state-files.ts";
@@ -27,6 +27,8 @@ import { inBrowser, onCommandLine, type SignedIn } from "./sessions.ts";
 export const APPS = ["web", "pipe", "shell"] as const;
 export type App = (typeof APPS)[number];
 const LANES_COUNT = 2;
+/** What OpenSSH would rather begin with costs it more than all that is measured of a login. */
+const CHEAP_LOGIN = ["-o", "KexAlgorithms=curve25519-sha256"];
 export const SERVICE = "bench-service";
 
 export interface Stage {
@@ -127,14 +129,16 @@ export async function startStage({ say, wranglerConfig, workerdArguments, betwee
     const operatorToken = (await readFile(running.tokenFile, "utf8")).trim();
     const edge = between === undefined ? running.launcher : `http://postern.localhost:${await between(running.port)}`;
     let connectors = 0;
-    const begin = (stateDirectory: string): Promise<LocalConnector> => startConnector({ processes: running.processes, api: edgeApi(edge), operatorToken, site: "office", stateDirectory });
-    const enrol = (): Promise<LocalConnector> => begin(join(folder, `connector-${++connectors}`));
-    let connector = await enrol();
+    const connectorAt = (stateDirectory: string): ConnectorOptions => ({ processes: running.processes, api: edgeApi(edge), operatorToken, site: "office", stateDirectory });
+    const begin = (stateDirectory: string): Promise<LocalConnector> => startConnector(connectorAt(stateDirectory));
+    const another = (): string => join(folder, `connector-${++connectors}`);
+    let connector = await begin(another());
+    let upcoming = another();
     let login: Login | undefined;
-    if (hasOpenSsh()) {
+    if (hasOpenSsh("bash")) {
       const sshd = await startSshd(processes, folder, await freePort());
       await app("sshd", sshd.port);
-      login = { argv: [programPath("ssh") ?? "", ...sshd.options], target: `${sshd.user}@127.0.0.1`, remote: `${process.execPath} ${join(import.meta.dirname, "shell.ts")} ${ports.tcp}` };
+      login = { argv: [programPath("ssh") ?? "", ...sshd.options, ...CHEAP_LOGIN], target: `${sshd.user}@127.0.0.1`, remote: `bash ${join(import.meta.dirname, "shell.sh")} ${ports.tcp}` };
     }
     const document = (parts: DocumentParts = {}): string => canonical(textOf(issuer.issuer, ports, parts));
     const operator = operatorOf(running.launcher, running.tokenFile);
@@ -179,7 +183,10 @@ export async function startStage({ say, wranglerConfig, workerdArguments, betwee
         await connector.child.stop();
         // They know the old one's key, and nobody vouches for the new one's.
         await endAgents();
-        connector = await enrol();
+        // The one after it is enrolled while it starts.
+        const following = another();
+        [connector] = await Promise.all([begin(upcoming), enroll(connectorAt(following))]);
+        upcoming = following;
       },
       restartConnector: async () => {
         connector.child.process.kill("SIGKILL");

@@ -106,7 +106,7 @@ describe("npm run bench:revoke", () => {
   it("refuses a case that there is none of, and names those that there are", async () => {
     const refused = await revokeBench("--tiny", "--only", "session/http/2");
     expect(refused.code).toBe(1);
-    expect(refused.errors).toContain("there is no case session/http/2; there are unreachable, replaced, session/http/1,");
+    expect(refused.errors).toContain("there is no case session/http/2; there are partitions, session/http/1,");
   });
 });
 
