@@ -7,7 +7,7 @@ import { ERROR_TEXTS } from "../core/error-texts.ts";
 import { parseErrorCode } from "../core/errors.ts";
 import { formatProblem, type Problem } from "../policy/problems.ts";
 import { type problem, refusal } from "../protocol/admin-api-shapes.ts";
-import { READY_PATH } from "../protocol/paths.ts";
+import { BREAK_GLASS_HEADER, READY_PATH } from "../protocol/paths.ts";
 import { TRUNCATED_HEADER } from "../protocol/truncated.ts";
 import type { EdgeRoute } from "./edge-route.ts";
 import { Failure } from "./failure.ts";
@@ -26,6 +26,8 @@ export interface Answer<T> {
   readonly json: unknown;
   /** What is missing from a list that is not whole, as the edge counts it. */
   readonly truncated?: string;
+  /** "open" or "counting", and until when, beside an answer that operators look at. */
+  readonly breakGlass?: string;
 }
 
 export interface Sent {
@@ -81,7 +83,13 @@ function readAnswer<S extends z.ZodMiniType>(answer: HttpAnswer, shape: S, route
     throw new Failure("odd_answer", `the answer of ${route.origin.origin} is not what this version understands`, "the URL may be another site, or edge and command line are of different versions", ["check the URL; update the clone that you run this from, or deploy the edge anew"]);
   }
   const truncated = answer.headers[TRUNCATED_HEADER];
-  return { value: read.data, json, ...(typeof truncated === "string" ? { truncated: printable(truncated) } : {}) };
+  const breakGlass = answer.headers[BREAK_GLASS_HEADER];
+  return {
+    value: read.data,
+    json,
+    ...(typeof truncated === "string" ? { truncated: printable(truncated) } : {}),
+    ...(typeof breakGlass === "string" ? { breakGlass: printable(breakGlass) } : {}),
+  };
 }
 
 /** What an answer that is no success says, in the edge's own words if they are its. */

@@ -2,6 +2,7 @@
 import { addAgent } from "./commands/agent.ts";
 import { addApply } from "./commands/apply.ts";
 import { addApps } from "./commands/apps.ts";
+import { addBreakGlass } from "./commands/break-glass.ts";
 import { addCheck } from "./commands/check.ts";
 import { addConnectors } from "./commands/connectors.ts";
 import { addCurl } from "./commands/curl.ts";
@@ -33,7 +34,7 @@ export const EVERY_COMMAND: readonly Adder[] = [
   addInit, addSetup, addCheck, addTest, addApply, addHistory,
   addSessions, addRevoke, addReceipt, addDrill, addExplain,
   addRequests, addGrant, addGrants,
-  addService, addEnrollToken, addConnectors, addDevices, addEdgeStatus, addStatus,
+  addService, addBreakGlass, addEnrollToken, addConnectors, addDevices, addEdgeStatus, addStatus,
   addLogin, addLogout, addWhoami, addApps, addRequest, addCurl, addTcp, addSsh, addSshConfig,
   addPosture, addAgent,
 ];

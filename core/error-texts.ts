@@ -161,6 +161,9 @@ export const ERROR_TEXTS: Readonly<Record<ErrorCode, ErrorText>> = {
   token_invalid: entry("both", "This token is not valid",
     "The token is unknown, has run out, was revoked, or is meant for something else.",
     ["Get a new one: `postern login` for a person, `postern service create` for a program."]),
+  break_glass_refused: entry("both", "These codes open nothing",
+    "They are not the codes of a seal that is whole, not all of them are there, or the seal was cancelled or broken before.",
+    ["Check that you have every code, each to the letter.", "An operator makes a new seal with `postern break-glass seal`; `postern break-glass status` shows whether there is one."]),
 
   // Administration.
   not_operator: entry("both", "This needs an operator",

@@ -56,6 +56,7 @@ const statuses = {
   provider_misconfigured: 502,
   passkey_refused: 403,
   token_invalid: 401,
+  break_glass_refused: 403,
 
   // Administration.
   not_operator: 403,

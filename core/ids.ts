@@ -33,6 +33,8 @@ const matching =
 
 /** The app that administers Postern itself; it has no host of its own and must be named in a policy (P11). */
 export const ADMIN_APP = "postern:admin" as AppId;
+/** The service that a broken seal lets act (docs/decisions/0029); no token is made for it otherwise. */
+export const BREAK_GLASS_SERVICE = "break-glass";
 
 export const parseAppId = (text: string): AppId | undefined =>
   text === ADMIN_APP ? ADMIN_APP : LABEL.test(text) ? (text as AppId) : undefined;

@@ -73,10 +73,14 @@ export const parseServiceToken = prefixed("pst_", parseIdentifiedForm);
 /** Connector enrolment token `pen_…`. */
 export const parseEnrolmentToken = prefixed("pen_", parseIdentifiedForm);
 
+/** Code of the break-glass account's seal `pbg_…`. */
+export const parseBreakGlassCode = prefixed("pbg_", (text) => (text.length === 43 ? fromBase64Url(text) : undefined));
+
 export const formatSessionToken = (token: SessionToken): string => `${token.sid}.${toBase64Url(token.secret)}`;
 export const formatOperatorToken = (token: SessionToken): string => `pso_${formatSessionToken(token)}`;
 export const formatAppBearer = (token: SessionToken): string => `pab_${formatSessionToken(token)}`;
 export const formatServiceToken = (token: IdentifiedToken): string => `pst_${token.id}.${toBase64Url(token.secret)}`;
+export const formatBreakGlassCode = (secret: Uint8Array): string => `pbg_${toBase64Url(secret)}`;
 export const formatEnrolmentToken = (token: IdentifiedToken): string => `pen_${token.id}.${toBase64Url(token.secret)}`;
 
 /** SHA-256 of a secret, the only form in which one is stored. 256 random bits need no salt and no stretching. */

@@ -104,6 +104,25 @@ export const serviceToken = z.object({
 
 export const services = many(z.object({ id: text, name: text, created_at: instant, expires_at: instant, revoked_at: z.nullable(instant) }));
 
+export const sealQuestion = z.union([z.object({ people: z.literal(2) }), z.object({ delay: text })]);
+
+/** open: a token of it is valid. counting: a clock runs, or ran out and nobody took the token yet. */
+export const breakGlass = z.object({
+  state: z.enum(["none", "sealed", "counting", "open"]),
+  people: count,
+  delay_ms: count,
+  sealed_at: z.nullable(instant),
+  sealed_by: z.nullable(text),
+  opens_at: z.nullable(instant),
+  open_until: z.nullable(instant),
+});
+
+/** `opens`: what the live policy would let it open. */
+export const sealed = z.object({ ...breakGlass.shape, codes: many(text), opens: many(text) });
+
+/** POST /.postern/break-glass; not under the API's path. Without a token the clock runs until `opens_at`. */
+export const opened = z.object({ token: z.nullable(text), expires_at: z.nullable(instant), opens_at: z.nullable(instant) });
+
 export const enrollQuestion = z.object({ site: text });
 
 /** `token` is shown once; `edge` is the origin to enrol at. */
@@ -115,6 +134,8 @@ export const connectors = many(
 
 export const edgeStatus = z.object({
   policy_version: count,
+  // None from an older edge.
+  break_glass: z.optional(breakGlass),
   lanes: many(
     z.object({
       site: text,

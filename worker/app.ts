@@ -4,7 +4,7 @@
  * is the gate's.
  */
 import { Hono } from "hono/tiny";
-import { ADMIN_API, AGENT_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICES_PATH, ENROLL_PATH, LOGIN_CODE_BEGIN_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, REQUEST_PATH, TOKEN_PATH } from "../protocol/paths.ts";
+import { ADMIN_API, AGENT_PATH, BREAK_GLASS_PATH, BULK_PATH, CONNECT_PATH, CONNECTOR_PROGRAM_PATH, DEVICES_PATH, ENROLL_PATH, LOGIN_CODE_BEGIN_PATH, LOGOUT_PATH, ME_PATH, READY_PATH, REQUEST_PATH, TOKEN_PATH } from "../protocol/paths.ts";
 import { RecordLost } from "../durable-objects/audit/record.ts";
 import { canonicalise, MAX_SOCKET_PATH_CHARS, readFraming } from "./canonical.ts";
 import { connectionFacts } from "./connection-facts.ts";
@@ -15,6 +15,7 @@ import { gate } from "./gate.ts";
 import { currentPolicy } from "./policy-cache.ts";
 import { headersTooLarge } from "./proxy.ts";
 import { blank, refuse } from "./respond.ts";
+import * as breakGlass from "./routes/admin/break-glass.ts";
 import * as adminDevices from "./routes/admin/devices.ts";
 import * as explain from "./routes/admin/explain.ts";
 import * as grants from "./routes/admin/grants.ts";
@@ -26,6 +27,7 @@ import * as sites from "./routes/admin/sites.ts";
 import { agent } from "./routes/agent.ts";
 import * as connectors from "./routes/connectors.ts";
 import { askForAccess } from "./routes/access.ts";
+import { openBreakGlass } from "./routes/break-glass.ts";
 import { backchannelLogout } from "./routes/backchannel.ts";
 import { beginLoginCode, decideLoginCode, loginCodeEntry } from "./routes/login-code.ts";
 import * as devices from "./routes/devices.ts";
@@ -90,6 +92,8 @@ const routes = new Hono<Bindings>({
   .get(`/launcher${DEVICES_PATH}/bind`, (c) => devices.askToBind(c.env.exchange))
   .post(`/launcher${DEVICES_PATH}/bind`, (c) => devices.bind(c.env.exchange))
   .post(`/launcher${DEVICES_PATH}/:id/report`, (c) => devices.report(c.env.exchange, c.req.param("id")))
+  // Whoever holds the codes of a seal
+  .post(`/launcher${BREAK_GLASS_PATH}`, (c) => openBreakGlass(c.env.exchange))
   // Systems that say what becomes of people
   .post("/launcher/.postern/backchannel/:provider", (c) => backchannelLogout(c.env.exchange, c.req.param("provider")))
   .post("/launcher/.postern/ssf/:source", (c) => receiveEvents(c.env.exchange, c.req.param("source")))
@@ -106,6 +110,9 @@ const routes = new Hono<Bindings>({
   .post(`/launcher${ADMIN_API}/grants/:id/deny`, (c) => grants.deny(c.env.exchange, c.req.param("id")))
   .post(`/launcher${ADMIN_API}/services`, (c) => services.create(c.env.exchange))
   .get(`/launcher${ADMIN_API}/services`, (c) => services.list(c.env.exchange))
+  .post(`/launcher${ADMIN_API}/break-glass`, (c) => breakGlass.seal(c.env.exchange))
+  .get(`/launcher${ADMIN_API}/break-glass`, (c) => breakGlass.show(c.env.exchange))
+  .post(`/launcher${ADMIN_API}/break-glass/cancel`, (c) => breakGlass.cancel(c.env.exchange))
   .post(`/launcher${ADMIN_API}/enroll-tokens`, (c) => sites.createEnrollToken(c.env.exchange))
   .get(`/launcher${ADMIN_API}/connectors`, (c) => sites.connectors(c.env.exchange))
   .get(`/launcher${ADMIN_API}/edge-status`, (c) => sites.edgeStatus(c.env.exchange))

@@ -23,7 +23,7 @@ import { deniedPage } from "./pages/denied.ts";
 import { newestPolicy } from "./policy-cache.ts";
 import { bodyToSend, type BodyToSend, proxy } from "./proxy.ts";
 import { noteDenial } from "./noted-denials.ts";
-import { countAnonymousDenial, recordDenial } from "./record.ts";
+import { countAnonymousDenial, recordDecision } from "./record.ts";
 import { blank, page, refuse } from "./respond.ts";
 import { verifiedSession } from "./session-cache.ts";
 import { withTarget } from "./target-facts.ts";
@@ -151,7 +151,7 @@ async function answerAgain(x: Exchange, credential: Credential, before: Standing
 /** `record`: a lane that denied has put it on record already. */
 async function denied(x: Exchange, standing: Standing, record: boolean): Promise<Response> {
   const { decision, policy, ask, facts, app, session } = standing;
-  if (record && session !== undefined) await recordDenial(x, session.sid, ask, facts, decision);
+  if (record && session !== undefined) await recordDecision(x, session.sid, ask, facts, decision);
   if (decision.effect === "deny" && session !== undefined) noteDenial(x, session);
   if (!decision.explained || app === undefined || session === undefined) return blank(x);
   const advice = advise(policy, ask, facts, at(x.now));

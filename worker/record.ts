@@ -12,8 +12,8 @@ import type { Ask, Facts } from "../policy/facts.ts";
 import { addressOf } from "./connection-facts.ts";
 import type { Exchange } from "./exchange.ts";
 
-/** Stores a denial of a known subject. Throws when it cannot be stored. */
-export function recordDenial(x: Exchange, key: string, ask: Ask, facts: Facts, decision: Decision): Promise<void> {
+/** Stores a decision about a known subject. Throws when it cannot be stored. */
+export function recordDecision(x: Exchange, key: string, ask: Ask, facts: Facts, decision: Decision): Promise<void> {
   return recordNow(x.env, key, decisionEvent(x.id, ask, facts, decision, x.now));
 }
 

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { at } from "../../core/time.ts";
 import { runTests } from "../../policy/run-tests.ts";
+import { idleBreakGlass } from "../idle-break-glass.ts";
 import { declare, does, type Runner } from "../command.ts";
 import { localDocument, readText, warn } from "../document-file.ts";
 import { show } from "../invocation.ts";
@@ -12,7 +13,9 @@ export function addCheck(program: Command, runner: Runner): void {
     .option("--canonical", "print the document as the edge takes it: canonical JSON, for curl");
   does<{ readonly canonical?: boolean }>(command, runner, async ([file = ""], options, invocation) => {
     const { io, json } = invocation;
-    const { document, policy, warnings, canonical } = localDocument(await readText(file, io), file);
+    const { document, policy, warnings: found, canonical } = localDocument(await readText(file, io), file);
+    const glass = idleBreakGlass(document, policy, at(io.now()), file);
+    const warnings = glass === undefined ? found : [...found, glass];
     const failures = runTests(policy, at(io.now()));
     if (!json) warn(warnings, io);
     if (failures.length > 0) throw testsFailure(failures, document.tests.length, file);

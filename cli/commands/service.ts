@@ -1,6 +1,6 @@
 /** `postern service create|list`: tokens of programs. Shown once; two of a service are valid at a time, so that one can be rotated in. */
 import type { Command } from "commander";
-import { parseServiceId } from "../../core/ids.ts";
+import { BREAK_GLASS_SERVICE, parseServiceId } from "../../core/ids.ts";
 import { parseDuration } from "../../core/time.ts";
 import { services, serviceToken } from "../../protocol/admin-api-shapes.ts";
 import type { ServiceQuestion, ServicesAnswer } from "../../protocol/admin-api.ts";
@@ -24,6 +24,7 @@ export function addService(program: Command, runner: Runner): void {
     .option("--out <file>", "write the token into this new file (0600) and do not print it");
   does<CreateOptions>(create, runner, async ([name = ""], { expires, out }, invocation) => {
     if (parseServiceId(name) === undefined || name.includes(":")) throw usageFailure("that is no name for a service", "lower-case letters, digits, - and _, at most 63, first a letter or digit");
+    if (name === BREAK_GLASS_SERVICE) throw usageFailure(`${name} is Postern's own`, "its token comes of a seal", "postern break-glass seal --people 2");
     if (parseDuration(expires) === undefined) throw usageFailure("--expires is no duration", "one whole number and one unit", "--expires 90d");
     const client = await operatorClient(invocation);
     const kept = out === undefined ? undefined : reserveSecretFile(out, "token");

@@ -2,13 +2,16 @@
 import type { Command } from "commander";
 import { sessions } from "../../protocol/admin-api-shapes.ts";
 import { ADMIN_API } from "../../protocol/paths.ts";
+import { toldAlarm } from "../break-glass-text.ts";
 import { declare, does, type Runner } from "../command.ts";
 import { operatorClient, show } from "../invocation.ts";
 import { bytesText, table } from "../table.ts";
 
 export function addSessions(program: Command, runner: Runner): void {
   does(declare(program, "sessions", "list live sessions and their streams"), runner, async (_args, _options, invocation) => {
-    const { value, json, truncated } = await (await operatorClient(invocation)).get(`${ADMIN_API}/sessions`, sessions);
+    const { value, json, truncated, breakGlass } = await (await operatorClient(invocation)).get(`${ADMIN_API}/sessions`, sessions);
+    const alarm = toldAlarm(breakGlass);
+    if (alarm !== undefined) invocation.io.err(alarm);
     if (truncated !== undefined) invocation.io.err(`warning: the list is not whole; missing: ${truncated}\n`);
     const people = value.map((one) => [one.id, one.subject.kind, one.subject.email ?? one.subject.name ?? one.subject.id, one.started_at, one.expires_at, `${one.streams.length}`]);
     const streams = value.flatMap((one) =>

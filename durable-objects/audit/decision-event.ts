@@ -1,9 +1,9 @@
 /** A decision as the record holds it: with everything that it was made from, so that it can be made again. */
 import type { Json } from "../../core/json.ts";
-import type { RequestId } from "../../core/ids.ts";
+import { BREAK_GLASS_SERVICE, type RequestId } from "../../core/ids.ts";
 import type { Decision } from "../../policy/decision.ts";
 import type { Ask, Facts } from "../../policy/facts.ts";
-import type { AuditEvent } from "./rpc.ts";
+import type { AuditEvent, AuditKind } from "./rpc.ts";
 
 /** The data of a decision. `known`: facts that stand in it; `reference`: the record that holds the rest. */
 export function decisionData(ask: Ask, facts: Facts, decision: Decision, known: Facts["known"], reference?: string): Record<string, Json> {
@@ -24,7 +24,11 @@ export function decisionData(ask: Ask, facts: Facts, decision: Decision, known: 
   };
 }
 
+/** Under a broken seal: each of its decisions is stored before it counts, and is told apart in the record. */
+export const isBreakGlass = ({ kind, id }: Facts["subject"]): boolean => kind === "service" && id === BREAK_GLASS_SERVICE;
+export const decisionKind = ({ subject }: Pick<Facts, "subject">): AuditKind => (isBreakGlass(subject) ? "break_glass" : "decision");
+
 /** A decision with everything it was made from. */
 export function decisionEvent(id: RequestId, ask: Ask, facts: Facts, decision: Decision, now: number): AuditEvent {
-  return { id, at: now, kind: "decision", data: decisionData(ask, facts, decision, facts.known) };
+  return { id, at: now, kind: decisionKind(facts), data: decisionData(ask, facts, decision, facts.known) };
 }

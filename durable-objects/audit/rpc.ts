@@ -31,6 +31,7 @@ export type AuditKind =
   | "setup"
   | "grant"
   | "service"
+  | "break_glass"
   | "enroll_token"
   | "connector"
   | "device"

@@ -16,6 +16,7 @@ import type { AuditKind } from "../audit/rpc.ts";
 import { CONTROL_AUDIT_NAME, type ObjectEnv, SIGNER_NAMES } from "../bindings.ts";
 import { Database } from "../sqlite.ts";
 import { ACTOR_CHANGED, nameOf, stillActs } from "./actor.ts";
+import { BreakGlass } from "./break-glass.ts";
 import { carryOut } from "./effects.ts";
 import { Changes, type ReceiptRow } from "./changes.ts";
 import { type LoginCodeDecision, LoginCodes, type LoginCodePoll, type LoginCodeRequest } from "./login-codes.ts";
@@ -30,20 +31,7 @@ import * as registry from "./registry.ts";
 import { Retake } from "./retake.ts";
 import * as signals from "./signals.ts";
 import { reserveToken, signInService } from "./service-sign-in.ts";
-import type {
-  Actor,
-  ConnectorRecord,
-  ControlRpc,
-  PersonRecord,
-  PolicyLease,
-  PolicySnapshot,
-  Receipt,
-  Refused,
-  RevokeKind,
-  ServiceRecord,
-  Signal,
-  VersionRecord,
-} from "./rpc.ts";
+import type { Actor, ConnectorRecord, ControlRpc, GlassAct, GlassAnswer, PersonRecord, PolicyLease, PolicySnapshot, Receipt, Refused, RevokeKind, ServiceRecord, Signal, VersionRecord } from "./rpc.ts";
 import { CONTROL_MIGRATIONS } from "./schema.ts";
 
 interface VersionRow {
@@ -83,6 +71,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     record: (data) => this.#record("grant", data),
     wakeAt: (at) => this.#retake.by(at),
   });
+  readonly #glass = new BreakGlass({ kv: this.ctx.storage.kv, db: this.#db, env: this.env, record: (data) => this.#record("break_glass", data), stillActs: (by) => this.#stillActs(by) });
 
   async policy(known?: number): Promise<PolicySnapshot | undefined> {
     const current = this.#current();
@@ -218,6 +207,10 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 
   async services(): Promise<readonly ServiceRecord[]> {
     return registry.services(this.#db);
+  }
+
+  async breakGlass(act: GlassAct): Promise<GlassAnswer> {
+    return this.#glass.take(act);
   }
 
   async createEnrollToken(request: Parameters<ControlRpc["createEnrollToken"]>[0]): Promise<{ ok: true } | Refused<"unknown_site" | "actor_changed">> {

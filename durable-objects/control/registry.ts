@@ -40,6 +40,11 @@ export function liveTokens(db: Database, name: string, now: number): number {
   return row?.n ?? 0;
 }
 
+/** Until when a valid token of this service opens something. */
+export function openUntil(db: Database, name: string, now: number): number | undefined {
+  return db.one<{ until: number | null }>("SELECT max(expires_at) AS until FROM services WHERE name = ? AND revoked_at IS NULL AND expires_at > ?", name, now)?.until ?? undefined;
+}
+
 export function addService(
   db: Database,
   one: { name: string; tokenId: string; sid: SessionId; createdAt: number; expiresAt: number },

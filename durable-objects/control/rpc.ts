@@ -122,6 +122,25 @@ export type Actor = "internal" | { readonly name: string; readonly sid: SessionI
 
 export type Refused<Code extends string> = { readonly ok: false; readonly code: Code; readonly detail?: string };
 
+/** What is done with the break-glass account. `codes` are base64url SHA-256 of codes, never codes; `by` looks as any operator. */
+export type GlassAct =
+  | { readonly act: "seal"; readonly codes: readonly string[]; readonly delayMs: number; readonly by: Actor }
+  | { readonly act: "cancel"; readonly by: Actor }
+  | { readonly act: "open"; readonly codes: readonly string[]; readonly source: string; readonly tokenId: string; readonly hash: string; readonly expiresAt: number }
+  | { readonly act: "show" };
+
+/** A seal that is whole has `people`; a clock that runs or ran out, `opensAt`; a token that is valid, `openUntil`. */
+export interface GlassState {
+  readonly people?: number;
+  readonly delayMs?: number;
+  readonly sealedAt?: number;
+  readonly sealedBy?: string;
+  readonly opensAt?: number;
+  readonly openUntil?: number;
+}
+/** Of an attempt: `openUntil` if these codes opened it, else `opensAt`. */
+export type GlassAnswer = { readonly ok: true; readonly state: GlassState } | Refused<"actor_changed" | "refused" | "overloaded">;
+
 export interface ControlRpc {
   /** The live policy, or undefined when `known` is still it. */
   policy(known?: number): Promise<PolicySnapshot | undefined>;
@@ -172,6 +191,7 @@ export interface ControlRpc {
     by: Actor;
   }): Promise<{ ok: true } | Refused<"too_many_tokens" | "actor_changed">>;
   services(): Promise<readonly ServiceRecord[]>;
+  breakGlass(act: GlassAct): Promise<GlassAnswer>;
 
   createEnrollToken(request: { site: SiteId; hash: string; expiresAt: number; by: Actor }): Promise<{ ok: true } | Refused<"unknown_site" | "actor_changed">>;
   /** Redeems once: of fifty parallel calls one succeeds. */

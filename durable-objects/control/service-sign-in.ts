@@ -7,7 +7,7 @@ import { ATTEMPT_SKEW_MS, type SignIn } from "../user/rpc.ts";
 import * as registry from "./registry.ts";
 
 /** The name by which a service token's session object is found. */
-const serviceSession = (tokenId: string): string => `service:${tokenId}`;
+export const serviceSession = (tokenId: string): string => `service:${tokenId}`;
 
 export function reserveToken(db: Database, env: ObjectEnv, name: string, token: { tokenId: string; expiresAt: number }): void {
   const sid = env.SESSION.idFromName(serviceSession(token.tokenId)).toString() as SessionId;

@@ -11,7 +11,7 @@ import type { Decision } from "../../policy/decision.ts";
 import type { Ask, Fact, Facts } from "../../policy/facts.ts";
 import { FIRST_GRANT } from "../../policy/losses.ts";
 import { sessionFacts } from "../../policy/session-facts.ts";
-import { decisionEvent } from "../audit/decision-event.ts";
+import { decisionEvent, isBreakGlass } from "../audit/decision-event.ts";
 import { recordNow } from "../audit/record.ts";
 import { laneName, type ObjectEnv, signerName } from "../bindings.ts";
 import { LEASE_HOLD_MS } from "../lease-terms.ts";
@@ -128,7 +128,7 @@ export class Admissions {
       if (maxBytes !== undefined && open.sid !== undefined && this.#parts.usage.total(open.sid, open.ask.app) >= maxBytes) {
         return { code: "limit_reached", policyVersion: policy.version };
       }
-      if (this.#isFirst(open, known.firstGrant)) {
+      if (this.#isFirst(open, known.firstGrant) || isBreakGlass(facts.subject)) {
         try {
           await recordNow(env, open.sid ?? "", decisionEvent(open.request, open.ask, facts, decision, now));
         } catch {

@@ -7,7 +7,7 @@ import type { Json } from "../../core/json.ts";
 import type { AppId, ConnectorId, RequestId } from "../../core/ids.ts";
 import type { Decision } from "../../policy/decision.ts";
 import type { Ask, Fact, Facts } from "../../policy/facts.ts";
-import { decisionData } from "../audit/decision-event.ts";
+import { decisionData, decisionKind } from "../audit/decision-event.ts";
 import type { AuditWriter } from "../audit/record.ts";
 import type { AuditEvent } from "../audit/rpc.ts";
 import type { HeldLease } from "./lease-table.ts";
@@ -52,7 +52,7 @@ export class DecisionLog {
   ): void {
     const shared = lease?.snapshot.facts;
     const reference = shared === undefined ? undefined : this.#refer(shared, now);
-    this.#writer.add({ id, at: now, kind: "decision", data: decisionData(ask, facts, decision, connection, reference) });
+    this.#writer.add({ id, at: now, kind: decisionKind(facts), data: decisionData(ask, facts, decision, connection, reference) });
   }
 
   /** Its connector was lost before the first byte of the answer: it is decided on and sent once more, to another. */

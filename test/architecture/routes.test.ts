@@ -33,6 +33,7 @@ const CLASSES: Readonly<Record<string, Class>> = {
   "get /launcher/.postern/callback": "code",
   "get /launcher/.postern/signed-out": "anybody",
   "post /launcher/.postern/token": "code",
+  "post /launcher/.postern/break-glass": "code",
   "post /launcher/.postern/device/begin": "anybody",
   "get /launcher/.postern/device": "person",
   "post /launcher/.postern/device": "page",
@@ -78,6 +79,9 @@ const CLASSES: Readonly<Record<string, Class>> = {
   "post /api/grants/:id/deny": "responder",
   "post /api/services": "operator",
   "get /api/services": "viewer",
+  "post /api/break-glass": "operator",
+  "get /api/break-glass": "viewer",
+  "post /api/break-glass/cancel": "responder",
   "post /api/enroll-tokens": "operator",
   "get /api/connectors": "viewer",
   "get /api/edge-status": "viewer",
@@ -224,7 +228,7 @@ describe("routes", () => {
 
   it("any other route that changes state takes no cookie", async () => {
     const others = routes.filter((route) => route.method !== "GET" && !changes.includes(route) && CLASSES[route.name] !== "setup");
-    expect(others.map((route) => route.name).sort()).toEqual(["delete /launcher/.postern/scim/v2/*", "patch /launcher/.postern/scim/v2/*", "post /launcher/.postern/backchannel/:provider", "post /launcher/.postern/bulk/:at", "post /launcher/.postern/connectors/enroll", "post /launcher/.postern/device/begin", "post /launcher/.postern/devices", "post /launcher/.postern/devices/:id/report", "post /launcher/.postern/scim/v2/*", "post /launcher/.postern/ssf/:source", "post /launcher/.postern/token", "put /launcher/.postern/scim/v2/*"]);
+    expect(others.map((route) => route.name).sort()).toEqual(["delete /launcher/.postern/scim/v2/*", "patch /launcher/.postern/scim/v2/*", "post /launcher/.postern/backchannel/:provider", "post /launcher/.postern/break-glass", "post /launcher/.postern/bulk/:at", "post /launcher/.postern/connectors/enroll", "post /launcher/.postern/device/begin", "post /launcher/.postern/devices", "post /launcher/.postern/devices/:id/report", "post /launcher/.postern/scim/v2/*", "post /launcher/.postern/ssf/:source", "post /launcher/.postern/token", "put /launcher/.postern/scim/v2/*"]);
     for (const route of others) expect((await tried(route, { cookie: COOKIE, origin: LAUNCHER }, "operator")).asked.filter((one) => one.startsWith("SESSION"))).toEqual([]);
   });
 });

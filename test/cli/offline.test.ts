@@ -52,6 +52,15 @@ describe("check", () => {
     }
   });
 
+  it("warns where the break-glass account is named and could open nothing", async () => {
+    const glass = (when: string, more = ""): string => DOCUMENT.replace("policies:\n", `policies:\n  - { id: glass, effect: allow, apps: ["postern:admin"], when: ${when}, limits: { role: operator } }\n${more}`);
+    const check = async (text: string): Promise<string> => (await runCommand(["check", "-"], { stdin: text, now: NOON })).err;
+    expect(await check(glass("{ service: [break-glass] }"))).toBe("");
+    expect(await check(glass('{ service: [break-glass], time_window: { days: [sun], from: "02:00", to: "04:00", zone: UTC } }'))).toBe("");
+    expect(await check(glass("{ service: [break-glass], ip_range: [192.0.2.0/24] }"))).toContain("the break-glass account could open nothing");
+    expect(await check(glass("{ service: [break-glass] }", '  - { id: no-robots, effect: deny, apps: ["*", "postern:admin"], subject: service, when: { not: { country: [AQ] } } }\n'))).toContain("the break-glass account could open nothing");
+  });
+
   it("prints the document as the edge takes it, with --canonical", async () => {
     const ran = await runCommand(["check", file("good.yaml", DOCUMENT), "--canonical"], { now: NOON });
     expect(ran).toMatchObject({ exit: 0, err: "" });

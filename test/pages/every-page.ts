@@ -73,6 +73,7 @@ export function everyPage(text: Text = (friendly) => friendly, link: Text = (fri
     { name: "launcher", file: "launcher.ts", html: launcherPage({ user, apps, session, now: NOW, operator: true, consoleUrl: link("/console"), signOutUrl: link("/.postern/logout") }) },
     { name: "launcher-askable", file: "launcher.ts", html: launcherPage({ user, apps, askable: [{ id: text("db"), name: text("Orders database") }, { id: text("grafana"), name: text("Grafana") }], session, now: NOW, operator: false }) },
     { name: "asked", file: "access.ts", html: askedPage(link("https://access.example.com")) },
+    { name: "launcher-alarm", file: "launcher.ts", html: launcherPage({ user, apps, session, now: NOW, operator: true, alarm: text("counting down") }) },
     { name: "launcher-empty", file: "launcher.ts", html: launcherPage({ user, apps: [], session, now: NOW, operator: false }) },
     { name: "launcher-first", file: "launcher.ts", html: launcherPage({ user: { name: text(""), email: user.email }, apps: [], session, now: NOW, operator: true }) },
     { name: "chooser", file: "chooser.ts", script: true, html: chooserPage({ flow: text("f1"), providers: [

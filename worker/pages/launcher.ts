@@ -30,6 +30,8 @@ export interface LauncherModel {
   readonly now: Millis;
   /** May change the policy: the empty launcher then says how the first app gets here. */
   readonly operator: boolean;
+  /** What the break-glass account does that an operator must see. */
+  readonly alarm?: string | undefined;
   /** False: none may be used here. */
   readonly passkeys?: boolean;
   /** Where an operator administers Postern, if that is a page. */
@@ -78,7 +80,7 @@ export function launcherPage(model: LauncherModel): string {
     title: "Your apps",
     wide: true,
     aside: markup`<div class="who"><p><span class="name">${name}</span>${user.email !== undefined && user.email !== name && markup`<span class="email">${user.email}</span>`}</p>${postButton(model.signOutUrl ?? "/.postern/logout", "Sign out", "quiet")}</div>`,
-    body: markup`<div class="lead"><h1>Your apps</h1><p class="session">Signed in for another <time datetime="${new Date(model.session.expiresAt).toISOString()}">${remaining(model.now, model.session.expiresAt)}</time>.</p>${model.operator && linkButton(model.consoleUrl, "Administer Postern")}${model.passkeys !== false && linkButton("/.postern/passkeys", "Your passkeys")}</div>
+    body: markup`${model.alarm !== undefined && markup`<section class="card" role="alert"><h2>The break-glass account is ${model.alarm}</h2><p>Who did it: <code>postern break-glass status</code> and the record. To end it: <code>postern break-glass close</code>, or <code>cancel</code> while it counts down.</p></section>`}<div class="lead"><h1>Your apps</h1><p class="session">Signed in for another <time datetime="${new Date(model.session.expiresAt).toISOString()}">${remaining(model.now, model.session.expiresAt)}</time>.</p>${model.operator && linkButton(model.consoleUrl, "Administer Postern")}${model.passkeys !== false && linkButton("/.postern/passkeys", "Your passkeys")}</div>
 ${apps.length === 0 ? empty(model.operator) : markup`<ul class="tiles">${apps.map(tile)}</ul>`}${model.askable !== undefined && model.askable.length > 0 && markup`<section class="card"><h2>Access for a while</h2>${accessForm(model.askable)}</section>`}`,
   });
 }

@@ -14,6 +14,7 @@ import { newestPolicy } from "../policy-cache.ts";
 import { json, page, redirect, refuse } from "../respond.ts";
 import type { SessionSnapshot } from "../../durable-objects/session/rpc.ts";
 import { verifiedSession } from "../session-cache.ts";
+import { glassState } from "./admin/break-glass.ts";
 import { withTarget } from "../target-facts.ts";
 import { providerLogoutOrigins } from "./sign-out.ts";
 
@@ -50,6 +51,7 @@ export async function launcher(x: Exchange): Promise<Response> {
   const operator = decide(policy, { app: ADMIN_APP, protocol: "http", method: "GET", path: "/" }, facts, at(x.now)).effect === "allow";
   if (!isNavigation(x.request)) return json(x, { apps, askable });
   const formOrigins = await providerLogoutOrigins(x, session);
+  const glass = operator ? await glassState(x).catch(() => undefined) : undefined;
   const html = launcherPage({
     user: { name: session.display.name ?? session.display.email ?? session.subject.id, email: session.display.email },
     apps,
@@ -57,6 +59,7 @@ export async function launcher(x: Exchange): Promise<Response> {
     session: { expiresAt: at(session.endsAt) },
     now: at(x.now),
     operator,
+    alarm: glass?.openUntil !== undefined ? "open" : glass?.opensAt !== undefined ? "counting down" : undefined,
     passkeys: policy.document.passkeys !== "off",
   });
   return page(x, html, 200, { formOrigins });

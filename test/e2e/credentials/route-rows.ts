@@ -23,6 +23,8 @@ export const CALLERS = {
   "operator service": { token: "operator" },
   "the setup token": { token: "setup" },
   "an enrolment token": { token: "enrolment" },
+  "a code of the seal": { token: "code" },
+  "the broken seal's token": { token: "glass" },
 } as const satisfies Record<string, Caller>;
 
 export type CallerName = keyof typeof CALLERS;
@@ -51,6 +53,10 @@ export const ADMIN_ROWS: Readonly<Record<string, AdminRow>> = {
   [`POST ${api("/grants/:id/deny")}`]: { least: "responder", good: "404 unknown_id", body: "{}", id: `g_${"A".repeat(22)}` },
   [`POST ${api("/services")}`]: { least: "operator", good: "201", body: '{"name":"made-by-CALLER","expires":"1d"}' },
   [`GET ${api("/services")}`]: { least: "viewer", good: "200" },
+  // Too long a clock: nothing is sealed.
+  [`POST ${api("/break-glass")}`]: { least: "operator", good: "400 bad_argument", body: '{"delay":"8d"}' },
+  [`GET ${api("/break-glass")}`]: { least: "viewer", good: "200" },
+  [`POST ${api("/break-glass/cancel")}`]: { least: "responder", good: "200" },
   [`POST ${api("/enroll-tokens")}`]: { least: "operator", good: "201", body: '{"site":"office"}' },
   [`GET ${api("/connectors")}`]: { least: "viewer", good: "200" },
   [`GET ${api("/edge-status")}`]: { least: "viewer", good: "200" },
@@ -71,12 +77,14 @@ const ROLE: Readonly<Partial<Record<CallerName, keyof typeof RANK>>> = {
   "responder service": "responder",
   "operator service": "operator",
   "the setup token": "operator",
+  "the broken seal's token": "responder",
 };
 
 /** Status and code of an admin route for a caller. */
 export function expectedOf(method: string, row: AdminRow, caller: CallerName): string {
   if (row.least === "setup key") return "401 setup_key_wrong";
-  if (caller === "nobody") return "401 sign_in_required";
+  // A code is no credential: it is worth nothing until it is exchanged.
+  if (caller === "nobody" || caller === "a code of the seal") return "401 sign_in_required";
   if (caller === "an enrolment token") return "401 token_invalid";
   const crossSite = caller === "carol's cookie without Origin" || caller === "carol's cookie from another site";
   if (crossSite && method !== "GET") return "403 origin_not_allowed";
@@ -191,6 +199,17 @@ export const OPEN_ROWS: Readonly<Record<string, OpenRow>> = {
       "as a WebSocket by carol, own Origin": "403 origin_not_allowed",
       "as a WebSocket by nobody, foreign Origin": "403 origin_not_allowed",
       "as a WebSocket by nobody, null Origin": "403 origin_not_allowed",
+    },
+  },
+  "POST /launcher/.postern/break-glass": {
+    type: "application/json",
+    body: `{"codes":["pbg_${"A".repeat(43)}"]}`,
+    cells: {
+      "by nobody": "403 break_glass_refused",
+      "by alice": "403 break_glass_refused",
+      "by nobody, own Origin": "403 origin_not_allowed",
+      "by alice, foreign Origin": "403 origin_not_allowed",
+      "by nobody, null Origin": "403 origin_not_allowed",
     },
   },
   // The document names nobody who may push: there is nothing here.

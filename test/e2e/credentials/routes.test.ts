@@ -23,6 +23,7 @@ policies:
   - { id: admins, effect: allow, apps: ["postern:admin"], when: { group: [admins] }, limits: { role: operator } }
   - { id: viewers, effect: allow, apps: ["postern:admin"], when: { service: viewer } }
   - { id: responders, effect: allow, apps: ["postern:admin"], when: { service: responder }, limits: { role: responder } }
+  - { id: emergency, effect: allow, apps: ["postern:admin"], when: { service: break-glass }, limits: { role: responder } }
   - { id: operators, effect: allow, apps: ["postern:admin"], when: { service: operator }, limits: { role: operator } }
 `;
 
@@ -39,6 +40,11 @@ beforeAll(async () => {
   const api = edgeApi(edge.launcher);
   for (const name of ["plain", "viewer", "responder", "operator"]) tokens.set(name, await api.createService(setup, name, "1d"));
   tokens.set("enrolment", await api.enrollToken(setup, "office"));
+  const headers: HeaderLines = [["Authorization", `Bearer ${setup}`], ["Content-Type", "application/json"]];
+  const sealed = JSON.parse((await ask({ url: `${edge.launcher}/.postern/api/v1/break-glass`, method: "POST", headers, body: '{"people":2}' })).text) as { codes: [string, string] };
+  const opened = await ask({ url: `${edge.launcher}/.postern/break-glass`, method: "POST", headers: headers.slice(1), body: JSON.stringify({ codes: sealed.codes }) });
+  tokens.set("code", sealed.codes[0]);
+  tokens.set("glass", (JSON.parse(opened.text) as { token: string }).token);
 });
 afterAll(() => edge?.stop());
 
@@ -125,6 +131,12 @@ describe("the admin API", () => {
       expect(read.headers["cache-control"]).toBe("no-store");
     });
   });
+});
+
+it("the launcher tells operators that the break-glass account is open, and nobody else", async () => {
+  const page = async (user: string): Promise<string> => (await ask({ url: `${edge.launcher}/`, headers: [...cookies(user), ["Accept", "text/html"], ["Sec-Fetch-Mode", "navigate"]] })).text;
+  expect(await page("carol")).toContain("The break-glass account is open");
+  expect(await page("alice")).not.toContain("break-glass");
 });
 
 describe("every other route", () => {

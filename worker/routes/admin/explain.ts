@@ -2,6 +2,7 @@
 import { parseRequestId } from "../../../core/ids.ts";
 import { at } from "../../../core/time.ts";
 import { CONTROL_AUDIT_NAME, CONTROL_NAME, EDGE_AUDIT_NAMES, laneAuditName, laneName } from "../../../durable-objects/bindings.ts";
+import type { AuditEvent } from "../../../durable-objects/audit/rpc.ts";
 import { compile } from "../../../policy/compile.ts";
 import { explain } from "../../../policy/explain.ts";
 import type { Facts } from "../../../policy/facts.ts";
@@ -22,8 +23,9 @@ export async function explainRequest(x: Exchange, id: string): Promise<Response>
   if (request === undefined) return refuse(x, "bad_argument", { detail: "A request id looks like r_ and 22 characters." });
   const shards = await auditShards(x);
   const found = await Promise.all(shards.map(async (name) => ({ name, events: await x.env.AUDIT.getByName(name).find(request) })));
-  const shard = found.find((one) => one.events.some((event) => event.kind === "decision"));
-  const event = shard?.events.find((one) => one.kind === "decision");
+  const isDecision = ({ kind }: AuditEvent): boolean => kind === "decision" || kind === "break_glass";
+  const shard = found.find((one) => one.events.some(isDecision));
+  const event = shard?.events.find(isDecision);
   if (shard === undefined || event === undefined) {
     return refuse(x, "unknown_id", { detail: "No decision with this id is on record; a repeated allow gets there within 2 s.", fix: [NOT_RECORDED] });
   }

@@ -14,7 +14,8 @@ import { readCredential } from "../../credentials.ts";
 import { type Exchange, originOf } from "../../exchange.ts";
 import { factsOf } from "../../gate.ts";
 import { newestPolicy } from "../../policy-cache.ts";
-import { recordDenial } from "../../record.ts";
+import { isBreakGlass } from "../../../durable-objects/audit/decision-event.ts";
+import { recordDecision } from "../../record.ts";
 import { refuse } from "../../respond.ts";
 import { verifiedSession } from "../../session-cache.ts";
 
@@ -41,9 +42,11 @@ export async function asOperator(x: Exchange, least: Role): Promise<Operator | R
   const role = roleOf(policy, facts, x);
   if (role === undefined || RANK[role] < RANK[least]) {
     const ask = adminAsk(x);
-    await recordDenial(x, session.sid, ask, facts, decide(policy, ask, facts, at(x.now)));
+    await recordDecision(x, session.sid, ask, facts, decide(policy, ask, facts, at(x.now)));
     return refuse(x, "not_operator");
   }
+  // Whatever is done or only looked at under a broken seal is on record before.
+  if (isBreakGlass(session.subject)) await recordDecision(x, session.sid, adminAsk(x), facts, decide(policy, adminAsk(x), facts, at(x.now)));
   const { kind, id } = session.subject;
   return { policy, session, facts, by: { name: `${kind}:${id}`, sid: session.sid, subject: id, policyVersion: policy.version } };
 }

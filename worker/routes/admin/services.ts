@@ -1,6 +1,6 @@
 /** Service tokens: shown once, stored hashed, two valid at a time so that one can be rotated in. */
 import { toBase64Url } from "../../../core/bytes.ts";
-import { parseServiceId } from "../../../core/ids.ts";
+import { BREAK_GLASS_SERVICE, parseServiceId } from "../../../core/ids.ts";
 import { parseDuration } from "../../../core/time.ts";
 import { CONTROL_NAME } from "../../../durable-objects/bindings.ts";
 import { formatServiceToken, hashSecret, newCredentialId, newSecret } from "../../../identity/session-token.ts";
@@ -19,7 +19,7 @@ export async function create(x: Exchange): Promise<Response> {
   const operator = await asOperator(x, "operator");
   if (operator instanceof Response) return operator;
   const body = await readBoundedJson(x.request, MAX_BODY_BYTES);
-  const name = typeof body?.["name"] === "string" && !body["name"].includes(":") ? parseServiceId(body["name"]) : undefined;
+  const name = typeof body?.["name"] === "string" && !body["name"].includes(":") && body["name"] !== BREAK_GLASS_SERVICE ? parseServiceId(body["name"]) : undefined;
   const life = typeof body?.["expires"] === "string" ? parseDuration(body["expires"]) : undefined;
   if (name === undefined || life === undefined || life > MAX_SERVICE_TOKEN_MS) {
     return refuse(x, "bad_argument", { detail: 'The body must be {"name": lower-case letters, digits, "-", "_", "expires": "90d" or the like, at most 730d}.' });

@@ -4,8 +4,10 @@ import type { SessionDescription } from "../../../durable-objects/session/rpc.ts
 import type { CompiledPolicy } from "../../../policy/compile.ts";
 import type { Ask, Facts } from "../../../policy/facts.ts";
 import type { SessionsAnswer } from "../../../protocol/admin-api.ts";
+import { BREAK_GLASS_HEADER } from "../../../protocol/paths.ts";
 import type { Exchange } from "../../exchange.ts";
 import { json } from "../../respond.ts";
+import { glassJson, glassState } from "./break-glass.ts";
 import { type LiveSessions, liveSessions, truncatedHeader } from "./live-sessions.ts";
 import { asOperator } from "./operator.ts";
 
@@ -13,7 +15,9 @@ import { asOperator } from "./operator.ts";
 export async function sessions(x: Exchange): Promise<Response> {
   const operator = await asOperator(x, "viewer");
   if (operator instanceof Response) return operator;
-  const live = await liveSessions(x);
+  const [live, glass] = await Promise.all([liveSessions(x), glassState(x)]);
+  const { state, opens_at: opensAt, open_until: openUntil } = glassJson(glass);
+  const until = openUntil ?? opensAt;
   const answer = live.sessions.map((one) => ({
     id: one.id,
     subject: { kind: one.subject.kind, id: one.subject.id, name: one.display.name, email: one.display.email },
@@ -28,7 +32,7 @@ export async function sessions(x: Exchange): Promise<Response> {
       state: stream.state,
     })),
   }));
-  return json(x, answer satisfies SessionsAnswer, 200, truncatedHeader(live));
+  return json(x, answer satisfies SessionsAnswer, 200, { ...truncatedHeader(live), ...(until === null ? {} : { [BREAK_GLASS_HEADER]: `${state} ${until}` }) });
 }
 
 /** What is decided on of a session that described itself. */

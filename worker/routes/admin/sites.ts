@@ -9,6 +9,7 @@ import { readBoundedJson } from "../../bounded-body.ts";
 import type { Exchange } from "../../exchange.ts";
 import { random } from "../../random.ts";
 import { json, refuse } from "../../respond.ts";
+import { glassJson, glassState } from "./break-glass.ts";
 import { asOperator, carryOut } from "./operator.ts";
 
 const MAX_BODY_BYTES = 4 * 1024;
@@ -50,10 +51,11 @@ export async function connectors(x: Exchange): Promise<Response> {
 export async function edgeStatus(x: Exchange): Promise<Response> {
   const operator = await asOperator(x, "viewer");
   if (operator instanceof Response) return operator;
-  const lanes = await x.env.CONTROL.getByName(CONTROL_NAME).lanes();
+  const [lanes, glass] = await Promise.all([x.env.CONTROL.getByName(CONTROL_NAME).lanes(), glassState(x)]);
   const status = await Promise.all(lanes.map((one) => x.env.TUNNEL.getByName(laneName(one.site, one.lane)).status().catch(() => undefined)));
   return json(x, {
     policy_version: operator.policy.version,
+    break_glass: glassJson(glass),
     lanes: lanes.map((lane, index) => {
       const one = status[index];
       if (one === undefined) return { site: lane.site, lane: lane.lane, reachable: false };

@@ -1,0 +1,268 @@
+/** The break-glass account's seal: two people or a clock, once, on record before it gives anything, whatever crashes and whoever tries. */
+import { abortAllDurableObjects, evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { BREAK_GLASS_SERVICE, type SessionId } from "../../core/ids.ts";
+import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../core/time.ts";
+import { Audit } from "../../durable-objects/audit/audit.ts";
+import { GLASS_AGAIN_MS, GLASS_READY_MS, RECORDED_TRIES_COUNT, SOURCE_TRIES_COUNT } from "../../durable-objects/control/break-glass.ts";
+import type { GlassAnswer, GlassState } from "../../durable-objects/control/rpc.ts";
+import { User } from "../../durable-objects/user/user.ts";
+import { objects, outcome, randomText, sessionOf, setUp, signedIn, stubs, userId, wipe } from "./deployment.ts";
+
+// A stub does not outlive a reset.
+const control = (): ReturnType<typeof objects.CONTROL.getByName> => objects.CONTROL.getByName("control");
+const [A, B, C] = [randomText(32), randomText(32), randomText(32)] as const;
+const DELAY = 4 * HOUR_MS;
+
+let clock = 0;
+/** Moves the one clock that all objects read. */
+function later(ms: number): void {
+  clock += ms;
+  vi.spyOn(Date, "now").mockReturnValue(clock);
+}
+
+beforeEach(async () => {
+  await setUp();
+  clock = Date.now();
+  later(0);
+});
+afterEach(wipe);
+
+const seal = (codes: readonly string[], delayMs = 0): Promise<GlassAnswer> => control().breakGlass({ act: "seal", codes, delayMs, by: "internal" });
+const cancel = (): Promise<GlassAnswer> => control().breakGlass({ act: "cancel", by: "internal" });
+/** The token is made of the codes by the edge; here its id stands for them. */
+const tokens = new Map<string, { tokenId: string; hash: string }>();
+function open(codes: readonly string[], source = "192.0.2.1"): Promise<GlassAnswer> {
+  const key = [...codes].sort().join();
+  const token = tokens.get(key) ?? { tokenId: randomText(16), hash: randomText(32) };
+  tokens.set(key, token);
+  return control().breakGlass({ act: "open", codes, source, ...token, expiresAt: Date.now() + HOUR_MS });
+}
+const state = async (): Promise<GlassState> => {
+  const shown = await control().breakGlass({ act: "show" });
+  if (!shown.ok) throw new Error(shown.code);
+  return shown.state;
+};
+const refused = { ok: false, code: "refused" };
+const glassTokens = async (): Promise<number> => (await control().services()).filter(({ name }) => name === BREAK_GLASS_SERVICE).length;
+const liveSessions = async (): Promise<readonly SessionId[]> => {
+  const all = await objects.USER.getByName(`service:${BREAK_GLASS_SERVICE}`).sessions();
+  const live = await Promise.all(all.map(async (sid) => ((await sessionOf(sid).isLive()) ? [sid] : [])));
+  return live.flat();
+};
+const acts = async (): Promise<unknown[]> => {
+  const records = await objects.AUDIT.getByName("control").since(0, 1_000);
+  return records.filter(({ kind }) => kind === "break_glass").map(({ data }) => data["act"]);
+};
+
+describe("a seal for two people", () => {
+  it("opens by both codes together, whichever comes first, and says until when", async () => {
+    expect(await seal([A, B])).toMatchObject({ ok: true, state: { people: 2, delayMs: 0, sealedBy: "internal" } });
+    const opened = await open([B, A]);
+    expect(opened).toMatchObject({ ok: true, state: { openUntil: expect.any(Number) as number } });
+    expect((await state()).openUntil).toBe(opened.ok ? opened.state.openUntil : 0);
+    expect(await liveSessions()).toHaveLength(1);
+    expect(await acts()).toEqual(["seal", "open"]);
+  });
+
+  it.each<[string, readonly string[]]>([
+    ["one code", [A]],
+    ["one code twice", [A, A]],
+    ["one code and another text", [A, C]],
+    ["both and a third", [A, B, C]],
+    ["none", []],
+  ])("does not open by %s", async (_, codes) => {
+    await seal([A, B]);
+    expect(await open(codes)).toEqual(refused);
+    expect(await glassTokens()).toBe(0);
+    expect(await acts()).toEqual(["seal", "refused"]);
+    expect((await state()).people).toBe(2);
+  });
+
+  it("is one answer with no seal, a cancelled seal and a seal of other codes", async () => {
+    expect(await open([A, B])).toEqual(refused);
+    await seal([A, B]);
+    await cancel();
+    expect(await open([A, B])).toEqual(refused);
+    await seal([B, C]);
+    expect(await open([A, B])).toEqual(refused);
+  });
+
+  it("of fifty that open at a time there is one record, one token, one session", async () => {
+    await seal([A, B]);
+    const all = await Promise.all(Array.from({ length: 50 }, (_, n) => open([A, B], `192.0.2.${n}`)));
+    const until = all.map((one) => (one.ok ? one.state.openUntil : undefined));
+    expect(new Set(until).size).toBe(1);
+    expect(until[0]).toBeGreaterThan(Date.now());
+    expect(await glassTokens()).toBe(1);
+    expect(await liveSessions()).toHaveLength(1);
+    expect((await acts()).filter((act) => act === "open")).toHaveLength(1);
+  });
+
+  it("gives the same token once more while the answer may have been lost, then nothing: it has to be made anew", async () => {
+    await seal([A, B]);
+    const first = await open([A, B]);
+    later(GLASS_AGAIN_MS - 1_000);
+    expect(await open([A, B])).toEqual(first);
+    expect(await acts()).toEqual(["seal", "open", "open_again"]);
+    later(2_000);
+    expect(await open([A, B])).toEqual(refused);
+    expect(await glassTokens()).toBe(1);
+    expect((await state()).people).toBeUndefined();
+    await seal([C, B]);
+    expect(await open([B, C])).toMatchObject({ ok: true });
+    expect(await glassTokens()).toBe(2);
+  });
+
+  it("stays broken after it was closed, and closing answers with a receipt", async () => {
+    await seal([A, B]);
+    await open([A, B]);
+    expect(await control().revoke({ kind: "service", id: BREAK_GLASS_SERVICE, by: "internal" })).toMatchObject({ ok: true, receipt: { complete: true } });
+    expect(await liveSessions()).toEqual([]);
+    expect((await state()).openUntil).toBeUndefined();
+    expect(await open([A, B])).toEqual(refused);
+  });
+});
+
+describe("a seal behind a clock", () => {
+  it("starts the clock, says how long, and opens when it ran out", async () => {
+    await seal([A], DELAY);
+    const started = await open([A]);
+    expect(started).toEqual({ ok: true, state: { opensAt: clock + DELAY } });
+    later(DELAY - 1);
+    expect(await open([A])).toEqual(started);
+    expect(await glassTokens()).toBe(0);
+    expect(await state()).toMatchObject({ opensAt: clock + 1, delayMs: DELAY });
+    later(1);
+    expect(await open([A])).toMatchObject({ ok: true, state: { openUntil: clock + HOUR_MS } });
+    expect(await acts()).toEqual(["seal", "clock_started", "too_early", "open"]);
+  });
+
+  it("of twenty that start it at a time one clock runs", async () => {
+    await seal([A], DELAY);
+    const all = await Promise.all(Array.from({ length: 20 }, (_, n) => open([A], `192.0.2.${n}`)));
+    expect(new Set(all.map((one) => JSON.stringify(one))).size).toBe(1);
+  });
+
+  it("is void once it was cancelled, whatever the clock says", async () => {
+    await seal([A], DELAY);
+    await open([A]);
+    expect(await cancel()).toEqual({ ok: true, state: {} });
+    later(DELAY);
+    expect(await open([A])).toEqual(refused);
+    expect(await acts()).toEqual(["seal", "clock_started", "cancel", "refused"]);
+  });
+
+  it("that ran out and was forgotten has to run again", async () => {
+    await seal([A], DELAY);
+    await open([A]);
+    later(DELAY + GLASS_READY_MS);
+    expect((await state()).opensAt).toBeUndefined();
+    expect(await open([A])).toEqual({ ok: true, state: { opensAt: clock + DELAY } });
+  });
+
+  it("counts on through the loss of its object", async () => {
+    await seal([A], DELAY);
+    await open([A]);
+    await evictDurableObject(stubs.CONTROL.getByName("control"));
+    expect(await state()).toMatchObject({ opensAt: clock + DELAY });
+  });
+});
+
+describe("the record comes first", () => {
+  it("what cannot be recorded does not open, starts no clock and makes no seal; then it does", async () => {
+    await seal([A, B]);
+    const spy = vi.spyOn(Audit.prototype, "append").mockRejectedValue(new Error("disk"));
+    expect(await outcome(() => open([A, B]))).toBe("failed");
+    expect(await outcome(() => seal([C], DELAY))).toBe("failed");
+    expect(await glassTokens()).toBe(0);
+    expect(await state()).toMatchObject({ people: 2 });
+    spy.mockRestore();
+    expect(await open([A, B])).toMatchObject({ ok: true });
+    expect(await glassTokens()).toBe(1);
+  });
+
+  it("a seal that is cancelled while its opening is recorded stays shut", async () => {
+    await seal([A, B]);
+    const opening = open([A, B]);
+    const [, opened] = await Promise.all([cancel(), opening]);
+    expect([await glassTokens(), opened.ok]).toEqual(opened.ok ? [1, true] : [0, false]);
+    expect((await state()).people).toBeUndefined();
+  });
+});
+
+describe("a crash between the steps neither loses nor doubles it", () => {
+  it("after the seal was broken and before the service was signed in: the same codes get the one token", async () => {
+    await seal([A, B]);
+    vi.spyOn(User.prototype, "signIn").mockRejectedValue(new Error("gone"));
+    expect(await outcome(() => open([A, B]))).toBe("failed");
+    vi.restoreAllMocks();
+    later(0);
+    expect([await glassTokens(), (await liveSessions()).length]).toEqual([1, 0]);
+    await abortAllDurableObjects();
+    expect(await open([A, B])).toMatchObject({ ok: true });
+    expect([await glassTokens(), (await liveSessions()).length]).toEqual([1, 1]);
+  });
+
+  it("after the service was signed in and before anybody heard: the same codes get the one token", async () => {
+    await seal([A, B]);
+    await open([A, B]);
+    await evictDurableObject(stubs.CONTROL.getByName("control"));
+    expect(await open([A, B])).toMatchObject({ ok: true });
+    expect([await glassTokens(), (await liveSessions()).length]).toEqual([1, 1]);
+  });
+
+  it("closed between the two: nothing is opened after all", async () => {
+    await seal([A, B]);
+    vi.spyOn(User.prototype, "signIn").mockRejectedValue(new Error("gone"));
+    expect(await outcome(() => open([A, B]))).toBe("failed");
+    vi.restoreAllMocks();
+    later(0);
+    await control().revoke({ kind: "service", id: BREAK_GLASS_SERVICE, by: "internal" });
+    expect(await open([A, B])).toEqual(refused);
+    expect(await liveSessions()).toEqual([]);
+  });
+});
+
+describe("attempts are bounded", () => {
+  it(`of one source ${SOURCE_TRIES_COUNT} in ten minutes are looked at, right ones too; others are not held up`, async () => {
+    await seal([A, B]);
+    for (let n = 0; n < SOURCE_TRIES_COUNT; n++) expect(await open([A, C])).toEqual(refused);
+    expect(await open([A, B])).toEqual({ ok: false, code: "overloaded" });
+    expect(await open([A, B], "198.51.100.7")).toMatchObject({ ok: true });
+    later(10 * MINUTE_MS);
+    expect(await open([A, C])).toEqual(refused);
+  });
+
+  it("a flood of wrong ones is recorded up to a bound, stores nothing more, and cannot keep the right ones out", async () => {
+    await seal([A, B]);
+    for (let n = 0; n < RECORDED_TRIES_COUNT + 20; n++) await open([C, A], `2001:db8::${n}`);
+    expect((await acts()).filter((act) => act === "refused")).toHaveLength(RECORDED_TRIES_COUNT);
+    const stored = await runInDurableObject(stubs.CONTROL.getByName("control"), (_, { storage }) => storage.kv.get<{ sources: object }>("break-glass-tries"));
+    expect(Object.keys(stored?.sources ?? {})).toHaveLength(RECORDED_TRIES_COUNT);
+    expect(await open([A, B], "198.51.100.7")).toMatchObject({ ok: true });
+    later(10 * MINUTE_MS);
+    await open([C, A]);
+    const last = (await objects.AUDIT.getByName("control").since(0, 1_000)).at(-1);
+    expect(last?.data).toMatchObject({ act: "refused", untold: 20 });
+  });
+});
+
+describe("who may seal and cancel is looked at in the step that does it (M1)", () => {
+  it("an operator whose session ended does neither", async () => {
+    const sid = await signedIn();
+    const by = { name: "ann", sid, subject: userId(), policyVersion: 1 };
+    expect(await control().breakGlass({ act: "seal", codes: [A, B], delayMs: 0, by })).toMatchObject({ ok: true });
+    await sessionOf(sid).end("revoked", "self");
+    const changed = { ok: false, code: "actor_changed" };
+    expect(await control().breakGlass({ act: "seal", codes: [C], delayMs: DELAY, by })).toMatchObject(changed);
+    expect(await control().breakGlass({ act: "cancel", by })).toMatchObject(changed);
+    expect(await state()).toMatchObject({ people: 2, sealedBy: "ann" });
+  });
+
+  it("nothing that is stored is a code, and a seal keeps for as long as nobody breaks it", async () => {
+    await seal([A, B]);
+    later(400 * DAY_MS);
+    expect(await state()).toMatchObject({ people: 2 });
+  });
+});
