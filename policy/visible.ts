@@ -6,7 +6,7 @@
  */
 import type { Millis } from "../core/time.ts";
 import type { CompiledPolicy, Plan } from "./compile.ts";
-import { decide } from "./decide.ts";
+import { decide, isExplained } from "./decide.ts";
 import type { App } from "./document.ts";
 import type { Entry } from "./entry.ts";
 import type { Ask, Facts } from "./facts.ts";
@@ -38,7 +38,8 @@ export function witness(policy: CompiledPolicy, plan: Plan, facts: Facts, now: M
 
 /** Whether there is a request for which somebody may ask for a grant of this length (P28). */
 export function isAskable(policy: CompiledPolicy, plan: Plan, facts: Facts, now: Millis, lasting = 0): boolean {
-  if (plan.grantable) for (const ask of asksOf(plan)) if (mayAsk(policy, ask, facts, now, lasting)) return true;
+  // Whom a grant would let in is explained what is missing already: it takes nobody's name.
+  if (plan.grantable && isExplained(plan, facts, now)) for (const ask of asksOf(plan)) if (mayAsk(policy, ask, facts, now, lasting)) return true;
   return false;
 }
 

@@ -142,6 +142,13 @@ async function enrolled({ stage, sessions }: Scene): Promise<void> {
 const verdict = (scene: Scene, value: boolean, expiresAt = inAnHour()): Promise<Acknowledged> => acknowledged("the verdict", () => said(scene.stage, `/devices/${deviceOf(scene).id}`, { compliant: { value, expires_at: expiresAt } }));
 const withDevice = (conditions: string) => (): DocumentParts => ({ policies: when(`{ group: [staff], device: ${conditions} }`) });
 const complies = async (scene: Scene): Promise<void> => void (await pushed(scene, "caep/event-type/device-compliance-change", { previous_status: "not-compliant", current_status: "compliant" }));
+/** Grants by the sessions whose person has them. */
+const grants = new WeakMap<readonly SignedIn[], string>();
+async function granted({ stage, sessions, app }: Scene): Promise<void> {
+  const user = (await sessions[0]?.user()) ?? "";
+  const { json } = await answered("the grant", () => stage.operator.call("POST", "/grants", JSON.stringify({ user, app, for: "1h", reason: "bench" })));
+  grants.set(sessions, (json as { readonly id: string }).id);
+}
 /** An event after which only a second factor that is shown anew would do. */
 const stepUp = (name: string, type: string, payload: object = {}): Signal => ({
   name,
@@ -237,6 +244,15 @@ export const SIGNALS: readonly Signal[] = [
     prepare: async (scene) => void (await riskOf(scene, "low")),
     fire: (scene) => riskOf(scene, "high"),
     restore: async (scene) => void (await riskOf(scene, "low")),
+  },
+  {
+    name: "grant",
+    sessions: 2,
+    spends: "nothing",
+    document: () => ({ policies: when("{ group: [staff], grant: true }") }),
+    prepare: granted,
+    fire: (scene) => revoke(scene.stage, "grant", grants.get(scene.sessions) ?? ""),
+    restore: granted,
   },
   { name: "device", sessions: 1, spends: "person", document: withDevice("{ registered: true }"), prepare: enrolled, fire: (scene) => revoke(scene.stage, "device", deviceOf(scene).id) },
   {

@@ -14,6 +14,8 @@ import type { Actor, ControlRpc, GrantRow } from "./rpc.ts";
 
 /** A question that nobody answered is over after this. */
 const ASKED_MS = DAY_MS;
+/** So soon after it was asked, a question cannot be changed. */
+const ASK_AGAIN_MS = 5 * SECOND_MS;
 /** Bounds what one person, and all of them, can have waiting or denied in a day; and what one may hold at a time. */
 const MAX_ASKED_COUNT = 8;
 const MAX_ALL_ASKED_COUNT = 1_000;
@@ -51,6 +53,8 @@ export class Grants {
     };
     if (isFull()) return FULL;
     const waiting = this.#db.all<GrantRow>("SELECT * FROM grants WHERE user = ? AND app = ?", user, app).find(isWaiting);
+    // Changed as often as somebody writes, not as often as a script does: each change is on record.
+    if (waiting !== undefined && Date.now() < waiting.asked_at + ASK_AGAIN_MS) return waiting.lasting === lasting && waiting.reason === reason ? { ok: true, id: waiting.id, until: waiting.until } : FULL;
     const id = waiting?.id ?? newId();
     await this.#work.record({ act: "asked", id, user, app, lasting, reason });
     const now = Date.now();

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseDocument } from "yaml";
-import type { GivenAnswer, GrantsAnswer } from "../../../protocol/admin-api.ts";
+import type { ExplainedRequestAnswer, GivenAnswer, GrantsAnswer } from "../../../protocol/admin-api.ts";
 import { loopbackFetch } from "../../../start/loopback-http.ts";
 import { jsonOf, runCommand } from "../../cli/run-command.ts";
 import { cookieHeader, expectSound, openStage, type Receipt, type Stage, visitAs } from "./stage.ts";
@@ -54,7 +54,12 @@ describe("alice, on call", () => {
 
   it("is in once an operator said yes, and until the grant is revoked: her socket is closed with 4403, and the page says so", async () => {
     ({ id: grant } = await postern<GivenAnswer>("grant", request));
-    expect((await page.goto(stage.at("echo")))?.status()).toBe(200);
+    const opened = await page.goto(stage.at("echo"));
+    expect(opened?.status()).toBe(200);
+    // On record with the grant, and made again from there the same.
+    const again = await postern<ExplainedRequestAnswer>("explain", opened?.headers()["postern-request-id"] ?? "");
+    expect([again.effect, again.recorded_effect, again.decided_by]).toEqual(["allow", "allow", ["oncall"]]);
+    expect(again.policies.flatMap(({ criteria }) => criteria)).toContainEqual(expect.objectContaining({ fact: "grant.echo", result: "true", value: grant, source: "operator:service:local-operator" }));
     await page.evaluate(`window.mine = new WebSocket(location.origin.replace("http", "ws") + "/x");
       mine.onopen = () => mine.send("are you there?"); mine.onmessage = ({ data }) => { window.answered = data; };
       mine.onclose = ({ code }) => { window.cut = code; };`);
