@@ -94,6 +94,7 @@ describe("the program", () => {
     [["frobnicate"], 2, ""],
     [["run", "--state", "/nonexistent/state"], 1, ""],
     [["install", "--print"], 0, "NoNewPrivileges=yes"],
+    [["install", "--print", "--canary", "127.0.0.1:7070"], 0, " --canary 127.0.0.1:7070\n"],
   ])("%j exits %i", async (args, code, text) => {
     const { output, exit } = program(args);
     expect(await exit).toBe(code);

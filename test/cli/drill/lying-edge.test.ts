@@ -56,15 +56,16 @@ async function freePort(): Promise<number> {
 class Edge {
   readonly #server: Server = createServer((asked, answer) => (asked.headers.host?.startsWith("canary.") === true ? this.#carry(asked, answer) : this.#answer(asked, answer)));
   readonly #habit: Habit;
-  readonly #canary: number;
+  readonly #canaries: readonly number[];
+  #turn = 0;
   #open = new Set<Carried>();
   removed = 0;
 
-  constructor(habit: Habit, canary: number) {
+  constructor(habit: Habit, canaries: readonly number[]) {
     this.#habit = habit;
-    this.#canary = canary;
+    this.#canaries = canaries;
     this.#server.on("upgrade", (asked, near, head) => {
-      const far = connect(this.#canary, "127.0.0.1", () => {
+      const far = connect(this.#next(), "127.0.0.1", () => {
         far.write(`${asked.method} ${asked.url} HTTP/1.1\r\n${Object.entries(asked.headers).map(([name, value]) => `${name}: ${String(value)}\r\n`).join("")}\r\n`);
         far.write(head);
         near.pipe(far).pipe(near);
@@ -84,12 +85,17 @@ class Edge {
     return `http://edge.localhost:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** As an edge with several connectors: each stream goes to another one. */
+  #next(): number {
+    return this.#canaries[this.#turn++ % this.#canaries.length] ?? 0;
+  }
+
   #hold(carried: Carried): void {
     this.#open.add(carried);
   }
 
   #carry(asked: IncomingMessage, answer: ServerResponse): void {
-    const call = request({ host: "127.0.0.1", port: this.#canary, path: asked.url, agent: false }, (from) => {
+    const call = request({ host: "127.0.0.1", port: this.#next(), path: asked.url, agent: false }, (from) => {
       answer.writeHead(from.statusCode ?? 500, from.headers);
       from.on("error", () => undefined).pipe(answer);
       if (asked.url?.startsWith("/heard") !== true) this.#hold({ client: () => answer.destroy(), app: () => call.destroy(), whole: () => (from.unpipe(answer), answer.end()) });
@@ -124,14 +130,18 @@ apps: [{ id: canary, site: office, upstream: "http://127.0.0.1:7070" }]
 policies: [{ id: drill, effect: allow, apps: [canary], when: { service: [drill] } }]
 `;
 
-async function drillAt(habit: Habit): Promise<{ readonly exit: number; readonly report: DrillReport; readonly edge: Edge }> {
+async function startCanary(): Promise<number> {
   const port = await freePort();
   const log: string[] = [];
   const canary = new Canary({ host: "127.0.0.1", port }, createLog((line) => void log.push(line), Date.now));
   canary.start();
   ends.push(() => canary.stop());
   await expect.poll(() => log.join("")).toContain('"event":"canary"');
-  const edge = new Edge(habit, port);
+  return port;
+}
+
+async function drillAt(habit: Habit, canaries = 1): Promise<{ readonly exit: number; readonly report: DrillReport; readonly edge: Edge }> {
+  const edge = new Edge(habit, await Promise.all(Array.from({ length: canaries }, startCanary)));
   const ran = await runCommand(["drill", "--streams", "1", "--json"], { env: { POSTERN_EDGE: await edge.listen(), POSTERN_TOKEN_FILE: tokenFile } });
   return { exit: ran.exit, report: jsonOf<DrillReport>(ran), edge };
 }
@@ -142,6 +152,14 @@ describe("a drill", () => {
     expect(report.faults).toEqual([]);
     expect([exit, report.ok, report.rounds.length]).toEqual([0, true, 3]);
     expect(edge.removed, "one round, and its token").toBe(2);
+  });
+
+  it("asks each canary of a site with several, and finds the one that still holds something", async () => {
+    const good = await drillAt(HONEST, 2);
+    expect(good.report).toMatchObject({ ok: true, left_out: [expect.stringMatching(/^tcp/), expect.stringMatching(/^ssh/)] });
+    for (const { protocols } of good.report.rounds) for (const one of protocols) expect(one).toMatchObject({ heard_after_receipt: 0, open_at_canary: 0 });
+    const bad = await drillAt((open) => (open.forEach(({ client }) => client()), open.slice(1).forEach(cut), {}), 2);
+    expect(bad.report.faults.map(({ what }) => what)).toEqual([expect.stringMatching(/1 connection of [a-z]+ are still open at the canary/)]);
   });
 
   it.each<{ readonly what: string; readonly habit: Habit; readonly says: readonly RegExp[] }>([
