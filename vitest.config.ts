@@ -30,6 +30,7 @@ const NOT_MEASURING = [
 const TOGETHER = { maxWorkers: "150%", sequence: { groupOrder: 0 } };
 const ALONE = { maxWorkers: 1, sequence: { groupOrder: 1 } };
 
+const CLEAN_START = "test/objects/clean-start.ts";
 const PROPERTY_SEED = "test/property-seed.ts";
 const READY_EDGE = "test/ready-edge.ts";
 const READY_BROWSER = "test/ready-browser.ts";
@@ -71,7 +72,8 @@ export default defineConfig({
             miniflare: { bindings: { POSTERN_EDGE_KIND: "local", POSTERN_SETUP_KEY: "a setup key for tests, longer than 32 bytes" } },
           }),
         ],
-        test: { name: "workerd", include: filesOf(IN_WORKERD), ...within(IN_WORKERD_TIMEOUT_MS), ...TOGETHER },
+        // Loading the edge module by module takes seconds: a worker does it once.
+        test: { name: "workerd", include: filesOf(IN_WORKERD), setupFiles: CLEAN_START, isolate: false, ...within(IN_WORKERD_TIMEOUT_MS), ...TOGETHER },
       },
       { test: { name: "e2e", include: NOT_MEASURING, ...END_TO_END_SETTINGS, ...TOGETHER } },
       { test: { name: "e2e-alone", include: filesOf(END_TO_END), exclude: NOT_MEASURING, ...END_TO_END_SETTINGS, ...ALONE } },
