@@ -1,16 +1,17 @@
 /**
  * Stands in for parts of packages that the Worker never enters; wrangler.toml's `[alias]` puts it in
- * their place. Of hono: mounting another framework and form bodies. Of the passkeys' library:
+ * their place. Of hono: mounting another framework, form bodies and HTML of its own. Of the passkeys' library:
  * attestations and their certificates (only "none" is taken), and algorithms that nobody is asked
  * for. A function that is called after all throws: the request ends as unavailable, the passkey is
  * refused.
  */
-function leftOut(): never {
+export function leftOut(): never {
   throw new Error("left out of the bundle");
 }
 
 // hono
-export { leftOut as createMountedRequest, leftOut as parseBody };
+export { leftOut as createMountedRequest, leftOut as parseBody, leftOut as resolveCallback };
+export const HtmlEscapedCallbackPhase = {};
 
 // @simplewebauthn/server
 export {

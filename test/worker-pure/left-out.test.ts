@@ -47,14 +47,14 @@ describe("what wrangler.toml leaves out", () => {
     expect([...new Set(turned.map(({ path }) => path))].sort()).toEqual(Object.keys(ALIAS).sort());
   });
 
-  it("nothing in worker/ mounts another framework or lets hono read a form", () => {
+  it("nothing in worker/ mounts another framework, or lets hono read a form or a query or write HTML", () => {
     const sources = projectFiles().filter((file) => file.startsWith("worker/") && isSource(file));
     expect(sources).toContain("worker/app.ts");
-    expect(sources.filter((file) => /\.(?:mount|parseBody)\(/.test(read(file)))).toEqual([]);
+    expect(sources.filter((file) => /\.(?:mount|parseBody)\(|\bc\.(?:html|render|req\.(?:query|queries|parseBody))\b/.test(read(file)))).toEqual([]);
   });
 
   it("every function of it throws, but for what the library asks on the way", () => {
-    const answering = ["SettingsService", "convertAAGUIDToString", "decodeAuthenticatorExtensions", "getWebCrypto"];
+    const answering = ["HtmlEscapedCallbackPhase", "SettingsService", "convertAAGUIDToString", "decodeAuthenticatorExtensions", "getWebCrypto"];
     const throwing = Object.entries(leftOut).filter(([name]) => !answering.includes(name));
     expect(throwing.length).toBeGreaterThan(10);
     for (const [name, one] of throwing) expect(() => (one as () => unknown)(), name).toThrow("left out of the bundle");
