@@ -36,6 +36,9 @@ export interface ObjectEnv {
   readonly DEVICE: Namespace<DeviceRpc>;
 }
 
+/** A session's object, by its id. Throws for one that its namespace did not mint. */
+export const sessionOf = ({ SESSION }: Pick<ObjectEnv, "SESSION">, sid: string): Stub<SessionRpc> => SESSION.get(SESSION.idFromString(sid));
+
 /** The one control object. */
 export const CONTROL_NAME = "control";
 /** Signers share the signing load; a session always asks the same one. */

@@ -2,13 +2,13 @@
  * What the edge itself puts on record: denials of known subjects, stored before they are shown;
  * anonymous ones counted and sampled per source, never one row each (M20).
  */
-import { toBase64Url } from "../core/bytes.ts";
 import { decisionEvent } from "../durable-objects/audit/decision-event.ts";
 import { recordNow } from "../durable-objects/audit/record.ts";
 import type { AuditKind } from "../durable-objects/audit/rpc.ts";
 import type { Json } from "../core/json.ts";
 import type { Decision } from "../policy/decision.ts";
 import type { Ask, Facts } from "../policy/facts.ts";
+import { randomText } from "../durable-objects/random-text.ts";
 import { addressOf } from "./connection-facts.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -64,6 +64,6 @@ async function write(x: Exchange, tally: Tally): Promise<void> {
   if (tallies.get(x.env.AUDIT) !== tally) return;
   tallies.delete(x.env.AUDIT);
   const data = { total: tally.total, since: tally.since, sources: Object.fromEntries(tally.counts), sample: { host: x.url.host, path: x.url.path.slice(0, 256) } };
-  const id = `a_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`;
+  const id = `a_${randomText(16)}`;
   await recordNow(x.env, "anonymous", { id, at: Date.now(), kind: "anonymous_denials", data });
 }

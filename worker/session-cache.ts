@@ -6,6 +6,7 @@
 import type { Audience } from "../core/audience.ts";
 import { toBase64Url } from "../core/bytes.ts";
 import type { SessionId } from "../core/ids.ts";
+import { sessionOf } from "../durable-objects/bindings.ts";
 import { spreadOf } from "../durable-objects/lease-terms.ts";
 import type { SessionSnapshot } from "../durable-objects/session/rpc.ts";
 import { hashSecret } from "../identity/session-token.ts";
@@ -71,7 +72,7 @@ async function hashed(secret: Uint8Array): Promise<string> {
 /** Undefined for an id that our namespace never minted: a guess reaches no object. */
 export function sessionStub(env: Env, sid: SessionId): ReturnType<Env["SESSION"]["get"]> | undefined {
   try {
-    return env.SESSION.get(env.SESSION.idFromString(sid));
+    return sessionOf(env, sid);
   } catch {
     return undefined;
   }

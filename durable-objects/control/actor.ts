@@ -1,5 +1,5 @@
 /** Who makes a change, looked at again in the step that commits it: what was decided at the edge may be over meanwhile. */
-import type { ObjectEnv } from "../bindings.ts";
+import { type ObjectEnv, sessionOf } from "../bindings.ts";
 import type { Database } from "../sqlite.ts";
 import type { Actor } from "./rpc.ts";
 
@@ -14,7 +14,7 @@ export async function stillActs(db: Database, env: ObjectEnv, actor: Actor, live
   if (actor === "internal") return true;
   const { sid, subject, policyVersion } = actor;
   const seen = db.one<{ n: number }>("SELECT coalesce(max(rowid), 0) AS n FROM receipts")?.n ?? 0;
-  const live = await env.SESSION.get(env.SESSION.idFromString(sid)).isLive();
+  const live = await sessionOf(env, sid).isLive();
   if (!live || liveVersion() !== policyVersion) return false;
   const begun = "SELECT 1 FROM receipts WHERE target IN (?1, ?2) AND report IS NULL UNION ALL SELECT 1 FROM receipts WHERE rowid > ?3 AND target IN (?1, ?2) LIMIT 1";
   return db.one(begun, sid, subject, seen) === undefined;

@@ -3,9 +3,9 @@
  * asked and whatever crashes, acknowledged once they took effect and are on record. Not what a
  * change does: control.ts hands that in.
  */
-import { toBase64Url } from "../../core/bytes.ts";
 import type { ReceiptId } from "../../core/ids.ts";
 import type { CutReport } from "../cut-report.ts";
+import { randomText } from "../random-text.ts";
 import type { Database } from "../sqlite.ts";
 import type { Receipt } from "./rpc.ts";
 
@@ -51,7 +51,7 @@ export class Changes {
 
   /** Stores that the change is under way, in the same step as whatever the caller stored before or stores by `store`, and carries it out. */
   async begin(change: { kind: Receipt["kind"]; target: string; by: string; version: number }, store?: (id: ReceiptId) => void): Promise<Receipt> {
-    const id = `rcpt_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}` as ReceiptId;
+    const id = `rcpt_${randomText(16)}` as ReceiptId;
     const now = Date.now();
     this.#db.run("INSERT INTO receipts (id, kind, target, version, at, by, report) VALUES (?, ?, ?, ?, ?, ?, NULL)", id, change.kind, change.target, change.version, now, change.by);
     store?.(id);

@@ -6,7 +6,6 @@
  */
 import type { PublicJwk } from "../../identity/keys.ts";
 import { DurableObject } from "cloudflare:workers";
-import { toBase64Url } from "../../core/bytes.ts";
 import type { ConnectorId, DeviceId, SessionId, SiteId, UserId } from "../../core/ids.ts";
 import { parseSessionId, parseUserId } from "../../core/ids.ts";
 import { SETUP_SERVICE } from "../../policy/compile.ts";
@@ -14,6 +13,7 @@ import type { PolicyDocument } from "../../policy/document.ts";
 import { recordNow } from "../audit/record.ts";
 import type { AuditKind } from "../audit/rpc.ts";
 import { CONTROL_AUDIT_NAME, type ObjectEnv, SIGNER_NAMES } from "../bindings.ts";
+import { randomText } from "../random-text.ts";
 import { Database } from "../sqlite.ts";
 import { ACTOR_CHANGED, nameOf, stillActs } from "./actor.ts";
 import { BreakGlass } from "./break-glass.ts";
@@ -223,7 +223,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
 
   async enroll(request: Parameters<ControlRpc["enroll"]>[0]): Promise<{ ok: true; connector: ConnectorRecord; lanes: number; keySet: string } | Refused<"enroll_token_invalid">> {
     const keySet = await this.#keySet();
-    const id = `c_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}` as ConnectorId;
+    const id = `c_${randomText(16)}` as ConnectorId;
     // No await between reading and spending the token: of parallel calls one finds it unspent.
     const connector = registry.redeemEnrollToken(this.#db, request, id, Date.now());
     if (connector === undefined) return { ok: false, code: "enroll_token_invalid" };
@@ -382,7 +382,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     } else if (kind !== "policy") await this.#record("revocation", { receipt: id, kind, target, version, by }, id, at);
   }
 
-  #record(kind: AuditKind, data: Record<string, string | number | undefined>, id = `a_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`, at = Date.now()): Promise<void> {
+  #record(kind: AuditKind, data: Record<string, string | number | undefined>, id = `a_${randomText(16)}`, at = Date.now()): Promise<void> {
     return recordNow(this.env, CONTROL_AUDIT_NAME, { id, at, kind, data });
   }
 }

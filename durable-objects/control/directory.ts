@@ -3,13 +3,13 @@
  * raises the revision of everybody whom it concerns, in the same step; what a revision means for
  * live sessions is provisioning.ts's. A user who was deleted stays and bars whom it was.
  */
-import { toBase64Url } from "../../core/bytes.ts";
 import type { Result } from "../../core/result.ts";
 import type { Millis } from "../../core/time.ts";
 import { err } from "../../core/result.ts";
 import { reading, type ScimChange, type ScimFilter, type ScimKind, type ScimProblem, ScimRefused } from "../../identity/scim-change.ts";
 import type { ScimEntry } from "../../identity/scim-resource.ts";
 import type { Provider } from "../../policy/document.ts";
+import { randomText } from "../random-text.ts";
 import type { Database } from "../sqlite.ts";
 
 export type DirectoryRequest = { readonly kind: ScimKind } & (
@@ -90,7 +90,7 @@ function one(db: Database, of: DirectoryOf, request: Exclude<DirectoryRequest, {
 
 function insert(db: Database, of: DirectoryOf, kind: ScimKind): string {
   if (count(db, "directory WHERE provider = ?", of.id) >= MAX_ENTRIES_COUNT) throw new ScimRefused(`at most ${MAX_ENTRIES_COUNT} resources`, undefined, 507);
-  const id = toBase64Url(crypto.getRandomValues(new Uint8Array(16)));
+  const id = randomText(16);
   db.run("INSERT INTO directory (id, provider, kind, data) VALUES (?, ?, ?, ?)", id, of.id, kind, kind === "Users" ? '{"active":true}' : "{}");
   return id;
 }

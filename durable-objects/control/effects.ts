@@ -3,7 +3,7 @@
  * after a crash, a change ends and tells what is left to end and to tell. Not its receipt (changes.ts).
  */
 import type { AppId, ConnectorId, ReceiptId, SessionId } from "../../core/ids.ts";
-import type { ObjectEnv } from "../bindings.ts";
+import { type ObjectEnv, sessionOf } from "../bindings.ts";
 import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import type { Database } from "../sqlite.ts";
 import type { ReceiptRow } from "./changes.ts";
@@ -21,8 +21,6 @@ export interface Reach {
   /** The live policy. */
   readonly policy: () => Promise<PolicySnapshot | undefined>;
 }
-
-const sessionOf = ({ SESSION }: ObjectEnv, sid: string): ReturnType<ObjectEnv["SESSION"]["get"]> => SESSION.get(SESSION.idFromString(sid));
 
 export async function carryOut(reach: Reach, row: ReceiptRow): Promise<CutReport> {
   const { env, db, lanes } = reach;

@@ -3,10 +3,10 @@
  * One row from the question to the end. What a grant opens is not decided here: it is a fact of its
  * person, told to their sessions as others are.
  */
-import { toBase64Url } from "../../core/bytes.ts";
 import type { UserId } from "../../core/ids.ts";
 import { at, DAY_MS, SECOND_MS } from "../../core/time.ts";
 import { type Fact, grantFact } from "../../policy/facts.ts";
+import { randomText } from "../random-text.ts";
 import type { Database } from "../sqlite.ts";
 import type { News } from "../signal-facts.ts";
 import { ACTOR_CHANGED } from "./actor.ts";
@@ -119,7 +119,7 @@ export class Grants {
 }
 
 function newId(): string {
-  return `g_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`;
+  return `g_${randomText(16)}`;
 }
 
 /** What a grant that was given is known by; undefined for a question. */

@@ -1,7 +1,7 @@
 /** A token of a service is a session of the service, so that it is leased and cut like any other. */
 import type { SessionId } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
-import type { ObjectEnv } from "../bindings.ts";
+import { type ObjectEnv, sessionOf } from "../bindings.ts";
 import type { Database } from "../sqlite.ts";
 import { ATTEMPT_SKEW_MS, type SignIn } from "../user/rpc.ts";
 import * as registry from "./registry.ts";
@@ -31,6 +31,6 @@ export async function signInService(db: Database, env: ObjectEnv, name: string, 
   if (!signedIn.ok) throw new Error("the service could not be signed in");
   // A revocation that came between saw no session to end; it marked the token's row.
   if (registry.isUsable(db, token.tokenId)) return;
-  await env.SESSION.get(env.SESSION.idFromString(signedIn.sid)).end("revoked", "self");
+  await sessionOf(env, signedIn.sid).end("revoked", "self");
   throw new Error("the service was revoked meanwhile");
 }

@@ -4,13 +4,14 @@
  * sessions that are not told yet.
  */
 import { DurableObject } from "cloudflare:workers";
-import { equalSecrets, toBase64Url } from "../../core/bytes.ts";
+import { equalSecrets } from "../../core/bytes.ts";
 import type { SessionId } from "../../core/ids.ts";
 import { digestOf } from "../../identity/digest.ts";
 import { readReport } from "../../identity/posture-report.ts";
 import { recordNow } from "../audit/record.ts";
-import type { ObjectEnv } from "../bindings.ts";
+import { type ObjectEnv, sessionOf } from "../bindings.ts";
 import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
+import { randomText } from "../random-text.ts";
 import type { News } from "../signal-facts.ts";
 import * as machine from "./machine.ts";
 import type { DeviceDescription, DeviceRpc, Enrolment, Kept } from "./rpc.ts";
@@ -80,7 +81,7 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
     if (state?.sessions.includes(sid) !== true) return;
     this.#store(machine.unbind(state, [sid]));
     const news = Object.fromEntries(Object.keys(machine.newsOf(state, this.#newest(state), Date.now())).map((name) => [name, null]));
-    await this.#after(() => this.#session(sid).observe(news, Date.now()));
+    await this.#after(() => sessionOf(this.env, sid).observe(news, Date.now()));
   }
 
   async set({ tags, managed }: { readonly tags?: readonly string[]; readonly managed?: boolean }): Promise<CutReport | undefined> {
@@ -133,7 +134,7 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
 
   /** Sessions that ended are told no more. */
   async #prune(): Promise<void> {
-    const asked = await Promise.all((this.#state()?.sessions ?? []).map(async (sid) => ((await this.#session(sid).isLive().catch(() => true)) ? [] : [sid])));
+    const asked = await Promise.all((this.#state()?.sessions ?? []).map(async (sid) => ((await sessionOf(this.env, sid).isLive().catch(() => true)) ? [] : [sid])));
     const gone = asked.flat();
     const state = this.#state();
     if (gone.length > 0 && state !== undefined) this.#store(machine.unbind(state, gone));
@@ -147,7 +148,7 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
       const last = this.#newest(state);
       const now = Date.now();
       const news = machine.newsOf(state, last, now);
-      const reports = await Promise.all((only === undefined ? state.sessions : [only]).map((sid) => this.#session(sid).observe(news, now)));
+      const reports = await Promise.all((only === undefined ? state.sessions : [only]).map((sid) => sessionOf(this.env, sid).observe(news, now)));
       if (only === undefined && state.owed && state.barred === "cloned") await this.#record(state);
       // What came meanwhile is told by whoever brought it.
       if (only === undefined && state.owed && this.#cached === state) {
@@ -161,7 +162,7 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
 
   #record(state: machine.DeviceState): Promise<void> {
     const device = machine.idOf(state);
-    return recordNow(this.env, device, { id: `a_${toBase64Url(crypto.getRandomValues(new Uint8Array(16)))}`, at: Date.now(), kind: "device", data: { act: "cloned", device, owner: state.owner } });
+    return recordNow(this.env, device, { id: `a_${randomText(16)}`, at: Date.now(), kind: "device", data: { act: "cloned", device, owner: state.owner } });
   }
 
   #after<T>(work: () => Promise<T>): Promise<T> {
@@ -182,10 +183,6 @@ export class Device extends DurableObject<ObjectEnv> implements DeviceRpc {
 
   #newest({ last }: machine.DeviceState): machine.Last {
     return this.#last !== undefined && this.#last.seq > last.seq ? this.#last : last;
-  }
-
-  #session(sid: SessionId): ReturnType<ObjectEnv["SESSION"]["get"]> {
-    return this.env.SESSION.get(this.env.SESSION.idFromString(sid));
   }
 
   #state(): machine.DeviceState | undefined {

@@ -13,7 +13,7 @@ import { FIRST_GRANT } from "../../policy/losses.ts";
 import { sessionFacts } from "../../policy/session-facts.ts";
 import { decisionEvent, isBreakGlass } from "../audit/decision-event.ts";
 import { recordNow } from "../audit/record.ts";
-import { laneName, type ObjectEnv, signerName } from "../bindings.ts";
+import { laneName, type ObjectEnv, sessionOf, signerName } from "../bindings.ts";
 import { LEASE_HOLD_MS } from "../lease-terms.ts";
 import type { LeaseAnswer } from "../session/rpc.ts";
 import type { Admitted } from "../signer/rpc.ts";
@@ -206,7 +206,7 @@ export class Admissions {
       recorded: this.#recorded.has(grantOf(sid, app)),
     };
     try {
-      const answer = await env.SESSION.get(env.SESSION.idFromString(sid)).lease(question);
+      const answer = await sessionOf(env, sid).lease(question);
       // What the session knows now need not be remembered here.
       if (answer.ok && question.recorded) this.#recorded.delete(grantOf(sid, app));
       if (answer.ok) usage.learn(sid, app, answer.usedBytes);

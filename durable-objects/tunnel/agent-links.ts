@@ -3,7 +3,6 @@
  * those of a session. Quiet sockets are written down once, then nothing of them keeps the lane
  * awake (M3, M14). Not the streams on one (agent-link.ts).
  */
-import { toBase64Url } from "../../core/bytes.ts";
 import type { AppId, SessionId } from "../../core/ids.ts";
 import { NO_LIMITS } from "../../policy/weigh.ts";
 import { AGENT_SUBPROTOCOL } from "../../protocol/agent-link.ts";
@@ -11,6 +10,7 @@ import { CLOSE_CODES, type CloseName } from "../../protocol/close-codes.ts";
 import { KEEP_ALIVE_DEAD_MS } from "../../protocol/deadlines.ts";
 import { MAX_AGENT_BYTES, MAX_SESSION_STREAMS_COUNT, MAX_SPLICED_BYTES, REFUSE_SHARE } from "../../protocol/limits.ts";
 import type { Fatal } from "../../protocol/mux-guard.ts";
+import { randomText } from "../random-text.ts";
 import type { Admission, Admissions, LaneParts } from "./admission.ts";
 import { AGENT_ID_BYTES, type AgentLane, AgentLink, requestOf } from "./agent-link.ts";
 import { unpackStreams } from "./agent-streams.ts";
@@ -82,7 +82,7 @@ export class AgentLinks implements AgentLane {
     const pair = new WebSocketPair();
     const socket = pair[1];
     this.#ctx.acceptWebSocket(socket, ["agent"]);
-    const id = toBase64Url(crypto.getRandomValues(new Uint8Array(AGENT_ID_BYTES)));
+    const id = randomText(AGENT_ID_BYTES);
     const link = new AgentLink(this, socket, { v: 1, role: "agent", id, sid, who, connection, issuer, newest: 0, left: 0, apps: [], links: [], streams: new Uint32Array() });
     link.save();
     this.#links.set(socket, link);

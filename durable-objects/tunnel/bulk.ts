@@ -3,8 +3,8 @@
  * which is then piped without JavaScript per chunk (M15). Who redeems one is proved by the key of
  * the socket on which it was issued, and by nothing else. Not the piping (piped.ts).
  */
-import { toBase64Url } from "../../core/bytes.ts";
 import { type BulkDirection, readSegment, type Segment } from "../../protocol/bulk.ts";
+import { randomText } from "../random-text.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 
 /** Takes the connector's body down, or gives the client's body up; undefined when it cannot be. */
@@ -28,7 +28,7 @@ export class BulkTickets {
 
   /** Issues a ticket to the link's connector; the answer takes it back. */
   issue(link: ConnectorLink, number: number, direction: BulkDirection, redeem: Redeem): () => void {
-    const ticket = toBase64Url(crypto.getRandomValues(new Uint8Array(16)));
+    const ticket = randomText(16);
     this.#issued.set(ticket, { link, number, direction, redeem });
     link.tell({ t: "bulk", stream: number, direction, ticket, at: this.#at });
     return () => this.#issued.delete(ticket);

@@ -9,6 +9,7 @@ import type { Challenge } from "../../protocol/control.ts";
 import { encodeControl, readConnectorMessage } from "../../protocol/control.ts";
 import { negotiateVersion, SUPPORTED_VERSIONS, transcript } from "../../protocol/hello.ts";
 import { MAX_HELLO_BYTES } from "../../protocol/limits.ts";
+import { randomText } from "../random-text.ts";
 import type { ConnectorAttachment } from "./attachments.ts";
 import type { ConnectContext } from "./rpc.ts";
 
@@ -26,7 +27,7 @@ export async function beginHandshake(context: ConnectContext, now: number): Prom
   const challenge: Challenge = {
     t: "challenge",
     versions: [...SUPPORTED_VERSIONS],
-    nonce: toBase64Url(crypto.getRandomValues(new Uint8Array(32))),
+    nonce: randomText(32),
     dh: agreement.publicKey,
     site: context.site,
     lane: context.lane,
@@ -66,7 +67,7 @@ export async function verifyHandshake(handshake: Handshake, raw: string, now: nu
     attachment: {
       v: 1,
       role: "connector",
-      link: toBase64Url(crypto.getRandomValues(new Uint8Array(9))),
+      link: randomText(9),
       connector: context.connector,
       thumbprint: context.thumbprint,
       mac: toBase64Url(mac),

@@ -2,15 +2,15 @@
  * The cuts that a connector was told of and has not confirmed (M2): which acknowledgement belongs
  * to which, and how long one is waited for. Not what is cut (cut-streams.ts).
  */
-import { toBase64Url } from "../../core/bytes.ts";
 import { CUT_ACK_MS } from "../../protocol/deadlines.ts";
+import { randomText } from "../random-text.ts";
 import { within } from "../within.ts";
 
 const PREFIX_BYTES = 9;
 
 export class PendingCuts {
   /** Anew with each instance of the lane: an acknowledgement of a cut of before never confirms one of now. */
-  readonly #prefix = toBase64Url(crypto.getRandomValues(new Uint8Array(PREFIX_BYTES)));
+  readonly #prefix = randomText(PREFIX_BYTES);
   #number = 0;
   readonly #waiting = new Map<string, (acknowledged: boolean) => void>();
 

@@ -4,6 +4,7 @@
  */
 import type { AppId, SessionId } from "../../core/ids.ts";
 import { type Deadline, deadlinesOf } from "../../policy/deadlines.ts";
+import { sessionOf } from "../bindings.ts";
 import { PUSH_RETRY_MS } from "../lease-terms.ts";
 import { factsOf, type LaneParts } from "./admission.ts";
 import { MAX_FROZEN_MS } from "./freezing.ts";
@@ -67,7 +68,7 @@ export class QuietWatch {
     const here = lane();
     if (here === undefined) return;
     const said = this.#told.get(key);
-    const tell = (): Promise<unknown> => env.SESSION.get(env.SESSION.idFromString(sid)).watch({ ...here, app, deadlines, frozenAt });
+    const tell = (): Promise<unknown> => sessionOf(env, sid).watch({ ...here, app, deadlines, frozenAt });
     const again = async (): Promise<unknown> => {
       await new Promise((wake) => setTimeout(wake, PUSH_RETRY_MS));
       // Unless something newer was said meanwhile.

@@ -3,12 +3,12 @@
  * one. What counts is in passkeys.ts. Nothing takes effect before it is on record, or for a session
  * that ended meanwhile.
  */
-import { toBase64Url } from "../../core/bytes.ts";
 import { at } from "../../core/time.ts";
 import { type CeremonyPlace, newPasskey, type PasskeyKind, passkeyUse } from "../../identity/passkey.ts";
 import { passkeyFact } from "../../policy/passkey.ts";
 import { recordNow } from "../audit/record.ts";
-import type { ObjectEnv } from "../bindings.ts";
+import { type ObjectEnv, sessionOf } from "../bindings.ts";
+import { randomText } from "../random-text.ts";
 import * as machine from "./passkeys.ts";
 import type { PasskeyAnswer, PasskeyAsk, PasskeyChallenge } from "./rpc.ts";
 
@@ -37,7 +37,7 @@ export class PasskeyDesk {
     const { state } = this;
     if (!this.#isSession(asked)) return REFUSED;
     if (asked.act === "add" && !machine.mayChange(state.keys, asked.proved)) return TOO_OLD;
-    const challenge = toBase64Url(crypto.getRandomValues(new Uint8Array(CHALLENGE_BYTES)));
+    const challenge = randomText(CHALLENGE_BYTES);
     this.#store(machine.ask(state, asked, challenge, Date.now()));
     return { ok: true, challenge, keys: state.keys.map(({ id, kind }) => ({ id, kind })) };
   }
@@ -89,7 +89,7 @@ export class PasskeyDesk {
     if (used === undefined) return this.#refuse(asked, "counter", key.id);
     this.#store(used);
     await this.#record(asked, "used", key.id);
-    await this.#env.SESSION.get(this.#env.SESSION.idFromString(asked.sid)).observe({ mfa: passkeyFact(key.kind satisfies PasskeyKind, at(now)) }, now);
+    await sessionOf(this.#env, asked.sid).observe({ mfa: passkeyFact(key.kind satisfies PasskeyKind, at(now)) }, now);
     return { ok: true };
   }
 

@@ -11,7 +11,7 @@ import { parseSessionId } from "../../core/ids.ts";
 import type { Json } from "../../core/json.ts";
 import { at } from "../../core/time.ts";
 import type { Fact } from "../../policy/facts.ts";
-import type { ObjectEnv } from "../bindings.ts";
+import { type ObjectEnv, sessionOf } from "../bindings.ts";
 import { addReports, type CutReport } from "../cut-report.ts";
 import type { News } from "../signal-facts.ts";
 import { PasskeyDesk } from "./passkey-desk.ts";
@@ -79,7 +79,7 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     const { state, ending } = machine.revoke(this.#state(), Date.now());
     this.#store(state);
     const reports = await Promise.all(
-      ending.map((sid) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).end("revoked", revocation, true)),
+      ending.map((sid) => sessionOf(this.env, sid).end("revoked", revocation, true)),
     );
     this.#store(machine.ended(this.#state(), ending));
     return addReports(reports);
@@ -111,7 +111,7 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
 
   async #tell({ judged, news, word }: Judged, when: number, to = judged.sessions): Promise<CutReport> {
     if (Object.keys(news).length === 0) return addReports([]);
-    const reports = await Promise.all(to.map(({ sid }) => this.env.SESSION.get(this.env.SESSION.idFromString(sid)).observe(news, when)));
+    const reports = await Promise.all(to.map(({ sid }) => sessionOf(this.env, sid).observe(news, when)));
     if (word === this.#words) this.ctx.storage.kv.delete(OWED);
     return addReports(reports);
   }

@@ -1,7 +1,7 @@
 /** Access for a while: what people ask for, who gives it. Who may be given it is what decide() says of them now (P28). */
 import { parseAppId, type UserId } from "../../../core/ids.ts";
 import { at, parseDuration } from "../../../core/time.ts";
-import { CONTROL_NAME } from "../../../durable-objects/bindings.ts";
+import { CONTROL_NAME, sessionOf } from "../../../durable-objects/bindings.ts";
 import type { GrantRow } from "../../../durable-objects/control/rpc.ts";
 import type { CompiledPolicy } from "../../../policy/compile.ts";
 import type { Facts } from "../../../policy/facts.ts";
@@ -61,12 +61,11 @@ export async function give(x: Exchange): Promise<Response> {
 
 /** Whether one of their sessions, at the place where they asked, would get in by it. */
 async function mayBeGiven(x: Exchange, policy: CompiledPolicy, { app, user, lasting, connection }: Pick<GrantRow, "app" | "user" | "lasting" | "connection">): Promise<boolean> {
-  const { USER, SESSION } = x.env;
-  const plan = policy.plan(app);
+    const plan = policy.plan(app);
   if (plan === undefined) return false;
-  const sids = (await USER.getByName(user).sessions()).slice(-MAX_SESSIONS_COUNT);
+  const sids = (await x.env.USER.getByName(user).sessions()).slice(-MAX_SESSIONS_COUNT);
   const may = sids.map(async (sid) => {
-    const one = await SESSION.get(SESSION.idFromString(sid)).describe();
+    const one = await sessionOf(x.env, sid).describe();
     if (one === undefined || one.ended !== undefined) return false;
     const now = Date.now();
     const { known, ...who } = factsOfDescribed(one, now);

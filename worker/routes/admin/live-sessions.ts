@@ -1,5 +1,5 @@
 /** Every live session, asked one by one, and how many are missing from the answer. */
-import { CONTROL_NAME } from "../../../durable-objects/bindings.ts";
+import { CONTROL_NAME, sessionOf } from "../../../durable-objects/bindings.ts";
 import type { SessionDescription } from "../../../durable-objects/session/rpc.ts";
 import { formatTruncation, TRUNCATED_HEADER, type Truncation } from "../../../protocol/truncated.ts";
 import type { Exchange } from "../../exchange.ts";
@@ -21,7 +21,7 @@ export async function liveSessions(x: Exchange): Promise<LiveSessions> {
   const lists = await Promise.all(owners.slice(0, MAX_OWNERS_COUNT).map((owner) => x.env.USER.getByName(owner).sessions()));
   const ids = lists.flat();
   const asked = ids.slice(0, MAX_SESSIONS_COUNT);
-  const answers = await Promise.all(asked.map((sid) => x.env.SESSION.get(x.env.SESSION.idFromString(sid)).describe().catch(() => "unreachable" as const)));
+  const answers = await Promise.all(asked.map((sid) => sessionOf(x.env, sid).describe().catch(() => "unreachable" as const)));
   const sessions = answers.filter((one) => one !== undefined && one !== "unreachable").filter((one) => one.ended === undefined);
   const cut = {
     owners: Math.max(0, owners.length - MAX_OWNERS_COUNT),
