@@ -1,6 +1,7 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { UserId } from "../../core/ids.ts";
 import { CONTROL_AUDIT_NAME } from "../../durable-objects/bindings.ts";
+import { Control } from "../../durable-objects/control/control.ts";
 import { userIdOf } from "../../identity/claims.ts";
 import { objects, sessionOf, signedIn, wipe } from "../objects/deployment.ts";
 import { TestDevice } from "../objects/test-device.ts";
@@ -78,6 +79,22 @@ describe("a push", () => {
     const answer = await edge(LAUNCHER, "/.postern/ssf/other", { method: "POST", headers: TYPED, body: "x" });
     expect(answer.status).toBe(404);
     expect((await answer.text()).replace(/r_[\w-]+/, "")).toBe((await known.text()).replace(/r_[\w-]+/, ""));
+  });
+
+  it("that took effect and is said again a moment later reaches no control: nobody who repeats one can keep it from its work (row 101)", async () => {
+    onTestFinished(() => void vi.useRealTimers());
+    const edge = isolate(SECRETS);
+    const heard = vi.spyOn(Control.prototype, "hear");
+    const token = await event("ann", "j1");
+    for (let n = 0; n < 3; n++) expect((await push(edge, token)).status).toBe(202);
+    expect(heard).toHaveBeenCalledTimes(1);
+    // The same word in another token is another: control knows it by its id.
+    expect((await push(edge, await event("ann", "j1"))).status).toBe(202);
+    expect(heard).toHaveBeenCalledTimes(2);
+    vi.setSystemTime(Date.now() + 61_000);
+    expect((await push(edge, token)).status).toBe(202);
+    expect(heard).toHaveBeenCalledTimes(3);
+    expect(await recorded()).toHaveLength(1);
   });
 
   it("of a verification event changes nothing", async () => {
