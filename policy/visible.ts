@@ -20,12 +20,13 @@ const ELSEWHERE = ["/~", "/~/~", "/~/~/~/~/~/~/~/~"];
 /** A method that policies hardly name: escapes denies that name some. */
 const OTHER_METHODS = ["POST", "OPTIONS", "QUERY"];
 
-/** The apps to show, in the document's order. `facts`: as they are at each. */
-export function visibleApps(policy: CompiledPolicy, facts: (app: App) => Facts, now: Millis): readonly App[] {
-  return policy.document.apps.filter((app) => {
-    const plan = policy.plan(app.id);
-    return plan !== undefined && witness(policy, plan, facts(app), now) !== undefined;
-  });
+/** What an app is to somebody: open, open after a step-up, or to be asked for; undefined: nothing that they are shown. */
+export function standingAt(policy: CompiledPolicy, app: App, facts: Facts, now: Millis): "allow" | "step_up" | "askable" | undefined {
+  const plan = policy.plan(app.id);
+  if (plan === undefined) return undefined;
+  const ask = witness(policy, plan, facts, now);
+  if (ask === undefined) return isAskable(policy, plan, facts, now) ? "askable" : undefined;
+  return decide(policy, ask, facts, now).effect === "step_up" ? "step_up" : "allow";
 }
 
 /** A request that decide() would let pass or answer with step-up; undefined if none was found. */

@@ -16,6 +16,8 @@ export async function stillActs(db: Database, env: ObjectEnv, actor: Actor, live
   const seen = db.one<{ n: number }>("SELECT coalesce(max(rowid), 0) AS n FROM receipts")?.n ?? 0;
   const live = await sessionOf(env, sid).isLive();
   if (!live || liveVersion() !== policyVersion) return false;
-  const begun = "SELECT 1 FROM receipts WHERE target IN (?1, ?2) AND report IS NULL UNION ALL SELECT 1 FROM receipts WHERE rowid > ?3 AND target IN (?1, ?2) LIMIT 1";
+  // Also of a grant by which they may have acted.
+  const theirs = "target IN (SELECT ?1 UNION SELECT ?2 UNION SELECT id FROM grants WHERE user = ?2)";
+  const begun = `SELECT 1 FROM receipts WHERE report IS NULL AND ${theirs} UNION ALL SELECT 1 FROM receipts WHERE rowid > ?3 AND ${theirs} LIMIT 1`;
   return db.one(begun, sid, subject, seen) === undefined;
 }

@@ -16,7 +16,7 @@ import type { Actor, ControlRpc, GrantRow } from "./rpc.ts";
 const ASKED_MS = DAY_MS;
 /** So soon after it was asked, a question cannot be changed. */
 const ASK_AGAIN_MS = 5 * SECOND_MS;
-/** Bounds what one person, and all of them, can have waiting or denied in a day; and what one may hold at a time. */
+/** Bounds what one person, and all of them, can have waiting or denied in a day; and of how many apps one may hold grants at a time, those that were taken back among them. */
 const MAX_ASKED_COUNT = 8;
 const MAX_ALL_ASKED_COUNT = 1_000;
 const MAX_HELD_COUNT = 32;
@@ -53,8 +53,9 @@ export class Grants {
     };
     if (isFull()) return FULL;
     const waiting = this.#db.all<GrantRow>("SELECT * FROM grants WHERE user = ? AND app = ?", user, app).find(isWaiting);
+    if (waiting?.lasting === lasting && waiting.reason === reason) return { ok: true, id: waiting.id, until: waiting.until };
     // Changed as often as somebody writes, not as often as a script does: each change is on record.
-    if (waiting !== undefined && Date.now() < waiting.asked_at + ASK_AGAIN_MS) return waiting.lasting === lasting && waiting.reason === reason ? { ok: true, id: waiting.id, until: waiting.until } : FULL;
+    if (waiting !== undefined && Date.now() < waiting.asked_at + ASK_AGAIN_MS) return FULL;
     const id = waiting?.id ?? newId();
     await this.#work.record({ act: "asked", id, user, app, lasting, reason });
     const now = Date.now();
@@ -77,7 +78,8 @@ export class Grants {
     const asked = grantOf(this.#db, id);
     if (isAsked && !isWaiting(asked)) return GONE;
     const given = this.#db.all<GrantRow>("SELECT * FROM grants WHERE user = ? AND given_at IS NOT NULL", user);
-    if (given.filter((one) => one.app !== app && one.ended_at === null).length >= MAX_HELD_COUNT) return FULL;
+    // Also what was taken back is a fact of theirs until it would have run out.
+    if (new Set(given.map((one) => one.app)).add(app).size > MAX_HELD_COUNT) return FULL;
     // Later than whatever was said of this app before, and than the end of the one that it replaces.
     const givenAt = Math.max(now, ...given.filter((one) => one.app === app).map((one) => (one.ended_at ?? one.given_at ?? 0) + 2));
     const until = givenAt + lasting;

@@ -7,6 +7,7 @@ import { CONTROL_AUDIT_NAME } from "../../durable-objects/bindings.ts";
 import { Control } from "../../durable-objects/control/control.ts";
 import { laneOf, laneStub, objects, openRequest, outcome, sessionOf, sessionStub, setUp, signedIn, stubs, userId, wipe } from "./deployment.ts";
 import { Audit } from "../../durable-objects/audit/audit.ts";
+import { Session } from "../../durable-objects/session/session.ts";
 import { User } from "../../durable-objects/user/user.ts";
 import { connected } from "./test-connector.ts";
 
@@ -194,6 +195,29 @@ describe("asking and giving", () => {
     await sessionOf(boss).end("revoked", "self");
     expect(await control().giveGrant({ user: ANN, app: WIKI, lasting: HOUR_MS, reason: "x", by: by() })).toMatchObject({ ok: false, code: "actor_changed" });
     expect(await control().denyGrant(asked.ok ? asked.id : "", by())).toMatchObject({ ok: false, code: "actor_changed" });
+  });
+
+  it("one who may act by a grant alone does not, once its revocation has begun", async () => {
+    const grant = await give({ user: ANN });
+    const ann = await signedIn(ANN);
+    const live = vi.spyOn(Session.prototype, "isLive").mockImplementationOnce(async () => {
+      await revoke("grant", grant);
+      return true;
+    });
+    expect(await control().giveGrant({ user: userId(1) as UserId, app: WIKI, lasting: HOUR_MS, reason: "x", by: by(ANN, ann) })).toMatchObject({ ok: false, code: "actor_changed" });
+    expect(live).toHaveBeenCalled();
+    expect((await control().giveGrant({ user: userId(1) as UserId, app: WIKI, lasting: HOUR_MS, reason: "x", by: by(ANN, ann) })).ok).toBe(true);
+  });
+
+  it("one person's grants are bounded, what was taken back among them", async () => {
+    await signedIn(ANN);
+    for (let i = 0; i < 32; i++) {
+      const grant = await give({ app: `app${i}` });
+      if (i % 2 === 0) await revoke("grant", grant);
+    }
+    expect(await outcome(() => give({ app: "wiki" }))).toBe("failed");
+    expect(await outcome(() => give({ app: "app7" }))).toBe("answered");
+    expect(await outcome(() => give({ user: userId(1) as UserId }))).toBe("answered");
   });
 
   it("each act is on record first: one that cannot be recorded gives nothing", async () => {

@@ -32,7 +32,7 @@ export async function askForAccess(x: Exchange): Promise<Response> {
   const form = new URLSearchParams(await readBoundedText(x.request, MAX_FORM_BYTES));
   const lasting = parseDuration(form.get("for") ?? "");
   const reason = reasonOf(form.get("reason"));
-  if (lasting === undefined || lasting > MAX_GRANT_MS || reason === undefined) return refuse(x, "bad_argument", { detail: "Say for how long, at most 30d, and why, in at most 500 characters." });
+  if (lasting === undefined || lasting > MAX_GRANT_MS || reason === undefined) return refuse(x, "bad_argument", { detail: "Say for how long and why." });
   const plan = policy.plan(here ?? form.get("app") ?? "");
   const facts = plan === undefined ? undefined : await withTarget(x, policy, policy.app(plan.app), session, factsOf(x, session), true);
   if (plan === undefined || facts === undefined || !isAskable(policy, plan, facts, at(x.now), lasting)) return refuse(x, "grant_refused");

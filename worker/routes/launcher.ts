@@ -2,9 +2,8 @@
 import { ADMIN_APP } from "../../core/ids.ts";
 import { at } from "../../core/time.ts";
 import { decide } from "../../policy/decide.ts";
-import { type App, hostOf } from "../../policy/document.ts";
-import type { Facts } from "../../policy/facts.ts";
-import { isAskable, visibleApps, witness } from "../../policy/visible.ts";
+import { hostOf } from "../../policy/document.ts";
+import { standingAt } from "../../policy/visible.ts";
 import { readCredential } from "../credentials.ts";
 import { type Exchange, isNavigation } from "../exchange.ts";
 import { factsOf } from "../gate.ts";
@@ -27,27 +26,20 @@ export async function launcher(x: Exchange): Promise<Response> {
   const loginUrl = `${x.launcher}/.postern/login?to=${encodeURIComponent(`${x.launcher}/`)}`;
   if (session === undefined) return isNavigation(x.request) ? redirect(x, loginUrl) : refuse(x, "sign_in_required", { signInUrl: loginUrl });
   const facts = factsOf(x, session);
-  const known = new Map(await Promise.all(policy.document.apps.map(async (app) => [app.id, await withTarget(x, policy, app, session, facts)] as const)));
-  const factsFor = ({ id }: App): Facts => known.get(id) ?? facts;
-  const apps = visibleApps(policy, factsFor, at(x.now)).map((app) => {
+  const all = await Promise.all(policy.document.apps.map(async (app) => ({ app, stands: standingAt(policy, app, await withTarget(x, policy, app, session, facts), at(x.now)) })));
+  const apps = all.flatMap(({ app, stands }) => {
     const host = hostOf(app, policy.document);
-    const plan = policy.plan(app.id);
-    const ask = plan === undefined ? undefined : witness(policy, plan, factsFor(app), at(x.now));
-    const stepUp = ask !== undefined && decide(policy, ask, factsFor(app), at(x.now)).effect === "step_up";
+    if (stands === undefined || stands === "askable") return [];
     return {
       id: app.id,
       name: app.name ?? app.id,
       host,
       tags: app.tags,
-      stepUp,
+      stepUp: stands === "step_up",
       ...(app.protocol === "http" ? { url: `${x.url.scheme}://${host}${x.url.port}/` } : {}),
     };
   });
-  const open = new Set(apps.map(({ id }) => id));
-  const askable = policy.document.apps.filter((app) => {
-    const plan = policy.plan(app.id);
-    return plan !== undefined && !open.has(app.id) && isAskable(policy, plan, factsFor(app), at(x.now));
-  }).map(({ id, name }) => ({ id, name: name ?? id }));
+  const askable = all.filter(({ stands }) => stands === "askable").map(({ app: { id, name } }) => ({ id, name: name ?? id }));
   const operator = decide(policy, { app: ADMIN_APP, protocol: "http", method: "GET", path: "/" }, facts, at(x.now)).effect === "allow";
   if (!isNavigation(x.request)) return json(x, { apps, askable });
   const formOrigins = await providerLogoutOrigins(x, session);
