@@ -28,7 +28,7 @@ const TEXTS = {
   risk: "Your session looks unusual. Ask your administrator to look at it.",
   request: "You may use this app, but not this page or action.",
   read_only: "You may read here, but not change anything.",
-  lost: "A part that this app cannot be used without does not answer. Try again later.",
+  lost: "Something that this app needs does not answer. Try again later.",
   denied: "A rule of your organisation forbids this. Ask your administrator.",
 } as const;
 

@@ -60,7 +60,7 @@ export interface Explanation {
   readonly policies: readonly ExplainedPolicy[];
   readonly limits: ExplainedLimits;
   /** Parts that were down; absent when none was. */
-  readonly lost?: readonly { readonly part: string; readonly source: string; readonly age_ms: number }[];
+  readonly lost?: readonly { readonly part: string; readonly age_ms: number }[];
   readonly step_up?: { readonly max_age_ms: number; readonly methods: readonly string[]; readonly mfa: boolean };
   /** ISO 8601; null: only a new fact or policy changes it. */
   readonly redecide_at: string | null;
@@ -73,7 +73,7 @@ export function explain(policy: CompiledPolicy, ask: Ask, facts: Facts, now: Mil
   const decision = decide(policy, ask, facts, now);
   const plan = policy.plan(ask.app);
   const { stepUp } = decision;
-  const lost = lossesIn(facts).map(([part, { source, observedAt }]) => ({ part, source, age_ms: now - observedAt }));
+  const lost = lossesIn(facts).map(([part, { observedAt }]) => ({ part, age_ms: now - observedAt }));
   return {
     effect: decision.effect,
     reason: decision.reason,

@@ -4,6 +4,7 @@
  * under it can be made again. Not who notices.
  */
 import type { Plan } from "./compile.ts";
+import type { PolicyDocument } from "./document.ts";
 import type { Fact, Facts } from "./facts.ts";
 
 export const LOSS_PARTS = ["identity", "audit", "control"] as const;
@@ -38,6 +39,10 @@ export const boundOf = (part: LossPart, rules: readonly LossRule[]): LossBound =
   lasts: Math.min(...rules.map((one) => lasting(part, one))),
   readOnly: rules.some(({ how }) => how === "read_only"),
 });
+
+/** Some app's people depend on whether their provider answers: only then anybody asks it. */
+export const needsProviders = ({ apps, defaults }: PolicyDocument): boolean =>
+  [defaults.onLoss, ...apps.map(({ onLoss }) => onLoss)].some((rules) => rules?.identity !== undefined && (rules.identity.how !== "keep" || rules.identity.for !== undefined));
 
 /** The name of the fact that a part is down. Of several providers each person's own counts. */
 export const lossName = (part: LossPart, provider: unknown): string => (part === "identity" ? `loss.identity.${String(provider)}` : `loss.${part}`);

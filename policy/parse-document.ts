@@ -8,6 +8,7 @@ import { err, ok } from "../core/result.ts";
 import { documentOf, type GoodDocument } from "./document-of.ts";
 import { firstPasskeyFinding } from "./first-passkey.ts";
 import type { Problem } from "./problems.ts";
+import { tcpReadingFindings } from "./tcp-reading.ts";
 import { byteLength, MAX_DOCUMENT_BYTES, placed } from "./source.ts";
 import { readYaml, type YamlSource } from "./yaml-text.ts";
 
@@ -44,6 +45,6 @@ export function parseDocument(text: string, options: ParseOptions = {}): Result<
   const named = (problems: readonly Problem[]): readonly Problem[] => (file === undefined ? problems : problems.map((problem) => ({ ...problem, file })));
   const read = documentOf(source.value);
   if (!read.ok) return err(named(read.error));
-  const more = firstPasskeyFinding(source.value.value);
-  return ok({ document: read.value.document, warnings: named([...read.value.warnings, ...(more === undefined ? [] : [placed(source.value, more)])]), canonical: source.value.canonical });
+  const more = [firstPasskeyFinding(source.value.value) ?? [], tcpReadingFindings(source.value.value)].flat();
+  return ok({ document: read.value.document, warnings: named([...read.value.warnings, ...more.map((one) => placed(source.value, one))]), canonical: source.value.canonical });
 }

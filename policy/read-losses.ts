@@ -25,11 +25,9 @@ export function checkLosses({ apps, defaults: { onLoss } }: PolicyDocument, repo
     for (const part of LOSS_PARTS) {
       const [own, general] = [app.onLoss?.[part], onLoss?.[part] ?? KEEP];
       if (own === undefined) continue;
+      const path = ["apps", i, keyOf(part)];
       const looser = LOSS_WORDS.indexOf(own.how) > LOSS_WORDS.indexOf(general.how) || (own.for !== undefined && lasting(part, own) > lasting(part, general));
-      if (app.protocol === "tcp" && own.how === "read_only") {
-        report({ code: "no_effect", message: "TCP cannot be read only: its connections are cut", fix: "write cut", path: ["apps", i, keyOf(part)], warning: true });
-      }
-      if (looser) report({ code: "looser", message: `an app may be stricter than the defaults, never looser: they say ${keyOf(part)}: ${general.how}`, fix: "leave it out, or loosen the defaults and write the strict word at the other apps", path: ["apps", i, keyOf(part)] });
+      if (looser) report({ code: "looser", message: `looser than the defaults, which say ${general.how}`, fix: "leave it out", path });
     }
   }
 }

@@ -7,7 +7,7 @@
 import type { PublicJwk } from "../../identity/keys.ts";
 import { DurableObject } from "cloudflare:workers";
 import type { ConnectorId, DeviceId, SessionId, SiteId, UserId } from "../../core/ids.ts";
-import { parseSessionId, parseUserId } from "../../core/ids.ts";
+import { parseUserId } from "../../core/ids.ts";
 import { SETUP_SERVICE } from "../../policy/compile.ts";
 import type { PolicyDocument } from "../../policy/document.ts";
 import { recordNow } from "../audit/record.ts";
@@ -17,7 +17,7 @@ import { randomText } from "../random-text.ts";
 import { Database } from "../sqlite.ts";
 import { ACTOR_CHANGED, nameOf, stillActs } from "./actor.ts";
 import { BreakGlass } from "./break-glass.ts";
-import { carryOut } from "./effects.ts";
+import { carryOut, sessionIdOf } from "./effects.ts";
 import { Changes, type ReceiptRow } from "./changes.ts";
 import { type LoginCodeDecision, LoginCodes, type LoginCodePoll, type LoginCodeRequest } from "./login-codes.ts";
 import * as devices from "./devices.ts";
@@ -26,6 +26,7 @@ import type { DirectoryRequest } from "./directory.ts";
 import { givenGrant, Grants } from "./grants.ts";
 import { hear, type Told } from "./hearing.ts";
 import { Lanes } from "./lanes.ts";
+import { ProviderWatch } from "./provider-watch.ts";
 import { Provisioning } from "./provisioning.ts";
 import * as registry from "./registry.ts";
 import { Retake } from "./retake.ts";
@@ -73,6 +74,13 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   });
   readonly #glass = new BreakGlass({ kv: this.ctx.storage.kv, db: this.#db, env: this.env, record: (data) => this.#record("break_glass", data), stillActs: (by) => this.#stillActs(by) });
 
+  readonly #watch = new ProviderWatch(this.ctx, {
+    document: () => this.#document(),
+    tell: (away) => this.#lanes.push((stub) => stub.providersAway(away)),
+    record: (data) => this.#record("loss", data),
+    wakeAt: (at) => this.#retake.by(at),
+  });
+
   async policy(known?: number): Promise<PolicySnapshot | undefined> {
     const current = this.#current();
     if (current === undefined || current.version === known) return undefined;
@@ -82,7 +90,11 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   async leasePolicy(lane: { site: SiteId; lane: number }, known: number): Promise<PolicyLease> {
     this.#lanes.grant(lane, Date.now());
     const newer = await this.policy(known);
-    return { ...(newer === undefined ? {} : { newer }), barred: registry.barredConnectors(this.#db, lane.site) };
+    return { ...(newer === undefined ? {} : { newer }), barred: registry.barredConnectors(this.#db, lane.site), away: this.#watch.away() };
+  }
+
+  async providerAway(id: string): Promise<boolean> {
+    return this.#watch.called(id);
   }
 
   async policyText(): Promise<{ version: number; digest: string; text: string } | undefined> {
@@ -150,7 +162,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     const seen = signals.receiptOf(this.#db, source, id);
     const before = seen === undefined ? undefined : await this.#changes.receipt(seen);
     if (before !== undefined) return { ok: true, receipt: before, repeated: true };
-    if (target.kind === "session" && this.#sessionId(target.id) === undefined) return { ok: false, code: "unknown_id" };
+    if (target.kind === "session" && sessionIdOf(this.env, target.id) === undefined) return { ok: false, code: "unknown_id" };
     const change = { kind: "signal" as const, target: target.id, by: source, version: this.#current()?.version ?? 0 };
     const receipt = await this.#changes.begin(change, (receiptId) => signals.add(this.#db, signal, receiptId, Date.now()));
     return { ok: true, receipt, repeated: false };
@@ -300,6 +312,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   /** Takes up every change that has no report yet, and tells who was not told of what their directory says. */
   override async alarm(): Promise<void> {
     this.#retake.came();
+    this.#watch.resume();
     await Promise.all([this.#changes.resume(), this.#provisioning.resume(), this.#grants.sweep().catch(this.#soon)]);
   }
 
@@ -307,7 +320,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   #resolve(kind: RevokeKind, id: string): string | undefined {
     switch (kind) {
       case "session":
-        return this.#sessionId(id);
+        return sessionIdOf(this.env, id);
       case "user":
         return parseUserId(id) ?? registry.personByEmail(this.#db, id);
       case "service":
@@ -323,17 +336,6 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
       default:
         kind satisfies never;
         return undefined;
-    }
-  }
-
-  #sessionId(id: string): SessionId | undefined {
-    const sid = parseSessionId(id);
-    if (sid === undefined) return undefined;
-    try {
-      this.env.SESSION.idFromString(sid);
-      return sid;
-    } catch {
-      return undefined;
     }
   }
 

@@ -3,6 +3,7 @@
  * after a crash, a change ends and tells what is left to end and to tell. Not its receipt (changes.ts).
  */
 import type { AppId, ConnectorId, ReceiptId, SessionId } from "../../core/ids.ts";
+import { parseSessionId } from "../../core/ids.ts";
 import { type ObjectEnv, sessionOf } from "../bindings.ts";
 import { addReports, type CutReport, NOTHING_CUT } from "../cut-report.ts";
 import type { Database } from "../sqlite.ts";
@@ -20,6 +21,17 @@ export interface Reach {
   readonly lanes: Lanes;
   /** The live policy. */
   readonly policy: () => Promise<PolicySnapshot | undefined>;
+}
+
+/** The session of that id, if it can be one's. */
+export function sessionIdOf({ SESSION }: ObjectEnv, id: string): SessionId | undefined {
+  const sid = parseSessionId(id);
+  try {
+    if (sid !== undefined) SESSION.idFromString(sid);
+    return sid;
+  } catch {
+    return undefined;
+  }
 }
 
 export async function carryOut(reach: Reach, row: ReceiptRow): Promise<CutReport> {

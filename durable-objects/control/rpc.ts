@@ -25,6 +25,8 @@ export interface PolicyLease {
   readonly newer?: PolicySnapshot;
   /** Revoked connectors of its site. */
   readonly barred: readonly ConnectorId[];
+  /** Identity providers that do not answer, and for how long, in ms. */
+  readonly away?: Readonly<Record<string, number>>;
 }
 
 export type RevokeKind = "session" | "user" | "device" | "connector" | "app" | "grant" | "service";
@@ -146,6 +148,8 @@ export interface ControlRpc {
   policy(known?: number): Promise<PolicySnapshot | undefined>;
   /** A tunnel asks whether its version is still the newest; counts as a lease (M8). */
   leasePolicy(lane: { site: SiteId; lane: number }, known: number): Promise<PolicyLease>;
+  /** Somebody is about to sign in there. True: it is known not to answer. */
+  providerAway(id: string): Promise<boolean>;
   policyText(): Promise<{ version: number; digest: string; text: string } | undefined>;
   /** One past or live version, for making a recorded decision again. */
   version(version: number): Promise<PolicySnapshot | undefined>;

@@ -82,6 +82,7 @@ export class Admissions {
   async admit(open: OpenContext, holds: Holds, besides?: ConnectorLink): Promise<Admission | Refusal> {
     const { policy: hold, leases, links, targets, losses, log, env } = this.#parts;
     let isConfirmed = false;
+    let isAsked = false;
     for (let attempt = 0; attempt < MAX_ADMIT_COUNT; attempt++) {
       if (log.overloaded) return { code: "overloaded", policyVersion: hold.version };
       const policy = await hold.fresh(Date.now);
@@ -115,6 +116,12 @@ export class Admissions {
           continue;
         }
         const { reason } = decision;
+        // Control may know by now that the provider is back.
+        if (reason === "identity_lost" && !isAsked) {
+          isAsked = true;
+          await hold.renew(Date.now);
+          continue;
+        }
         if (reason === "audit_lost" || reason === "control_lost" || reason === "identity_lost") {
           // Said to nobody whom the policy would not let in. It waits for the record like an allow, and is refused like one when too much does.
           log.add(open.request, open.ask, facts, lease, around, decision, now);

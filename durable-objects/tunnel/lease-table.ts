@@ -37,6 +37,8 @@ export interface AdmissionKey {
 /** A reply that a push overtook is asked for again at most this often. Bounds a fight of pushes and questions. */
 const MAX_ASK_COUNT = 4;
 
+/** Leases that ran out are looked for this often. */
+const SWEEP_MS = 1_000;
 /** Leases that one sweep forgets: each may be a write to the store, and nothing else runs meanwhile. */
 export const SWEPT_COUNT = 1_000;
 
@@ -57,6 +59,7 @@ export class LeaseTable {
   /** Questions in flight per session, and the highest epoch pushed meanwhile (M1). */
   readonly #inFlight = new Map<SessionId, { count: number; floor: number }>();
   readonly #kept: Kept | undefined;
+  #sweptAt = 0;
 
   constructor(kept?: Kept) {
     this.#kept = kept;
@@ -178,6 +181,13 @@ export class LeaseTable {
   noteActivity(sid: SessionId, now: number): void {
     const lease = this.#leases.get(sid);
     if (lease !== undefined) lease.lastActiveAt = now;
+  }
+
+  /** Once a second at most, and only when a stream ends. */
+  sweepAtTimes(now: number, inUse: () => ReadonlySet<SessionId | undefined>): void {
+    if (now < this.#sweptAt + SWEEP_MS) return;
+    this.#sweptAt = now;
+    this.sweep(now, inUse());
   }
 
   /** Forgets what ran out and is not in use, so much at a time; the rest with the next sweep. No admission outlives the lease that it came with. */

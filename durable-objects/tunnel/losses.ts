@@ -18,11 +18,16 @@ interface Kept {
 /** Since when the record is down, and whose numbers go on in memory alone: should this instance die, the next one knows both. */
 const LOST = "loss";
 
+const lostSince = (since: number): Fact => ({ value: true, source: "postern", observedAt: at(since) });
+const PROVIDER = lossName("identity", "");
+/** What is told twice differs by what the telling took. */
+const SAME_MS = 15_000;
+
 export class Losses {
   readonly #kept: Kept;
   readonly #log: DecisionLog;
   readonly #changed: () => void;
-  #facts: Record<string, Fact> = {};
+  readonly #facts: Record<string, Fact> = {};
 
   /** `changed`: everything that lives here must be decided again. */
   constructor(kept: Kept, log: DecisionLog, changed: () => void) {
@@ -58,8 +63,26 @@ export class Losses {
     this.#changed();
   }
 
+  /** Who is away, and for how long: all of them. False: that was known. */
+  providers(away: Readonly<Record<string, number>>): boolean {
+    let isNews = false;
+    for (const name in this.#facts) {
+      if (!name.startsWith(PROVIDER) || Object.hasOwn(away, name.slice(PROVIDER.length))) continue;
+      delete this.#facts[name];
+      isNews = true;
+    }
+    for (const [id, ms] of Object.entries(away)) {
+      const fact = lostSince(Date.now() - ms);
+      // The same loss, told once more.
+      if (Math.abs(fact.observedAt - (this.#facts[PROVIDER + id]?.observedAt ?? 0)) < SAME_MS) continue;
+      this.#facts[PROVIDER + id] = fact;
+      isNews = true;
+    }
+    return isNews;
+  }
+
   #tell(part: "audit" | "control", since: number | undefined): void {
-    const { [lossName(part, "")]: _before, ...others } = this.#facts;
-    this.#facts = since === undefined ? others : { ...others, [lossName(part, "")]: { value: true, source: "postern", observedAt: at(since) } };
+    if (since === undefined) delete this.#facts[lossName(part, "")];
+    else this.#facts[lossName(part, "")] = lostSince(since);
   }
 }

@@ -113,6 +113,8 @@ export interface LaneStatus {
 export interface TunnelRpc {
   /** A new policy: decide again for every live stream (M7); answers when connectors confirmed their cuts. */
   applyPolicy(lane: { site: SiteId; lane: number }, snapshot: PolicySnapshot): Promise<CutReport>;
+  /** Identity providers that do not answer, and for how long, in ms: decides again for every live stream. */
+  providersAway(away: Readonly<Record<string, number>>): Promise<CutReport>;
   endSession(sid: SessionId, epoch: number, reason: string): Promise<CutReport>;
   /** New facts of a session, or older ones that ran out: decides again at once for each of its streams, and answers when connectors confirmed their cuts. */
   observe(snapshot: SessionSnapshot, frozen?: FrozenSince): Promise<CutReport>;

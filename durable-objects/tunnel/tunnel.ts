@@ -47,9 +47,6 @@ const LANE = "lane";
 /** A stream that lived this long gets an end in the record; shorter ones are told by their decision. */
 const LONG_LIVED_MS = 5_000;
 
-/** Leases that ran out are looked for this often, and only when a stream ends. */
-const SWEEP_MS = 1_000;
-
 /** Reports of ended sessions that are remembered, should they be asked for again. */
 const MAX_ENDINGS_COUNT = 1_000;
 
@@ -71,18 +68,19 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
   readonly tickets: BulkTickets;
   readonly #endings = new Map<string, Promise<CutReport>>();
   #lane: LaneId | undefined;
-  #sweptAt = 0;
 
   constructor(ctx: DurableObjectState, env: ObjectEnv) {
     super(ctx, env);
     const { kv } = ctx.storage;
     this.#lane = kv.get(LANE) as LaneId | undefined;
     const nonce = crypto.randomUUID();
+    const lookAtAll = (): void => ctx.waitUntil(this.#lookAgain(this.#streams.where(() => true)));
     const ask = async (known: number): Promise<PolicySnapshot | undefined> => {
       if (this.#lane === undefined) return undefined;
-      const { newer, barred } = await env.CONTROL.getByName(CONTROL_NAME).leasePolicy(this.#lane, known);
+      const { newer, barred, away } = await env.CONTROL.getByName(CONTROL_NAME).leasePolicy(this.#lane, known);
       // A revocation that this lane was not reached with (M8).
       for (const connector of links.barAll(barred)) ctx.waitUntil(this.endConnector(connector));
+      if (losses.providers(away ?? {})) lookAtAll();
       return newer;
     };
     // The connectors hear of a newer policy too, however the lane learned of it.
@@ -92,7 +90,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     }, (since) => losses.note("control", since));
     const writer = new AuditWriter(() => env.AUDIT.getByName(laneAuditName(this.#name)), nonce, (work) => ctx.waitUntil(work), (since) => losses.note("audit", since));
     const log = new DecisionLog(writer);
-    const losses = new Losses(kv, log, () => ctx.waitUntil(this.#lookAgain(this.#streams.where(() => true))));
+    const losses = new Losses(kv, log, lookAtAll);
     const links = new ConnectorLinks(env, () => policy.fresh(Date.now), (socket) => ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0, () => targets, kv);
     const targets = new Targets(kv, links, policy, (app) => ctx.waitUntil(this.#lookAgain(this.#streams.where((one) => one.ask.app === app))));
     this.#parts = { env, nonce, policy, leases: new LeaseTable(kv), usage: new Usage(this.#streams), links, targets, losses, log, lane: () => this.#lane };
@@ -233,9 +231,7 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     else if (this.#relays.delete(socket)) socket.serializeAttachment(null); // The next wake must not find it.
     const now = Date.now();
     if (how !== "done" || socket !== undefined || now - stream.openedAt > LONG_LIVED_MS) this.#parts.log.streamEnded(stream, how, now);
-    if (now < this.#sweptAt + SWEEP_MS) return;
-    this.#sweptAt = now;
-    this.#parts.leases.sweep(now, this.#streams.sessions());
+    this.#parts.leases.sweepAtTimes(now, () => this.#streams.sessions());
   }
 
   // Changes of trust
@@ -298,6 +294,10 @@ export class Tunnel extends DurableObject<ObjectEnv> implements TunnelRpc, Lane 
     if (!this.#parts.leases.learn(snapshot)) return NOTHING_CUT;
     this.#quiet.forget(snapshot.sid);
     return this.#lookAgain(this.#freshness.freezing.recall(this.#streams.ofSession(snapshot.sid), frozen));
+  }
+
+  async providersAway(away: Readonly<Record<string, number>>): Promise<CutReport> {
+    return this.#parts.losses.providers(away) ? this.#lookAgain(this.#streams.where(() => true)) : NOTHING_CUT;
   }
 
   /** What stays and may be quiet: its session hears when that must be looked at again. */

@@ -1,12 +1,13 @@
-/** P19: while the record or control is down, what lives in a lane goes on as its app's rule says, and new access fails closed. */
+/** P19: while the record, control or the identity provider is down, what lives in a lane goes on as its app's rule says, and new access fails closed. */
 import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { SessionId } from "../../core/ids.ts";
 import { Audit } from "../../durable-objects/audit/audit.ts";
 import { encodeControl } from "../../protocol/control.ts";
 import { Control } from "../../durable-objects/control/control.ts";
+import { AGAIN_MS, CALLED_MS } from "../../durable-objects/control/provider-watch.ts";
 import { LEASE_WAIT_MS } from "../../durable-objects/lease-terms.ts";
-import { laneOf, laneStub, objects, openRequest, sessionStub, setUp, signedIn, wipe } from "./deployment.ts";
+import { laneOf, laneStub, objects, openRequest, sessionStub, setUp, signedIn, stubs, userId, wipe } from "./deployment.ts";
 import { eventually } from "./eventually.ts";
 import { TestAgent } from "./test-agent.ts";
 import { connected, type TestConnector } from "./test-connector.ts";
@@ -136,6 +137,76 @@ describe.each([
     expect(await asked("wiki", "POST")).toBe("200");
     await eventually(async () => (await records()).filter(({ kind }) => kind === "loss").length === 2);
     expect((await records()).findLast(({ kind }) => kind === "loss")?.data).toMatchObject({ part: "control", until: expect.any(Number) });
+  });
+});
+
+/** The provider, as control's own questions find it. */
+function provider(): { down: boolean; asked: number } {
+  const state = { down: false, asked: 0 };
+  const issuer = "https://login.example.com";
+  vi.spyOn(globalThis, "fetch").mockImplementation(async (url: unknown) => {
+    state.asked++;
+    if (state.down) throw new Error("refused");
+    const metadata = { issuer, authorization_endpoint: `${issuer}/a`, token_endpoint: `${issuer}/t`, jwks_uri: `${issuer}/k` };
+    return Response.json((url as string).endsWith("/k") ? { keys: [{ kty: "RSA", n: "AQAB", e: "AQAB" }] } : metadata);
+  });
+  return state;
+}
+
+const control = (): ReturnType<typeof objects.CONTROL.getByName> => objects.CONTROL.getByName("control");
+/** Somebody is about to sign in, and control looks as often as it then must. */
+async function untilAway(away: boolean, speak?: () => void): Promise<void> {
+  await later(CALLED_MS, speak);
+  await control().providerAway("corp");
+  for (let round = 0; round < 6 && (await control().providerAway("corp")) !== away; round++) {
+    await later(AGAIN_MS, speak);
+    await runDurableObjectAlarm(stubs.CONTROL.getByName("control"));
+    for (let turn = 0; turn < 20; turn++) await laneOf().status();
+  }
+  expect(await control().providerAway("corp")).toBe(away);
+}
+
+describe.each([
+  ["keep", ["http", "tcp", "websocket"], { GET: "200", POST: "200" }],
+  ["{ keep: 60s }", ["http", "tcp", "websocket"], { GET: "200", POST: "200" }],
+  ["{ read_only: 60s }", ["http"], { GET: "200", POST: "identity_lost" }],
+  ["read_only", ["http"], { GET: "200", POST: "identity_lost" }],
+  ["cut", [], { GET: "identity_lost", POST: "identity_lost" }],
+])("P19: on_identity_loss: %s", (rule, goesOn, answers) => {
+  it(`lets ${goesOn.length === 0 ? "nothing" : goesOn.join(", ")} go on while the provider is away; who signs in meanwhile gets nothing; all is as before once it is back`, async () => {
+    const corp = provider();
+    await begin(rule, "identity");
+    const streams = await live();
+    const speak = (): void => void (goesOn.includes("tcp") && streams.agent.write(streams.stream, "still here"));
+    corp.down = true;
+    const isAsked = rule !== "keep";
+    if (isAsked) await untilAway(true, speak);
+    await eventually(async () => JSON.stringify(await streams.open()) === JSON.stringify(goesOn));
+    expect({ GET: await asked("wiki", "GET"), POST: await asked("wiki", "POST") }).toEqual(answers);
+    const before = sid;
+    ahead += 1;
+    sid = await signedIn(userId(1));
+    expect(await asked()).toBe(isAsked ? "identity_lost" : "200");
+    sid = before;
+    if (rule.includes("60s")) {
+      for (let round = 0; round < 3; round++) await later(20_000, speak);
+      expect(await asked()).toBe("identity_lost");
+      await runDurableObjectAlarm(sessionStub(sid));
+      connector.write("a byte after it");
+      await eventually(async () => (await streams.open()).length === 0);
+    }
+    if (!goesOn.includes("tcp") || rule.includes("60s")) {
+      expect(await streams.closed).toBe(4403);
+      expect(await streams.agent.answer(streams.stream.id, ["closed"])).toMatchObject({ code: "policy" });
+    }
+    corp.down = false;
+    if (isAsked) await untilAway(false, rule.includes("60s") ? undefined : speak);
+    expect({ GET: await asked("wiki", "GET"), POST: await asked("wiki", "POST") }).toEqual({ GET: "200", POST: "200" });
+    const losses = ((await objects.AUDIT.getByName("control").since(0, 1_000)) as readonly { kind: string; data: object }[]).filter(({ kind }) => kind === "loss");
+    const part = { part: "identity", provider: "corp" };
+    expect(losses.map(({ data }) => data)).toMatchObject(isAsked ? [{ ...part, closed: 3 - goesOn.length }, { ...part, until: expect.any(Number) }] : []);
+    // Where no rule needs to know, nobody asks.
+    expect(corp.asked > 0).toBe(isAsked);
   });
 });
 

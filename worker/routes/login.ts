@@ -6,6 +6,7 @@ import { hostAudience } from "../../core/audience.ts";
 import { toBase64Url } from "../../core/bytes.ts";
 import type { ErrorCode } from "../../core/errors.ts";
 import { after, at } from "../../core/time.ts";
+import { CONTROL_NAME } from "../../durable-objects/bindings.ts";
 import type { Display, SignIn } from "../../durable-objects/user/rpc.ts";
 import { discover } from "../../identity/oidc-discovery.ts";
 import { beginLogin, finishLogin, type LoginDemand, type LoginState, type SignedIn } from "../../identity/oidc-login.ts";
@@ -13,6 +14,7 @@ import type { OidcProblem, OidcProblemCode } from "../../identity/problems.ts";
 import { loginCookieName, sealLoginState, unsealLoginState } from "../../identity/sealed-cookie.ts";
 import { formatSessionToken, hashSecret, newSecret } from "../../identity/session-token.ts";
 import type { CompiledPolicy } from "../../policy/compile.ts";
+import { needsProviders } from "../../policy/losses.ts";
 import { cookieOf, SESSION_COOKIE, setCookie } from "../cookies.ts";
 import { asInDirectory } from "../directory-standing.ts";
 import { type Exchange } from "../exchange.ts";
@@ -92,6 +94,8 @@ interface Attempt {
 async function begin(x: Exchange, policy: CompiledPolicy, id: string, attempt: Attempt): Promise<Response> {
   const provider = providerSettings(policy, x.env, id);
   if (provider === undefined) return refuse(x, "provider_misconfigured");
+  // Where apps depend on it, nobody is sent to a provider that is known not to answer.
+  if (needsProviders(policy.document) && (await x.env.CONTROL.getByName(CONTROL_NAME).providerAway(id))) return refuse(x, "provider_unreachable");
   const as = await discover(provider, oidcIo(x.env));
   if (!as.ok) return explain(x, as.error, attempt.target);
   // Chosen by the page before, when there was one: the fragment is kept under it.
