@@ -2,10 +2,11 @@
  * The test projects: where each folder of test/ runs and what may run at the same time.
  * A folder that no project names runs in `node`, so that no test is silently left out.
  */
+import { availableParallelism } from "node:os";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
-const PURE = ["core", "policy", "identity", "protocol", "durable-objects"];
+const PURE = ["core", "policy", "identity", "protocol", "durable-objects", "worker-pure"];
 /** Inside workerd, against wrangler.toml. */
 const IN_WORKERD = ["objects", "worker"];
 const ARCHITECTURE = ["architecture"];
@@ -18,16 +19,16 @@ const filesOf = (folders: readonly string[]): string[] => folders.map((folder) =
 const NOT_MEASURING = [
   "test/e2e/*.test.ts",
   ...filesOf(["bench", "e2e/apps", "e2e/corpus", "e2e/devices", "e2e/nist", "e2e/policy", "e2e/signals", "e2e/wrangler-dev"]),
-  "test/e2e/credentials/{matrix,routes}.test.ts",
+  "test/e2e/credentials/{interleaved-sign-ins,matrix,routes}.test.ts",
   "test/e2e/browser/{hostile-sibling,passkeys,providers,return-to,ssh-step-up}.test.ts",
   "test/e2e/conformance/{failures,http,websocket}.test.ts",
-  "test/e2e/revocation/{crash,outlasting,running-out,sign-in-races}.test.ts",
-  "test/e2e/tcp/{agent-link,hostile-agents,postern-tcp,sleep}.test.ts",
-  "test/e2e/tunnel/{batching,chaos,replicas,targets}.test.ts",
+  "test/e2e/revocation/{crash,cut-requests,held-upload,outlasting,running-out,sign-in-races,while-opening}.test.ts",
+  "test/e2e/tcp/{agent-link,hostile-agents,postern-tcp,sleep,stalled-network}.test.ts",
+  "test/e2e/tunnel/{batching,batching-optimised,chaos,replicas,targets}.test.ts",
 ];
 
-/** First what may share the machine, three files on two cores, for many mostly wait; then one file at a time. */
-const TOGETHER = { maxWorkers: "150%", sequence: { groupOrder: 0 } };
+/** First what may share the machine, three files on two cores, for many mostly wait (a number: of a percentage vitest takes no more than the cores); then one file at a time. */
+const TOGETHER = { maxWorkers: Math.ceil(availableParallelism() * 1.5), sequence: { groupOrder: 0 } };
 const ALONE = { maxWorkers: 1, sequence: { groupOrder: 1 } };
 
 const CLEAN_START = "test/objects/clean-start.ts";
