@@ -18,10 +18,13 @@ const filesOf = (folders: readonly string[]): string[] => folders.map((folder) =
 /** End-to-end files that measure nothing that a busy machine changes; whatever else is end to end runs alone. */
 const NOT_MEASURING = [
   "test/e2e/*.test.ts",
-  ...filesOf(["bench", "e2e/apps", "e2e/corpus", "e2e/devices", "e2e/nist", "e2e/policy", "e2e/signals", "e2e/wrangler-dev"]),
-  "test/e2e/credentials/{interleaved-sign-ins,matrix,routes}.test.ts",
+  ...filesOf(["bench", "e2e/apps", "e2e/corpus", "e2e/nist", "e2e/policy", "e2e/wrangler-dev"]),
+  "test/e2e/credentials/{matrix,routes}.test.ts",
   "test/e2e/browser/{hostile-sibling,passkeys,providers,return-to,ssh-step-up}.test.ts",
   "test/e2e/conformance/{failures,http,websocket}.test.ts",
+  // Not those in which facts run out within seconds while a stage is being set.
+  "test/e2e/devices/{command-line,devices}.test.ts",
+  "test/e2e/signals/{directory,events,matrix}.test.ts",
   "test/e2e/revocation/{crash,cut-requests,held-upload,outlasting,running-out,sign-in-races,while-opening}.test.ts",
   "test/e2e/tcp/{agent-link,hostile-agents,postern-tcp,sleep,stalled-network}.test.ts",
   "test/e2e/tunnel/{batching,batching-optimised,chaos,replicas,targets}.test.ts",
