@@ -197,7 +197,6 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   }
 
   async grants(): ReturnType<ControlRpc["grants"]> {
-    await this.#grants.sweep();
     return this.#grants.list();
   }
 

@@ -106,7 +106,7 @@ export class Grants {
 
   /** What is over goes; of a grant that ran out that is on record. */
   async sweep(): Promise<void> {
-    for (const { id, user, app, given_at: givenAt, until, ended_at: ended } of this.#db.all<GrantRow>("SELECT * FROM grants WHERE until <= ? LIMIT 100", Date.now())) {
+    for (const { id, user, app, given_at: givenAt, until, ended_at: ended } of this.#db.all<GrantRow>("SELECT * FROM grants WHERE until <= ? LIMIT 32", Date.now())) {
       if (givenAt !== null && ended === null) await this.#work.record({ act: "ran_out", id, user, app, until });
       this.#db.run("DELETE FROM grants WHERE id = ?", id);
     }
