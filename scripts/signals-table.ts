@@ -6,7 +6,7 @@
  *     it("user · websocket, tcp: ends what is open, and the receipt counts it", …)
  *
  * Signals and protocols are those below; a title that names another is an error. What becomes of the
- * connection is said in the cell if the title has it: "cut after", "frozen after", "limited after". `--check` changes
+ * connection is said in the cell if the title has it: "cut after", "frozen after", "limited after", "kept after". `--check` changes
  * nothing and exits 1 when the page is not what the titles say.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -47,6 +47,7 @@ export const SIGNALS: Readonly<Record<string, string>> = {
   "grant-expiry": "a grant that runs out",
   "session-end": "the session's end",
   "session-idle": "the session's end for idleness",
+  "identity-lost": "the identity provider is away",
 };
 
 export interface TestFile {
@@ -54,7 +55,7 @@ export interface TestFile {
   readonly text: string;
 }
 
-export type Outcome = "cut" | "frozen" | "limited";
+export type Outcome = "cut" | "frozen" | "limited" | "kept";
 
 export interface Proof {
   readonly signal: string;
@@ -71,7 +72,7 @@ export function proofsIn({ file, text }: TestFile): readonly Proof[] {
       const protocol = one.trim();
       if (SIGNALS[signal] === undefined) throw new Error(`${file}: there is no signal ${signal}; there are ${Object.keys(SIGNALS).join(", ")}`);
       if (!PROTOCOLS.some((known) => known === protocol)) throw new Error(`${file}: ${signal} · there is no protocol ${protocol}; there are ${PROTOCOLS.join(", ")}`);
-      const outcome = /\b(cut|frozen|limited) after\b/.exec(rest)?.[1] as Outcome | undefined;
+      const outcome = /\b(cut|frozen|limited|kept) after\b/.exec(rest)?.[1] as Outcome | undefined;
       return { signal, protocol, file, ...(outcome === undefined ? {} : { outcome }) };
     }),
   );

@@ -33,6 +33,9 @@ export interface OwnIssuer {
   /** A good ID token. */
   readonly idToken: (sub: string, audience: string) => Promise<string>;
   readonly close: () => Promise<void>;
+  /** Listens no more, until it does again, at the same address. */
+  readonly away: () => Promise<void>;
+  readonly back: () => Promise<void>;
 }
 
 interface Grant {
@@ -147,6 +150,14 @@ export async function startOwnIssuer(clientId = "postern"): Promise<OwnIssuer> {
     claimsOf,
     sign,
     idToken: (sub, audience) => sign(claimsOf(sub, audience)),
+    away: async () => {
+      server.closeAllConnections();
+      await new Promise((gone) => server.close(gone));
+    },
+    back: async () => {
+      server.listen(Number(new URL(issuer).port), "127.0.0.1");
+      await new Promise((up) => server.once("listening", up));
+    },
     close: async () => {
       server.closeAllConnections();
       await new Promise((down) => server.close(down));

@@ -73,6 +73,8 @@ export interface GroundOptions {
   readonly needs?: Needs;
   /** `defaults:` of the document, as one YAML flow mapping. */
   readonly defaults?: string;
+  /** What stands beside the apps of a need in the document, `on_identity_loss: cut` for one. */
+  readonly beside?: Needs;
   /** What the connector says at first of the apps of these needs (`--target`). */
   readonly told?: Readonly<Record<string, TargetFacts>>;
   /** The need whose apps have a health check. */
@@ -85,7 +87,7 @@ export interface TargetFacts {
   readonly critical?: number;
 }
 
-export async function startGround({ needs = NEEDS, defaults, told = {}, checked }: GroundOptions = {}): Promise<Ground> {
+export async function startGround({ needs = NEEDS, defaults, beside = {}, told = {}, checked }: GroundOptions = {}): Promise<Ground> {
   const state = temporaryState();
   const ends: (() => unknown)[] = [state.remove];
   const end = async (): Promise<void> => {
@@ -117,7 +119,7 @@ ${defaults === undefined ? "" : `defaults: ${defaults}\n`}identity:
 signals: [{ id: feed, issuer: "${feed.issuer}", jwks_uri: "${feed.issuer}/keys", audience: "${AUDIENCE}", provider: own, token: { secret: FEED_TOKEN } }]
 sites: [{ id: office, lanes: 2 }]
 apps:
-${Object.keys(needs).flatMap((need) => Object.entries(upstreams).map(([face, upstream]) => `  - { id: ${face}-${need}, site: office, ${wayTo(face, upstream, need)} }`)).join("\n")}
+${Object.keys(needs).flatMap((need) => Object.entries(upstreams).map(([face, upstream]) => `  - { id: ${face}-${need}, site: office, ${wayTo(face, upstream, need)}${beside[need] === undefined ? "" : `, ${beside[need]}`} }`)).join("\n")}
   - { id: nobodys, site: office, upstream: "${app.web}" }
 policies:
 ${Object.entries(with_).map(([need, when]) => `  - { id: ${need}, effect: allow, apps: [${trio(need)}], when: { ${ALWAYS}${when === "" ? "" : `, ${when}`} } }`).join("\n")}

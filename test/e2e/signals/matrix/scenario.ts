@@ -53,7 +53,8 @@ export interface Scene {
   readonly restore?: () => Promise<unknown>;
 }
 
-export type Outcome = "cut" | "frozen" | "limited";
+/** kept: all goes on. */
+export type Outcome = "cut" | "frozen" | "limited" | "kept";
 
 /** All connections of a row. */
 export interface Opened {
@@ -150,8 +151,9 @@ export async function play(ground: Ground, scene: Scene, outcomeOf: (protocol: P
   try {
     await until(() => all((one, side) => one.heard.count >= ALIVE_COUNT && (one.said === undefined || side.heard.count >= ALIVE_COUNT)), `${holder.name}: all five are alive`, OPEN_MS);
     const before = new Map(opened.map((one) => [one.protocol, { down: one.heard.count, up: sideOf(one.protocol)?.heard.count ?? 0 }]));
+    const goesOn = (protocol: Protocol): boolean => outcomeOf(protocol) === "limited" || outcomeOf(protocol) === "kept";
     // A write is the user's own byte: nobody makes one where it would change what is looked at.
-    const write = async (): Promise<number> => (opened.some(({ protocol }) => outcomeOf(protocol) === "limited") ? writeStatus(ground, `web-${need}`, web.headers) : 0);
+    const write = async (): Promise<number> => (opened.some(({ protocol }) => goesOn(protocol)) ? writeStatus(ground, `web-${need}`, web.headers) : 0);
     const writeBefore = await write();
     const said = await scene.say({ connections, sideOf });
     const { answer, at = performance.now() } = said;
@@ -163,7 +165,7 @@ export async function play(ground: Ground, scene: Scene, outcomeOf: (protocol: P
       return side.said.count >= (then?.app ?? 0) + HELD_COUNT && (one.said === undefined || one.said.count >= (then?.said ?? 0) + HELD_COUNT);
     };
     await until(() => all(wrote, is("frozen")), "both ends wrote", COME_MS).catch(() => undefined);
-    await until(() => all((one) => one.heard.lastStamp > at, is("limited")), "what is limited goes on", COME_MS).catch(() => undefined);
+    await until(() => all((one) => one.heard.lastStamp > at, goesOn), "what is limited goes on", COME_MS).catch(() => undefined);
     const writeAfter = await write();
     const states = await statesOf(ground, opened, need);
     const after = new Map(opened.map((one) => [one.protocol, { down: one.heard.lastStamp, up: sideOf(one.protocol)?.heard.lastStamp ?? 0 }]));
