@@ -47,6 +47,8 @@ export function sendableCloseCode(code: number): number {
 
 /** Cuts a close reason to 123 bytes of UTF-8 without splitting a character (CL3). */
 export function closeReason(text: string): string {
+  // No character has more than three bytes for each of its units.
+  if (text.length * 3 <= MAX_CLOSE_REASON_BYTES) return text;
   const bytes = new TextEncoder().encode(text);
   if (bytes.length <= MAX_CLOSE_REASON_BYTES) return text;
   let end = MAX_CLOSE_REASON_BYTES;

@@ -23,7 +23,7 @@ export const AUDIT_FLUSH_MS = 1_500;
 /** A batch leaves early at this many events. Bounds the loss by a crash, and how long storing it holds up whoever shares the thread. */
 export const AUDIT_EARLY_COUNT = 64;
 /** What gathered while a change was carried out leaves so long after it, behind the change's own record and its answer. */
-export const AUDIT_HELD_MS = 100;
+export const AUDIT_HELD_MS = 250;
 /** Events of one call: what gathered while another was under way goes together. */
 export const AUDIT_BATCH_COUNT = 256;
 /** Above this many waiting events the lane refuses new streams: the record cannot keep up (fail closed). */

@@ -7,6 +7,7 @@ import { MIN_BULK_BYTES } from "../../protocol/limits.ts";
 import type { Redeem } from "./bulk.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 import type { Lane } from "./http-relay.ts";
+import { BROKEN_OFF } from "./late-ends.ts";
 import type { LiveStream } from "./live-stream.ts";
 import { Piped } from "./piped.ts";
 
@@ -101,12 +102,12 @@ export class BulkAnswer {
   }
 
   /** Nothing passes any more. */
-  stop(why: Error): void {
+  stop(): void {
     this.#over = true;
     this.#withdraw();
     this.#wake?.();
     // Whoever waits for the pipe ends the client then.
-    if (!this.#piped.end(why)) this.#fail(() => this.#writer.abort(why));
+    if (!this.#piped.end(BROKEN_OFF)) this.#fail(() => this.#writer.abort(BROKEN_OFF));
   }
 
   /** An error to the client, and the connector's own request let go. */
@@ -171,7 +172,7 @@ export class BulkAnswer {
     await this.#piped.run(body, this.#writable, { preventClose: true, preventAbort: true }, broken).catch((cause: unknown) => {
       // Whoever broke it, half a body is no answer that is done.
       broken();
-      this.#fail(() => this.#writable.abort(cause));
+      this.#fail(() => this.#writable.abort(BROKEN_OFF));
       throw cause;
     });
     this.#writer = this.#writable.getWriter();

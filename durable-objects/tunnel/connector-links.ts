@@ -149,7 +149,8 @@ export class ConnectorLinks {
 
   /** No hello is awaited any more; a timer left running would keep the lane awake (M14). */
   #greeted(socket: WebSocket): void {
-    this.#handshakes.delete(socket);
+    // Browsers' sockets come by here as well.
+    if (!this.#handshakes.delete(socket)) return;
     clearTimeout(this.#deadlines.get(socket));
     this.#deadlines.delete(socket);
   }

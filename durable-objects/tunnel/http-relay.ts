@@ -12,7 +12,7 @@ import { BulkAnswer } from "./bulk-answer.ts";
 import type { ConnectorLink } from "./connector-link.ts";
 import type { Deadlines } from "./deadlines.ts";
 import { HttpUpload } from "./http-upload.ts";
-import type { LateEnds } from "./late-ends.ts";
+import { BROKEN_OFF, type LateEnds } from "./late-ends.ts";
 import type { CutReason, LiveStream, StreamEnd } from "./live-stream.ts";
 import type { StreamSink } from "./stream-sink.ts";
 import type { WaitingUp } from "./waiting-up.ts";
@@ -307,12 +307,10 @@ export class HttpRelay implements StreamSink {
     this.#queue.length = 0;
     this.#link.resetStream(this.#number);
     this.#settle(answer);
-    // What the runtime itself calls a connection that was lost: it is no fault to be logged in each part that the answer passes.
-    const broken = Object.assign(new Error("the connection to the app was broken off"), { retryable: true });
-    this.#bulk?.stop(broken);
-    this.#upload?.stop(broken);
+    this.#bulk?.stop();
+    this.#upload?.stop(BROKEN_OFF);
     const controller = this.#controller;
-    if (controller !== undefined && how !== "done") this.#lane.ends.do(() => controller.error(broken));
+    if (controller !== undefined && how !== "done") this.#lane.ends.do(() => controller.error(BROKEN_OFF));
     this.#wakeDown?.();
     if (this.#stream !== undefined) this.#lane.finished(this.#stream, how);
   }
