@@ -24,7 +24,7 @@ const NOT_MEASURING = [
   "test/e2e/conformance/{failures,http,websocket}.test.ts",
   // Not those in which facts run out within seconds while a stage is being set.
   "test/e2e/devices/{command-line,devices}.test.ts",
-  "test/e2e/signals/{directory,events,matrix}.test.ts",
+  "test/e2e/signals/{directory,events,matrix,matrix-targets}.test.ts",
   "test/e2e/revocation/{crash,cut-requests,held-upload,outlasting,running-out,sign-in-races,while-opening}.test.ts",
   "test/e2e/tcp/{agent-link,hostile-agents,postern-tcp,sleep,stalled-network}.test.ts",
   "test/e2e/tunnel/{batching,batching-optimised,chaos,replicas,targets}.test.ts",
