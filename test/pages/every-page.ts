@@ -74,6 +74,7 @@ export function everyPage(text: Text = (friendly) => friendly, link: Text = (fri
     { name: "launcher-askable", file: "launcher.ts", html: launcherPage({ user, apps, askable: [{ id: text("db"), name: text("Orders database") }, { id: text("grafana"), name: text("Grafana") }], session, now: NOW, operator: false }) },
     { name: "asked", file: "access.ts", html: askedPage(link("https://access.example.com")) },
     { name: "launcher-alarm", file: "launcher.ts", html: launcherPage({ user, apps, session, now: NOW, operator: true, alarm: text("counting down") }) },
+    { name: "launcher-askable-one", file: "launcher.ts", html: launcherPage({ user, apps: [], askable: [{ id: text("db"), name: text("Orders database") }], session, now: NOW, operator: false }) },
     { name: "launcher-empty", file: "launcher.ts", html: launcherPage({ user, apps: [], session, now: NOW, operator: false }) },
     { name: "launcher-first", file: "launcher.ts", html: launcherPage({ user: { name: text(""), email: user.email }, apps: [], session, now: NOW, operator: true }) },
     { name: "chooser", file: "chooser.ts", script: true, html: chooserPage({ flow: text("f1"), providers: [
@@ -85,7 +86,7 @@ export function everyPage(text: Text = (friendly) => friendly, link: Text = (fri
     { name: "blank", file: "blank.ts", html: blankPage(REQUEST_ID) },
     { name: "denied", file: "denied.ts", html: deniedPage({ user, app: { name: text("Payroll") }, requestId: id, advice, launcherUrl: link("https://access.example.com/"), switchUserUrl: link("/.postern/switch"), retryUrl: link("/") }) },
     { name: "denied-step-up", file: "denied.ts", html: deniedPage({ user, app: { name: text("Payroll") }, requestId: id, advice: advice.slice(0, 1).map(({ code: word, text: words }) => ({ code: word, text: words })), stepUpUrl: link("/.postern/step-up"), switchUserUrl: link("/.postern/switch") }) },
-    { name: "denied-request", file: "denied.ts", html: deniedPage({ user, app: { name: text("Grafana") }, requestId: id, advice: [], ask: { id: text("grafana"), name: text("Grafana") }, launcherUrl: link("https://access.example.com/") }) },
+    { name: "denied-request", file: "denied.ts", html: deniedPage({ user, app: { name: text("Grafana") }, requestId: id, advice: [], ask: { id: text("grafana"), name: "" }, launcherUrl: link("https://access.example.com/") }) },
     { name: "signed-out", file: "signed-out.ts", html: signedOutPage({ signInUrl: link("https://access.example.com/"), closed: 3, providerToo: false }) },
     { name: "sign-out", file: "sign-out.ts", html: signOutPage({ signOutUrl: link("/.postern/logout"), backUrl: link("/") }) },
     { name: "device-enter", file: "login-code.ts", html: loginCodePage({ step: "enter", actionUrl: link("/.postern/device"), wrong: false }) },
