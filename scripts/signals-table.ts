@@ -48,6 +48,8 @@ export const SIGNALS: Readonly<Record<string, string>> = {
   "session-end": "the session's end",
   "session-idle": "the session's end for idleness",
   "identity-lost": "the identity provider is away",
+  "audit-lost": "the record cannot be written",
+  "control-lost": "control grants no lease on the policy",
 };
 
 export interface TestFile {
