@@ -24,6 +24,8 @@ const RISK = "risk";
 /** There is a word of risk that some session may not have heard: it is said to all again. */
 const OWED = "risk-owed";
 const RETELL_MS = 5_000;
+/** Sessions that ended are gathered for so long. */
+const FORGET_MS = 1_000;
 const RISK_FACT = "risk";
 /** Why it is so, in the codes of risk/: for the record and for `explain`. */
 const REASONS_FACT = "risk.reasons";
@@ -38,6 +40,7 @@ interface Judged {
 
 export class User extends DurableObject<ObjectEnv> implements UserRpc {
   #cached: machine.UserState | undefined;
+  #isForgetting = false;
   readonly #desk = new PasskeyDesk(this.ctx.storage.kv, this.env, ({ sid }) => this.#holds(sid));
   /** Words of risk so far: an older one that all heard says nothing of a newer one. */
   #words = 0;
@@ -147,7 +150,14 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
 
   async forget(sid: SessionId): Promise<void> {
     // One that a revocation of all ended is no longer among them.
-    if (this.#holds(sid)) this.#store(machine.forget(this.#state(), sid));
+    if (!this.#holds(sid)) return;
+    this.#cached = machine.forget(this.#state(), sid);
+    // Those that end together go with one write; one that is not written is over all the same, and goes when its time is.
+    if (this.#isForgetting) return;
+    this.#isForgetting = true;
+    await new Promise((wake) => setTimeout(wake, FORGET_MS));
+    this.#isForgetting = false;
+    this.#store(this.#state());
   }
 
   async passkeys(): Promise<readonly PasskeyShown[]> {

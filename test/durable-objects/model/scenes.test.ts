@@ -144,6 +144,20 @@ describe("a person with five hundred sessions", () => {
     expect(alarms.map((one) => one.mock.calls.length)).toEqual(sids.map((_, n) => (n < 5 ? 2 : 1)));
     expect(forgets).not.toHaveBeenCalled();
   });
+
+  it("lets go of those that end by themselves at the same time with a few writes, not with one each", async () => {
+    const user = stage.deployment.user(ANN);
+    const sids: string[] = [];
+    while (sids.length < 500) sids.push(await stage.signedIn());
+    expect(await stage.ask(user, "sessions", [])).toEqual(sids);
+    const puts = vi.spyOn(user.storage.kv, "put");
+    await stage.world.pass(24 * 3_600_000);
+    await stage.settle(5_000);
+    expect(await stage.ask(user, "sessions", [])).toEqual([]);
+    expect(puts.mock.calls.filter(([key]) => key === "user").length).toBeLessThan(20);
+    stage.world.replace(user, false);
+    expect(await stage.ask(user, "sessions", [])).toEqual([]);
+  });
 });
 
 describe("a lane that cannot be told of a new policy, and learns of it by asking (M7, M8)", () => {
