@@ -40,7 +40,7 @@ interface Judged {
 
 export class User extends DurableObject<ObjectEnv> implements UserRpc {
   #cached: machine.UserState | undefined;
-  #isForgetting = false;
+  #forgetting: ReturnType<typeof setTimeout> | undefined;
   readonly #desk = new PasskeyDesk(this.ctx.storage.kv, this.env, ({ sid }) => this.#holds(sid));
   /** Words of risk so far: an older one that all heard says nothing of a newer one. */
   #words = 0;
@@ -153,11 +153,10 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     if (!this.#holds(sid)) return;
     this.#cached = machine.forget(this.#state(), sid);
     // Those that end together go with one write; one that is not written is over all the same, and goes when its time is.
-    if (this.#isForgetting) return;
-    this.#isForgetting = true;
-    await new Promise((wake) => setTimeout(wake, FORGET_MS));
-    this.#isForgetting = false;
-    this.#store(this.#state());
+    this.#forgetting ??= setTimeout(() => {
+      this.#forgetting = undefined;
+      this.#store(this.#state());
+    }, FORGET_MS);
   }
 
   async passkeys(): Promise<readonly PasskeyShown[]> {

@@ -8,7 +8,7 @@ export const riskReason = defineCriterion({
   name: "risk_reason",
   kind: "context",
   shape: oneOrMore(v.picklist(RISK_REASONS)),
-  read: (raw) => [...new Set(toList(raw))].sort(),
+  read: toList,
   reads: () => ["risk.reasons"],
   compile: (value) => (input) => {
     const known = factOf(input, "risk.reasons")?.value;

@@ -10,11 +10,10 @@ import { blank, json, refuse } from "../respond.ts";
 
 const MAX_TOKEN_BYTES = 64 * 1024;
 /** Tokens that took effect a moment ago, each with its source as it stood, and until when that is remembered: control hears no repetition (class M, row 101). */
-const heard = new WeakMap<object, Map<string, number>>();
+const heard = new Map<string, number>();
 const HEARD_MS = 60_000;
-/** Bound what that takes. */
-const HEARD_COUNT = 256;
-const HEARD_CHARS = 8_192;
+/** Bounds what that takes: so many tokens of at most 64 KiB. */
+const HEARD_COUNT = 64;
 
 export async function receiveEvents(x: Exchange, id: string): Promise<Response> {
   const source = sourceOf(x.policy, id);
@@ -23,9 +22,7 @@ export async function receiveEvents(x: Exchange, id: string): Promise<Response> 
   const token = await readPushed(x, ["application/secevent+jwt"], MAX_TOKEN_BYTES);
   if (typeof token === "number") return no(x, "invalid_request", "expected application/secevent+jwt, at most 64 KiB, not encoded");
   const key = JSON.stringify(source) + token;
-  let known = heard.get(x.env.CONTROL);
-  if (known === undefined) heard.set(x.env.CONTROL, (known = new Map()));
-  if (x.now < (known.get(key) ?? 0)) return taken(x, 202);
+  if (x.now < (heard.get(key) ?? 0)) return taken(x, 202);
   const read = await readSecurityEvents(token, source, oidcIo(x.env));
   if (!read.ok) {
     const { code, cause } = read.error;
@@ -38,9 +35,8 @@ export async function receiveEvents(x: Exchange, id: string): Promise<Response> 
     // What was applied last counts: a source may be gone.
     if (JSON.stringify(sourceOf(await newestPolicy(x.env, x.now), id)) !== JSON.stringify(source)) return refuse(x, "unavailable");
     await x.env.CONTROL.getByName(CONTROL_NAME).hear({ source: `ssf:${id}`, id: jti, issuer: source.provider.issuer, statements });
-    const [oldest = ""] = known.keys();
-    if (known.size === HEARD_COUNT) known.delete(oldest);
-    if (key.length <= HEARD_CHARS) known.set(key, x.now + HEARD_MS);
+    for (const oldest of heard.keys()) if (heard.size >= HEARD_COUNT) heard.delete(oldest);
+    heard.set(key, x.now + HEARD_MS);
   }
   return taken(x, 202);
 }
