@@ -153,7 +153,8 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     if (!this.#holds(sid)) return;
     this.#cached = machine.forget(this.#state(), sid);
     // Those that end together go with one write; one that is not written is over all the same, and goes when its time is.
-    this.#forgetting ??= setTimeout(() => {
+    if (this.#forgetting !== undefined) return;
+    this.#forgetting = setTimeout(() => {
       this.#forgetting = undefined;
       this.#store(this.#state());
     }, FORGET_MS);
