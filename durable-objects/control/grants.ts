@@ -39,6 +39,7 @@ const isWaiting = (row: GrantRow | undefined): row is GrantRow => row !== undefi
 export class Grants {
   readonly #db: Database;
   readonly #work: GrantWork;
+  readonly #asking = new Set<string>();
 
   constructor(db: Database, work: GrantWork) {
     this.#db = db;
@@ -46,10 +47,23 @@ export class Grants {
   }
 
   /** The same question again changes the one that waits. */
-  async ask({ user, app, lasting, reason, connection }: Parameters<ControlRpc["askGrant"]>[0]): ReturnType<ControlRpc["askGrant"]> {
+  async ask(asked: Parameters<ControlRpc["askGrant"]>[0]): ReturnType<ControlRpc["askGrant"]> {
+    // One at a time of the same person and app: what waits is looked for, put on record, and put.
+    const key = `${asked.user} ${asked.app}`;
+    if (this.#asking.has(key)) return FULL;
+    this.#asking.add(key);
+    try {
+      return await this.#ask(asked);
+    } finally {
+      this.#asking.delete(key);
+    }
+  }
+
+  async #ask({ user, app, lasting, reason, connection }: Parameters<ControlRpc["askGrant"]>[0]): ReturnType<ControlRpc["askGrant"]> {
+    // What was denied counts for who asked, so that nobody asks without end, and no more for everybody.
     const isFull = (): boolean => {
-      const { n = 0, mine } = this.#db.one<{ n: number; mine: number | null }>("SELECT count(*) AS n, sum(user = ? AND app <> ?) AS mine FROM grants WHERE until > ? AND given_at IS NULL", user, app, Date.now()) ?? { mine: 0 };
-      return n >= MAX_ALL_ASKED_COUNT || (mine ?? 0) >= MAX_ASKED_COUNT;
+      const { n, mine } = this.#db.one<{ n: number | null; mine: number | null }>("SELECT sum(ended_at IS NULL) AS n, sum(user = ? AND (app <> ? OR ended_at IS NOT NULL)) AS mine FROM grants WHERE until > ? AND given_at IS NULL", user, app, Date.now()) ?? { n: 0, mine: 0 };
+      return (n ?? 0) >= MAX_ALL_ASKED_COUNT || (mine ?? 0) >= MAX_ASKED_COUNT;
     };
     if (isFull()) return FULL;
     const waiting = this.#db.all<GrantRow>("SELECT * FROM grants WHERE user = ? AND app = ?", user, app).find(isWaiting);

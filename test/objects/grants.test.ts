@@ -151,6 +151,23 @@ describe("asking and giving", () => {
     vi.useRealTimers();
   });
 
+  it("of a hundred at the same moment one is a question, and one on record", async () => {
+    const answers = await Promise.all(Array.from({ length: 100 }, () => ask()));
+    expect(answers.filter(({ ok }) => ok)).toHaveLength(1);
+    expect(await control().grants()).toHaveLength(1);
+    expect(await acts()).toEqual(["asked"]);
+  });
+
+  it("what was denied counts for who asked: nobody asks without end", async () => {
+    for (let i = 0; i < 8; i++) {
+      const asked = await ask();
+      if (!asked.ok) throw new Error(asked.code);
+      expect(await control().denyGrant(asked.id, by())).toEqual({ ok: true });
+    }
+    expect(await ask()).toMatchObject({ ok: false, code: "overloaded" });
+    expect((await ask(userId(1) as UserId)).ok).toBe(true);
+  });
+
   it("a question is over after a day", async () => {
     const asked = await ask();
     vi.useFakeTimers({ now: Date.now() + DAY_MS + 1, toFake: ["Date"] });
