@@ -15,7 +15,7 @@ import type { CutReport } from "../cut-report.ts";
 export const LOOK_MS = 60_000;
 export const CALLED_MS = 10_000;
 /** One that did not: again after this; one that is away: twice as late each time, up to the last. */
-export const AGAIN_MS = 2_000;
+export const AGAIN_MS = 5_000;
 export const MAX_AGAIN_MS = 30_000;
 /** So many questions in a row without an answer, and it is away; one answer, and it is back. */
 export const AWAY_COUNT = 3;
@@ -140,10 +140,10 @@ export class ProviderWatch {
   }
 }
 
-/** What a sign-in needs of it: its metadata and its keys. That it wants to be asked less often is an answer. */
+/** What a sign-in needs of it: its metadata and its keys. A refusal (400 to 499) is an answer: whoever stands before it can refuse us, and it is there. */
 async function answers({ clientSecret: _unused, ...provider }: Provider): Promise<boolean> {
   const io = { fetch: (url: string, init: RequestInit) => fetch(url, init), deadline: (ms: number) => AbortSignal.timeout(ms), now: () => at(Date.now()), cache: newProviderCache() };
   const found = await discover(provider, io);
   const keys = found.ok ? await providerKeys(provider, found.value, io, false) : found;
-  return keys.ok || keys.error.cause.endsWith(" 429");
+  return keys.ok || / 4\d\d$/.test(keys.error.cause);
 }

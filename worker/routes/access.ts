@@ -22,7 +22,8 @@ const MAX_FORM_BYTES = 8 * 1024;
 /** POST /.postern/request, a form: app (at the launcher), for, reason */
 export async function askForAccess(x: Exchange): Promise<Response> {
   const here = x.policy?.appByHost(x.url.host)?.id;
-  const credential = readCredential(x.request, x.env, x.url.host, x.url.host === x.policy?.document.domain ? ADMIN_APP : here);
+  const isLauncher = x.url.host === x.policy?.document.domain;
+  const credential = readCredential(x.request, x.env, x.url.host, isLauncher ? ADMIN_APP : here);
   const presented = credential.kind === "presented" ? credential : undefined;
   // A cookie is sent by whatever page asks for it; a token is not.
   if (presented?.cookie !== false && x.request.headers.get("origin") !== originOf(x.url)) return refuse(x, "origin_not_allowed");
@@ -33,7 +34,8 @@ export async function askForAccess(x: Exchange): Promise<Response> {
   const lasting = parseDuration(form.get("for") ?? "");
   const reason = reasonOf(form.get("reason"));
   if (lasting === undefined || lasting > MAX_GRANT_MS || reason === undefined) return refuse(x, "bad_argument", { detail: "Say for how long and why." });
-  const plan = policy.plan(here ?? form.get("app") ?? "");
+  // At any other host the form names none: where no app is answers as where one is hidden.
+  const plan = policy.plan((isLauncher ? form.get("app") : here) ?? "");
   const facts = plan === undefined ? undefined : await withTarget(x, policy, policy.app(plan.app), session, factsOf(x, session), true);
   if (plan === undefined || facts === undefined || !isAskable(policy, plan, facts, at(x.now), lasting)) return refuse(x, "grant_refused");
   const asked = await x.env.CONTROL.getByName(CONTROL_NAME).askGrant({ user: session.subject.id as UserId, app: plan.app, lasting, reason, connection: x.connection });

@@ -34,7 +34,7 @@ describe("P19: what a row of answers means", () => {
       const seen = { ...after("-".repeat(AWAY_COUNT + i)), told: true };
       return nextLook(seen) - seen.at;
     });
-    expect(waits).toEqual([2_000, 4_000, 8_000, 16_000, MAX_AGAIN_MS, MAX_AGAIN_MS, MAX_AGAIN_MS, MAX_AGAIN_MS]);
+    expect(waits).toEqual([5_000, 10_000, 20_000, MAX_AGAIN_MS, MAX_AGAIN_MS, MAX_AGAIN_MS, MAX_AGAIN_MS, MAX_AGAIN_MS]);
     expect(nextLook(after("+")) - after("+").at).toBe(LOOK_MS);
   });
 });
@@ -91,6 +91,7 @@ describe("P19: control's questions", () => {
     ["500", async () => new Response("", { status: 500 }), true],
     ["a page instead of metadata", async () => new Response("<html>", { status: 200 }), true],
     ["too many requests: it is there", async () => new Response("", { status: 429 }), false],
+    ["a firewall's refusal: it is there", async () => new Response("", { status: 403 }), false],
   ])("%s three times: away: %s", async (_what, how, away) => {
     answer = how as () => Promise<Response>;
     const watch = watching("on_identity_loss: cut");

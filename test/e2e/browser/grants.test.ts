@@ -87,6 +87,21 @@ describe("alice, on call", () => {
     await plain.close();
     expect((await postern<GrantsAnswer>("requests")).map(({ app, reason }) => [app, reason])).toEqual([["clock", "to look at it"]]);
   });
+
+  it("P28: names no app at another host than the launcher's: one where no app is and one that is hidden from her refuse alike", async () => {
+    const asked = async (host: string): Promise<unknown> => {
+      expect((await page.goto(stage.at(host)))?.status()).toBe(404);
+      const { status, text } = await loopbackFetch(stage.at(host, "/.postern/request"), {
+        method: "POST",
+        headers: { cookie: await cookieHeader(alice, stage.at(host)), origin: new URL(stage.at(host)).origin, "content-type": "application/x-www-form-urlencoded" },
+        body: new URLSearchParams({ app: "echo", for: "1h", reason: "x" }).toString(),
+      });
+      return { status, code: (JSON.parse(text) as { readonly error: { readonly code: string } }).error.code };
+    };
+    const refused = { status: 403, code: "grant_refused" };
+    expect(await asked("nosuchapp")).toEqual(refused);
+    expect(await asked("partners")).toEqual(refused);
+  });
 });
 
 describe("bob, whom no policy would let in by a grant", () => {
