@@ -112,7 +112,7 @@ async function pass(x: Exchange, credential: Credential, standing: Standing, res
   const { app } = standing;
   if (app === undefined) return blank(x);
   if (x.framing.websocket && !originAllowed(x, app, credential)) return refuse(x, "origin_not_allowed");
-  if (coversOurScope(x)) return refuse(x, "origin_not_allowed", { detail: "A service worker at the root would also control Postern's own pages." });
+  if (coversOurScope(x)) return refuse(x, "origin_not_allowed", { detail: "A service worker at the root would control Postern's own pages." });
   const body = resent ?? (await bodyToSend(x));
   if (body === undefined) return refuse(x, "bad_request");
   const passed = await proxy(x, app, standing, credential.kind === "presented" && credential.stripAuthorization, body);

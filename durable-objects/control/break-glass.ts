@@ -6,7 +6,7 @@
 import { equalSecrets } from "../../core/bytes.ts";
 import { BREAK_GLASS_SERVICE } from "../../core/ids.ts";
 import { HOUR_MS, lasting, MINUTE_MS } from "../../core/time.ts";
-import type { ObjectEnv } from "../bindings.ts";
+import { type ObjectEnv, sessionOf } from "../bindings.ts";
 import type { Database } from "../sqlite.ts";
 import { ACTOR_CHANGED, nameOf } from "./actor.ts";
 import type { Actor, GlassAct, GlassAnswer, GlassState } from "./rpc.ts";
@@ -19,9 +19,9 @@ export const GLASS_AGAIN_MS = lasting(5 * MINUTE_MS);
 export const GLASS_READY_MS = lasting(24 * HOUR_MS);
 /** Attempts are counted over so long. */
 const TRIES_MS = lasting(10 * MINUTE_MS);
-/** Attempts of one source that are looked at. */
+/** Wrong attempts of one source that are recorded one by one; it hears that it is too many. Right codes open all the same: others may share the address. */
 export const SOURCE_TRIES_COUNT = 10;
-/** Attempts of all that are stored one by one; above it a wrong one is counted only, and a right one opens all the same: no stranger can keep the glass whole. */
+/** The same of all sources: no stranger can keep the glass whole, or the record busy. */
 export const RECORDED_TRIES_COUNT = 100;
 
 const KEY = "break-glass";
@@ -44,9 +44,14 @@ interface Seal {
 
 interface Tries {
   readonly since: number;
+  /** Recorded ones, as `sources`. */
   readonly total: number;
   readonly sources: { readonly [source: string]: number };
+  /** Those that no record tells of yet; the next one does. */
+  readonly untold: number;
 }
+
+const NO_TRIES: Tries = { since: 0, total: 0, sources: {}, untold: 0 };
 
 type Open = Extract<GlassAct, { act: "open" }>;
 
@@ -63,8 +68,8 @@ const REFUSED = { ok: false, code: "refused" } as const;
 
 export class BreakGlass {
   readonly #deps: GlassDeps;
-  /** Wrong attempts that no record tells of yet. */
-  #untold = 0;
+  /** Records on their way. */
+  #telling = 0;
   #opening: Promise<GlassAnswer> | undefined;
 
   constructor(deps: GlassDeps) {
@@ -72,12 +77,12 @@ export class BreakGlass {
   }
 
   async take(act: GlassAct): Promise<GlassAnswer> {
-    const { kv, record, stillActs } = this.#deps;
+    const { kv, stillActs } = this.#deps;
     switch (act.act) {
       case "seal": {
         const { codes, delayMs } = act;
         const sealedBy = nameOf(act.by);
-        await record({ act: "seal", people: codes.length, delay_ms: delayMs, by: sealedBy });
+        await this.#record({ act: "seal", people: codes.length, delay_ms: delayMs, by: sealedBy });
         if (!(await stillActs(act.by))) return ACTOR_CHANGED;
         kv.put(KEY, { v: 1, codes, delayMs, sealedAt: Date.now(), sealedBy } satisfies Seal);
         return this.#shown();
@@ -85,7 +90,7 @@ export class BreakGlass {
       case "cancel":
         if (!(await stillActs(act.by))) return ACTOR_CHANGED;
         kv.delete(KEY);
-        await record({ act: "cancel", by: nameOf(act.by) });
+        await this.#record({ act: "cancel", by: nameOf(act.by) });
         return this.#shown();
       case "open":
         return this.#open(act);
@@ -107,9 +112,13 @@ export class BreakGlass {
     return now?.codes.join() === codes.join() ? now : undefined;
   }
 
-  #shown(): GlassAnswer {
+  async #shown(): Promise<GlassAnswer> {
+    const { db, env } = this.#deps;
+    // One whose session ended opens nothing; one that nobody can tell of may.
+    const tokens = registry.validTokens(db, BREAK_GLASS_SERVICE, Date.now());
+    const untils = await Promise.all(tokens.map(async ({ sid, until }) => ((await sessionOf(env, sid).isLive().catch(() => true)) === false ? 0 : until)));
+    const openUntil = Math.max(0, ...untils) || undefined;
     const seal = this.#seal();
-    const openUntil = registry.openUntil(this.#deps.db, BREAK_GLASS_SERVICE, Date.now());
     // A seal that was broken is none.
     const whole: GlassState = seal === undefined || seal.opened !== undefined ? {} : { people: seal.codes.length, delayMs: seal.delayMs, sealedAt: seal.sealedAt, sealedBy: seal.sealedBy, ...clockOf(seal, Date.now()) };
     return { ok: true, state: { ...whole, ...(openUntil === undefined ? {} : { openUntil }) } };
@@ -117,21 +126,10 @@ export class BreakGlass {
 
   async #open(asked: Open): Promise<GlassAnswer> {
     const now = Date.now();
-    const { record } = this.#deps;
     const { source } = asked;
-    const tries = this.#count(source, now);
-    if (tries.own > SOURCE_TRIES_COUNT) return { ok: false, code: "overloaded" };
     const seal = this.#seal();
     const isRight = fits(asked.codes, seal?.codes ?? NO_CODES);
-    if (seal === undefined || !isRight || !this.#counts(seal, now)) {
-      if (tries.total > RECORDED_TRIES_COUNT) this.#untold++;
-      else {
-        const untold = this.#untold;
-        this.#untold = 0;
-        await record({ act: "refused", source, ...(untold === 0 ? {} : { untold }) });
-      }
-      return REFUSED;
-    }
+    if (seal === undefined || !isRight || !this.#counts(seal, now) || (seal.opened !== undefined && (await this.#isSignedIn(seal.opened)) === false)) return (await this.#tried({ act: "refused", source }, now)) ? REFUSED : { ok: false, code: "overloaded" };
     const { opensAt } = clockOf(seal, now);
     if (seal.delayMs > 0 && seal.opened === undefined && (opensAt === undefined || now < opensAt)) return this.#wait(seal, opensAt, source);
     // Those who come while it opens get what it gives: one record, one token.
@@ -143,13 +141,20 @@ export class BreakGlass {
 
   /** Not broken yet, or so lately that the answer may have been lost, and not closed since. */
   #counts({ opened }: Seal, now: number): boolean {
-    return opened === undefined || (now < Math.min(opened.at + GLASS_AGAIN_MS, opened.expiresAt) && registry.isUsable(this.#deps.db, opened.tokenId));
+    return opened === undefined || (now < Math.min(opened.at + GLASS_AGAIN_MS, opened.expiresAt) && registry.madeAt(this.#deps.db, opened.tokenId) !== undefined);
+  }
+
+  /** False: its session is over. Undefined: an instance that was replaced came to nothing more than the row. */
+  async #isSignedIn({ tokenId }: { readonly tokenId: string }): Promise<boolean | undefined> {
+    const { SESSION } = this.#deps.env;
+    return SESSION.get(SESSION.idFromName(serviceSession(tokenId))).isLive();
   }
 
   /** Starts the clock, or says how long it runs. */
   async #wait(seal: Seal, running: number | undefined, source: string): Promise<GlassAnswer> {
     const opensAt = running ?? Date.now() + seal.delayMs;
-    await this.#deps.record({ act: running === undefined ? "clock_started" : "too_early", opens_at: opensAt, source });
+    if (running === undefined) await this.#record({ act: "clock_started", opens_at: opensAt, source });
+    else await this.#tried({ act: "too_early", opens_at: opensAt, source }, Date.now());
     const now = this.#same(seal);
     if (now === undefined) return REFUSED;
     // Another may have started it while this was recorded.
@@ -160,8 +165,8 @@ export class BreakGlass {
   }
 
   async #break(seal: Seal, { tokenId, hash, expiresAt, source }: Open, now: number): Promise<GlassAnswer> {
-    const { kv, db, env, record } = this.#deps;
-    await record({ act: seal.opened === undefined ? "open" : "open_again", token: tokenId, expires_at: seal.opened?.expiresAt ?? expiresAt, source });
+    const { kv, db, env } = this.#deps;
+    await this.#record({ act: seal.opened === undefined ? "open" : "open_again", token: tokenId, expires_at: seal.opened?.expiresAt ?? expiresAt, source });
     const still = this.#same(seal);
     if (still === undefined || !this.#counts(still, now)) return REFUSED;
     const opened = still.opened ?? { tokenId, at: now, expiresAt };
@@ -170,23 +175,36 @@ export class BreakGlass {
       kv.put(KEY, { ...still, opened } satisfies Seal);
       reserveToken(db, env, BREAK_GLASS_SERVICE, opened);
     }
-    // An instance that was replaced before this came to nothing more than the row.
-    const { SESSION } = env;
-    const isSignedIn = await SESSION.get(SESSION.idFromName(serviceSession(opened.tokenId))).isLive();
-    if (!isSignedIn) await signInService(db, env, BREAK_GLASS_SERVICE, { tokenId: opened.tokenId, hash, expiresAt: opened.expiresAt });
+    const isSignedIn = await this.#isSignedIn(opened);
+    if (isSignedIn === false) return REFUSED;
+    if (isSignedIn === undefined) await signInService(db, env, BREAK_GLASS_SERVICE, { tokenId: opened.tokenId, hash, expiresAt: opened.expiresAt });
     return { ok: true, state: { openUntil: opened.expiresAt } };
   }
 
-  /** How many this source and all have tried lately, this one included. */
-  #count(source: string, now: number): { own: number; total: number } {
+  /** Puts an attempt that opens nothing on record; above a bound it is only counted, until a record tells the number. False: too many of its source. */
+  async #tried(data: { readonly source: string; readonly [name: string]: string | number }, now: number): Promise<boolean> {
     const { kv } = this.#deps;
-    const kept = kv.get(TRIES_KEY) as Tries | undefined;
-    const tries = kept === undefined || now - kept.since >= TRIES_MS ? { since: now, total: 0, sources: {} } : kept;
-    const own = (tries.sources[source] ?? 0) + 1;
-    const total = tries.total + 1;
-    // Above this nothing more is stored: bounded, whoever tries.
-    if (total <= RECORDED_TRIES_COUNT) kv.put(TRIES_KEY, { since: tries.since, total, sources: { ...tries.sources, [source]: own } } satisfies Tries);
-    return { own, total };
+    const kept = this.#tries();
+    const tries = { ...(now - kept.since < TRIES_MS ? kept : { ...NO_TRIES, since: now }), untold: kept.untold + 1 };
+    const own = tries.sources[data.source] ?? 0;
+    const isFew = own < SOURCE_TRIES_COUNT;
+    if (isFew && tries.total < RECORDED_TRIES_COUNT) {
+      kv.put(TRIES_KEY, { ...tries, total: tries.total + 1, sources: { ...tries.sources, [data.source]: own + 1 } } satisfies Tries);
+      await this.#record(data, 1);
+    } else kv.put(TRIES_KEY, tries);
+    return isFew;
+  }
+
+  /** Tells with it of the attempts that no record does; `own` of them are what this one is about. One that could not be stored told nothing. */
+  async #record(data: Parameters<GlassDeps["record"]>[0], own = 0): Promise<void> {
+    const told = this.#telling++ === 0 ? this.#tries().untold : own;
+    await this.#deps.record(told === own ? data : { ...data, untold: told - own }).finally(() => this.#telling--);
+    const tries = this.#tries();
+    this.#deps.kv.put(TRIES_KEY, { ...tries, untold: tries.untold - told } satisfies Tries);
+  }
+
+  #tries(): Tries {
+    return { ...NO_TRIES, ...(this.#deps.kv.get(TRIES_KEY) as Partial<Tries> | undefined) };
   }
 }
 
@@ -195,14 +213,8 @@ function clockOf({ opensAt }: Seal, now: number): { readonly opensAt?: number } 
   return opensAt === undefined || now >= opensAt + GLASS_READY_MS ? {} : { opensAt };
 }
 
-/** Every code of the seal is among those given, and no other is; takes as long whichever is wrong. */
+/** The codes given are those of the seal, in whatever order; takes as long whichever is wrong. */
 function fits(given: readonly string[], sealed: readonly string[]): boolean {
-  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-  let all = given.length === sealed.length;
-  for (const one of sealed) {
-    let any = false;
-    for (const code of given) any = equalSecrets(bytes(one), bytes(code)) || any;
-    all = any && all;
-  }
-  return all;
+  const bytes = (codes: readonly string[]): Uint8Array => new TextEncoder().encode([...codes].sort().join());
+  return equalSecrets(bytes(given), bytes(sealed));
 }

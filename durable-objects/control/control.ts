@@ -203,7 +203,7 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
   async createService(request: Parameters<ControlRpc["createService"]>[0]): Promise<{ ok: true } | Refused<"too_many_tokens" | "actor_changed">> {
     if (!(await this.#stillActs(request.by))) return ACTOR_CHANGED;
     // Counted and taken in one step, before anything is awaited: of parallel calls two succeed.
-    const live = registry.liveTokens(this.#db, request.name, Date.now());
+    const live = registry.validTokens(this.#db, request.name, Date.now()).length;
     if (live >= MAX_SERVICE_TOKENS_COUNT) return { ok: false, code: "too_many_tokens", detail: `${request.name} has ${live} valid tokens` };
     reserveToken(this.#db, this.env, request.name, request);
     try {

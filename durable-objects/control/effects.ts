@@ -45,10 +45,9 @@ export async function carryOut(reach: Reach, row: ReceiptRow): Promise<CutReport
       return sessionOf(env, row.target).end("revoked", row.id);
     case "user":
       return endPerson(reach, row.target, row, true);
-    case "service": {
-      registry.revokeService(db, row.target, Date.now());
-      return env.USER.getByName(`service:${row.target}`).revoke(row.id);
-    }
+    case "service":
+      // By the rows' clock: no sign-in of a row that was revoked is registered any more (M1).
+      return env.USER.getByName(`service:${row.target}`).revoke(row.id, false, registry.revokeService(db, row.target, Date.now()));
     case "signal": {
       const signal = signals.byReceipt(db, row.id);
       return signal === undefined ? NOTHING_CUT : heed(reach, signal, row.id);

@@ -33,27 +33,22 @@ interface PersonRow {
   readonly last_sign_in_at: number;
 }
 
-export function liveTokens(db: Database, name: string, now: number): number {
-  const row = db.one<{ n: number }>(
-    "SELECT count(*) AS n FROM services WHERE name = ? AND revoked_at IS NULL AND expires_at > ?", name, now,
-  );
-  return row?.n ?? 0;
+/** The tokens of this service that are valid, whatever became of their sessions. */
+export function validTokens(db: Database, name: string, now: number): readonly { readonly sid: SessionId; readonly until: number }[] {
+  return db.all("SELECT sid, expires_at AS until FROM services WHERE name = ? AND revoked_at IS NULL AND expires_at > ?", name, now);
 }
 
-/** Until when a valid token of this service opens something. */
-export function openUntil(db: Database, name: string, now: number): number | undefined {
-  return db.one<{ until: number | null }>("SELECT max(expires_at) AS until FROM services WHERE name = ? AND revoked_at IS NULL AND expires_at > ?", name, now)?.until ?? undefined;
-}
-
+/** A row is never older than a revocation that came before it, whatever the clock says. */
 export function addService(
   db: Database,
   one: { name: string; tokenId: string; sid: SessionId; createdAt: number; expiresAt: number },
 ): void {
-  db.run("INSERT INTO services (token_id, name, sid, created_at, expires_at, revoked_at) VALUES (?, ?, ?, ?, ?, NULL)", one.tokenId, one.name, one.sid, one.createdAt, one.expiresAt);
+  db.run("INSERT INTO services (token_id, name, sid, created_at, expires_at, revoked_at) SELECT ?, ?2, ?, max(?, coalesce(max(revoked_at), 0)), ?, NULL FROM services WHERE name = ?2", one.tokenId, one.name, one.sid, one.createdAt, one.expiresAt);
 }
 
-export function isUsable(db: Database, tokenId: string): boolean {
-  return db.one("SELECT 1 FROM services WHERE token_id = ? AND revoked_at IS NULL", tokenId) !== undefined;
+/** When the row of a token was made. Undefined: there is none, or it was revoked. */
+export function madeAt(db: Database, tokenId: string): number | undefined {
+  return db.one<{ at: number }>("SELECT created_at AS at FROM services WHERE token_id = ? AND revoked_at IS NULL", tokenId)?.at;
 }
 
 /** A token that could not be made takes no place. */
@@ -73,8 +68,11 @@ export function services(db: Database): readonly ServiceRecord[] {
 
 export const isService = (db: Database, name: string): boolean => db.one("SELECT 1 FROM services WHERE name = ?", name) !== undefined;
 
-export function revokeService(db: Database, name: string, now: number): void {
-  db.run("UPDATE services SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL", now, name);
+/** The moment of it: every row that was there is older, whatever the clock says. */
+export function revokeService(db: Database, name: string, now: number): number {
+  const at = Math.max(now, 1 + (db.one<{ at: number | null }>("SELECT max(created_at) AS at FROM services WHERE name = ?", name)?.at ?? 0));
+  db.run("UPDATE services SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL", at, name);
+  return at;
 }
 
 export function addEnrollToken(db: Database, one: { site: SiteId; hash: string; expiresAt: number }): void {

@@ -16,21 +16,24 @@ export function reserveToken(db: Database, env: ObjectEnv, name: string, token: 
 
 export async function signInService(db: Database, env: ObjectEnv, name: string, token: { tokenId: string; hash: string; expiresAt: number }): Promise<void> {
   const now = Date.now();
+  // As it began: who revokes the service while it is under way need not be seen from here (M1). Its revocations are told by the rows' clock.
+  const began = registry.madeAt(db, token.tokenId) ?? 0;
   const signIn: SignIn = {
     owner: `service:${name}`,
     subject: { kind: "service", id: name },
     display: { sub: `service:${name}`, name },
     facts: { service: { value: name, source: "postern", observedAt: at(now) } },
-    attemptStartedAt: now + ATTEMPT_SKEW_MS,
+    attemptStartedAt: began + ATTEMPT_SKEW_MS,
     endsAt: token.expiresAt,
     idleMs: token.expiresAt - now,
     credential: { kind: "service", audience: "any", hash: token.hash, expiresAt: token.expiresAt },
     sessionName: serviceSession(token.tokenId),
   };
   const signedIn = await env.USER.getByName(signIn.owner).signIn(signIn);
-  if (!signedIn.ok) throw new Error("the service could not be signed in");
-  // A revocation that came between saw no session to end; it marked the token's row.
-  if (registry.isUsable(db, token.tokenId)) return;
-  await sessionOf(env, signedIn.sid).end("revoked", "self");
-  throw new Error("the service was revoked meanwhile");
+  if (signedIn.ok) {
+    if (registry.madeAt(db, token.tokenId) !== undefined) return;
+    // Marked, and the user's object has not heard of it yet.
+    await sessionOf(env, signedIn.sid).end("revoked", "self");
+  }
+  throw new Error("the service could not be signed in");
 }

@@ -82,7 +82,8 @@ export interface SessionRpc {
     record: CodeRecord,
   ): Promise<boolean>;
   redeemCode(shown: ShownCode, credential: NewCredential): Promise<boolean>;
-  isLive(): Promise<boolean>;
+  /** Undefined: none was created here. */
+  isLive(): Promise<boolean | undefined>;
   /** The ID token of the sign-in, for signing out at the provider. */
   signOutHint(proof: { audience: string; hash: string }): Promise<string | undefined>;
   /** A newer sign-in of the same subject (step-up). What it narrows is told to the lanes (M5). */

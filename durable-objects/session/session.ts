@@ -80,9 +80,9 @@ export class Session extends DurableObject<ObjectEnv> implements SessionRpc {
     return redeemed.fits && next !== undefined;
   }
 
-  async isLive(): Promise<boolean> {
+  async isLive(): Promise<boolean | undefined> {
     const state = this.#state();
-    return state !== undefined && machine.isLive(state, Date.now());
+    return state && machine.isLive(state, Date.now());
   }
 
   async signOutHint(proof: { audience: string; hash: string }): Promise<string | undefined> {

@@ -110,7 +110,7 @@ export interface UserRpc {
   renew(sid: SessionId, renewal: Pick<SignIn, "attemptStartedAt" | "endsAt" | "from">): Promise<boolean>;
   sessions(): Promise<readonly SessionId[]>;
   /** `passkeys`: they go too; only an operator's own word takes them. */
-  revoke(revocation: ReceiptId, passkeys?: boolean): Promise<CutReport>;
+  revoke(revocation: ReceiptId, passkeys?: boolean, at?: number): Promise<CutReport>;
   /** What a signal said of this person at `at`: kept for later sessions, and told to every live one. */
   observe(news: News, at: number): Promise<CutReport>;
   /** What a person's sessions do, for their risk. */

@@ -77,9 +77,9 @@ export class User extends DurableObject<ObjectEnv> implements UserRpc {
     return this.#state().sessions.map((one) => one.sid);
   }
 
-  async revoke(revocation: ReceiptId, passkeys = false): Promise<CutReport> {
+  async revoke(revocation: ReceiptId, passkeys = false, when = Date.now()): Promise<CutReport> {
     if (passkeys) this.#desk.forget();
-    const { state, ending } = machine.revoke(this.#state(), Date.now());
+    const { state, ending } = machine.revoke(this.#state(), when);
     this.#store(state);
     const reports = await Promise.all(
       ending.map((sid) => sessionOf(this.env, sid).end("revoked", revocation, true)),

@@ -6,6 +6,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../core/time.ts";
 import { Audit } from "../../durable-objects/audit/audit.ts";
 import { GLASS_AGAIN_MS, GLASS_READY_MS, RECORDED_TRIES_COUNT, SOURCE_TRIES_COUNT } from "../../durable-objects/control/break-glass.ts";
 import type { GlassAnswer, GlassState } from "../../durable-objects/control/rpc.ts";
+import { Session } from "../../durable-objects/session/session.ts";
 import { User } from "../../durable-objects/user/user.ts";
 import { objects, outcome, randomText, sessionOf, setUp, signedIn, stubs, userId, wipe } from "./deployment.ts";
 
@@ -225,26 +226,142 @@ describe("a crash between the steps neither loses nor doubles it", () => {
 });
 
 describe("attempts are bounded", () => {
-  it(`of one source ${SOURCE_TRIES_COUNT} in ten minutes are looked at, right ones too; others are not held up`, async () => {
+  const tried = async (): Promise<unknown[]> => {
+    const records = await objects.AUDIT.getByName("control").since(0, 1_000);
+    return records.flatMap(({ kind, data }) => (kind === "break_glass" && data["act"] !== "seal" ? [[data["act"], data["source"], data["untold"]]] : []));
+  };
+  const OFFICE = "203.0.113.9";
+
+  it(`of one source ${SOURCE_TRIES_COUNT} wrong ones in ten minutes are recorded, then it is overloaded; right ones from the same address open all the same`, async () => {
     await seal([A, B]);
     for (let n = 0; n < SOURCE_TRIES_COUNT; n++) expect(await open([A, C])).toEqual(refused);
-    expect(await open([A, B])).toEqual({ ok: false, code: "overloaded" });
-    expect(await open([A, B], "198.51.100.7")).toMatchObject({ ok: true });
+    expect(await open([A, C])).toEqual({ ok: false, code: "overloaded" });
+    expect(await open([A, C], "198.51.100.7")).toEqual(refused);
+    expect(await open([A, B])).toMatchObject({ ok: true });
     later(10 * MINUTE_MS);
     expect(await open([A, C])).toEqual(refused);
   });
 
-  it("a flood of wrong ones is recorded up to a bound, stores nothing more, and cannot keep the right ones out", async () => {
+  it("a flood of one source uses up what is recorded of itself, and no more: what another tries is on record", async () => {
+    await seal([A, B]);
+    for (let n = 0; n < RECORDED_TRIES_COUNT; n++) await open([C], OFFICE);
+    await open([A, C], "198.51.100.66");
+    expect((await tried()).slice(SOURCE_TRIES_COUNT - 1)).toEqual([["refused", OFFICE, undefined], ["refused", "198.51.100.66", RECORDED_TRIES_COUNT - SOURCE_TRIES_COUNT]]);
+  });
+
+  it.each<[string, () => Promise<unknown>, string]>([
+    ["an opening", () => open([A, B]), "open"],
+    ["a wrong one, ten minutes later", async () => (later(10 * MINUTE_MS), open([C])), "refused"],
+    ["a cancellation", cancel, "cancel"],
+  ])("those that no record tells of are told as a number by %s, through the loss of the object, and once", async (_, next, act) => {
+    await seal([A, B]);
+    for (let n = 0; n < SOURCE_TRIES_COUNT + 7; n++) await open([C], OFFICE);
+    await evictDurableObject(stubs.CONTROL.getByName("control"));
+    await next();
+    await seal([B, C]);
+    expect((await tried()).at(-1)).toEqual([act, act === "cancel" ? undefined : "192.0.2.1", 7]);
+    const last = (await objects.AUDIT.getByName("control").since(0, 1_000)).at(-1);
+    expect(last?.data).not.toHaveProperty("untold");
+  });
+
+  it("what was to tell of them and could not be stored told nothing, and is one of them", async () => {
+    await seal([A, B]);
+    for (let n = 0; n < SOURCE_TRIES_COUNT + 2; n++) await open([C], OFFICE);
+    const spy = vi.spyOn(Audit.prototype, "append").mockRejectedValue(new Error("disk"));
+    expect(await outcome(() => open([C]))).toBe("failed");
+    spy.mockRestore();
+    await open([A, B]);
+    expect((await tried()).at(-1)).toEqual(["open", "192.0.2.1", 3]);
+  });
+
+  it("every one of many at a time is on record or in a number, and none twice", async () => {
+    await seal([A, B]);
+    await Promise.all(Array.from({ length: 60 }, (_, n) => open([C], `192.0.2.${n % 3}`)));
+    await open([A, B]);
+    const said = (await tried()) as [string, string, number | undefined][];
+    const wrong = said.filter(([act]) => act === "refused").length;
+    expect([wrong, wrong + said.reduce((sum, [, , untold]) => sum + (untold ?? 0), 0)]).toEqual([3 * SOURCE_TRIES_COUNT, 60]);
+  });
+
+  it("a flood of wrong ones is recorded up to a bound, stores nothing more but their number, and cannot keep the right ones out", async () => {
     await seal([A, B]);
     for (let n = 0; n < RECORDED_TRIES_COUNT + 20; n++) await open([C, A], `2001:db8::${n}`);
     expect((await acts()).filter((act) => act === "refused")).toHaveLength(RECORDED_TRIES_COUNT);
-    const stored = await runInDurableObject(stubs.CONTROL.getByName("control"), (_, { storage }) => storage.kv.get<{ sources: object }>("break-glass-tries"));
-    expect(Object.keys(stored?.sources ?? {})).toHaveLength(RECORDED_TRIES_COUNT);
+    const stored = await runInDurableObject(stubs.CONTROL.getByName("control"), (_, { storage }) => storage.kv.get<{ sources: object; untold: number }>("break-glass-tries"));
+    expect([Object.keys(stored?.sources ?? {}).length, stored?.untold]).toEqual([RECORDED_TRIES_COUNT, 20]);
     expect(await open([A, B], "198.51.100.7")).toMatchObject({ ok: true });
-    later(10 * MINUTE_MS);
-    await open([C, A]);
-    const last = (await objects.AUDIT.getByName("control").since(0, 1_000)).at(-1);
-    expect(last?.data).toMatchObject({ act: "refused", untold: 20 });
+    expect((await tried()).at(-1)).toEqual(["open", "198.51.100.7", 20]);
+  });
+
+  it("one that comes too early is told when to come, however often; the record is bounded", async () => {
+    await seal([A], DELAY);
+    const started = await open([A]);
+    for (let n = 0; n < SOURCE_TRIES_COUNT + 3; n++) expect(await open([A])).toEqual(started);
+    expect(await acts()).toEqual(["seal", "clock_started", ...Array.from({ length: SOURCE_TRIES_COUNT }, () => "too_early")]);
+  });
+});
+
+describe("what is closed while it opens stays closed (M1)", () => {
+  /** The service is revoked when its sign-in is under way, and control is gone before it can look at it again. */
+  function revokedUnderWay(name: string): void {
+    const real = Reflect.get(User.prototype, "signIn") as User["signIn"];
+    vi.spyOn(User.prototype, "signIn").mockImplementation(async function (this: User, request) {
+      expect(await control().revoke({ kind: "service", id: name, by: "internal" })).toMatchObject({ ok: true, receipt: { complete: true } });
+      return real.call(this, request);
+    });
+    vi.spyOn(Session.prototype, "end").mockRejectedValue(new Error("gone"));
+  }
+  const sessionsOf = async (name: string): Promise<number> => (await objects.USER.getByName(`service:${name}`).sessions()).length;
+
+  it("a close that answered complete leaves no session of the opening that was under way", async () => {
+    await seal([A, B]);
+    revokedUnderWay(BREAK_GLASS_SERVICE);
+    expect(await outcome(() => open([A, B]))).toBe("failed");
+    vi.restoreAllMocks();
+    later(0);
+    expect([await sessionsOf(BREAK_GLASS_SERVICE), await liveSessions(), (await state()).openUntil]).toEqual([0, [], undefined]);
+    expect(await open([A, B])).toEqual(refused);
+  });
+
+  it("nor does the revocation of a service of the token that was being made", async () => {
+    revokedUnderWay("backup");
+    expect(await outcome(() => control().createService({ name: "backup", tokenId: randomText(16), hash: randomText(32), expiresAt: clock + HOUR_MS, by: "internal" }))).toBe("failed");
+    vi.restoreAllMocks();
+    later(0);
+    expect([await sessionsOf("backup"), (await control().services()).some(({ name }) => name === "backup")]).toEqual([0, false]);
+  });
+
+  it("the next seal opens at once, in the same millisecond and by a clock that was put back", async () => {
+    for (const [codes, back] of [[[A, B], 0], [[B, C], 0], [[A, C], MINUTE_MS]] as const) {
+      later(-back);
+      await seal(codes);
+      expect(await open(codes)).toMatchObject({ ok: true });
+      expect(await control().revoke({ kind: "service", id: BREAK_GLASS_SERVICE, by: "internal" })).toMatchObject({ ok: true, receipt: { complete: true } });
+      expect(await liveSessions()).toEqual([]);
+    }
+  });
+});
+
+describe("an opening whose session ended is over", () => {
+  it.each<[string, (sid: SessionId) => Promise<unknown>]>([
+    ["an operator who revoked the session", (id) => control().revoke({ kind: "session", id, by: "internal" })],
+    ["whoever had the token and signed out", (sid) => sessionOf(sid).end("signed_out", "self")],
+  ])("by %s: the status says so, and the codes are refused as such", async (_, end) => {
+    await seal([A, B]);
+    await open([A, B]);
+    const [sid] = await liveSessions();
+    if (sid === undefined) throw new Error("not open");
+    await end(sid);
+    expect(await state()).toEqual({});
+    expect(await open([A, B])).toEqual(refused);
+    expect(await acts()).toEqual(["seal", "open", "refused"]);
+  });
+
+  it("one that cannot be asked counts as open", async () => {
+    await seal([A, B]);
+    await open([A, B]);
+    vi.spyOn(Session.prototype, "isLive").mockRejectedValue(new Error("gone"));
+    expect((await state()).openUntil).toBe(clock + HOUR_MS);
   });
 });
 

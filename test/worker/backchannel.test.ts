@@ -22,7 +22,7 @@ const token = (claims: object, header: object = {}, by = provider): Promise<stri
   by.sign({ iss: PROVIDER, aud: "postern", iat: seconds(), exp: seconds() + 120, jti: "j1", events: { [LOGOUT_EVENT]: {} }, ...claims }, { typ: "logout+jwt", ...header });
 const tell = (body: string, to = "corp", headers: Record<string, string> = FORM): Promise<Response> => isolate()(LAUNCHER, `/.postern/backchannel/${to}`, { method: "POST", headers, body });
 const logout = async (claims: object, header: object = {}, by = provider): Promise<Response> => tell(`logout_token=${await token(claims, header, by)}`);
-const live = (sids: readonly SessionId[]): Promise<boolean[]> => Promise.all(sids.map((sid) => sessionOf(sid).isLive()));
+const live = (sids: readonly SessionId[]): Promise<unknown[]> => Promise.all(sids.map((sid) => sessionOf(sid).isLive()));
 
 /** Signs somebody in by a session of the provider. */
 async function signIn(sub: string, login: string, more: object = {}): Promise<SessionId> {

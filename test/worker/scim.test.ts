@@ -49,7 +49,7 @@ async function person(name: string): Promise<SessionId> {
   await standing(name);
   return signedIn(await userIdOf(PROVIDER, name), { attemptStartedAt: Date.now() + 60_000 });
 }
-const live = (sid: SessionId): Promise<boolean> => sessionOf(sid).isLive();
+const live = (sid: SessionId): Promise<boolean | undefined> => sessionOf(sid).isLive();
 const groupsOf = async (sid: SessionId): Promise<unknown> => (await sessionOf(sid).describe())?.facts["groups"]?.value;
 
 afterEach(wipe);

@@ -23,7 +23,7 @@ export async function openBreakGlass(x: Exchange): Promise<Response> {
   const given = (await readBoundedJson(x.request, MAX_BODY_BYTES))?.["codes"];
   const codes: unknown[] = Array.isArray(given) ? given : [];
   const texts = codes.filter((one): one is string => typeof one === "string" && parseBreakGlassCode(one) !== undefined).sort();
-  if (texts.length === 0 || texts.length !== codes.length || texts.length > MAX_CODES_COUNT) return refuse(x, "bad_argument", { detail: 'The body must be {"codes": one or two of them}.' });
+  if (texts.length === 0 || texts.length !== codes.length || texts.length > MAX_CODES_COUNT) return refuse(x, "bad_argument", { detail: 'It must be {"codes": one or two}.' });
   const token = await tokenOf(texts);
   const opened = await x.env.CONTROL.getByName(CONTROL_NAME).breakGlass({
     act: "open",

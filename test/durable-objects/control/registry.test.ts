@@ -68,8 +68,8 @@ describe("service tokens", () => {
   ])("a token counts as valid exactly until its end: %s (class H, row 64)", (_title, now, valid) => {
     const db = fresh();
     add(db, 1, T0 + HOUR);
-    expect(registry.liveTokens(db, "backup", now)).toBe(valid);
-    expect(registry.liveTokens(db, "other", now)).toBe(0);
+    expect(registry.validTokens(db, "backup", now)).toHaveLength(valid);
+    expect(registry.validTokens(db, "other", now)).toHaveLength(0);
   });
 
   it("revoking a service ends every token of it and of no other", () => {
@@ -78,8 +78,8 @@ describe("service tokens", () => {
     add(db, 2, T0 + HOUR);
     registry.addService(db, { name: "other", tokenId: "t3", sid: sidOf(3), createdAt: T0, expiresAt: T0 + HOUR });
     registry.revokeService(db, "backup", T0 + 5);
-    expect(registry.liveTokens(db, "backup", T0 + 6)).toBe(0);
-    expect(registry.liveTokens(db, "other", T0 + 6)).toBe(1);
+    expect(registry.validTokens(db, "backup", T0 + 6)).toHaveLength(0);
+    expect(registry.validTokens(db, "other", T0 + 6)).toHaveLength(1);
     expect(registry.services(db).map((one) => [one.name, one.tokenId, one.revokedAt])).toEqual([["backup", "t1", T0 + 5], ["backup", "t2", T0 + 5], ["other", "t3", undefined]]);
   });
 });

@@ -37,7 +37,7 @@ export async function seal(x: Exchange): Promise<Response> {
   const body = await readBoundedJson(x.request, MAX_BODY_BYTES);
   const { people, delay } = body ?? {};
   const delayMs = people === 2 && delay === undefined ? 0 : typeof delay === "string" && people === undefined ? parseDuration(delay) : undefined;
-  if (delayMs === undefined || delayMs > MAX_GLASS_DELAY_MS) return refuse(x, "bad_argument", { detail: 'The body must be {"people": 2}, or {"delay": "4h" or the like, at most 7d}.' });
+  if (delayMs === undefined || delayMs > MAX_GLASS_DELAY_MS) return refuse(x, "bad_argument", { detail: 'It must be {"people": 2} or {"delay": "4h"}, at most 7d.' });
   const codes = Array.from({ length: people === 2 ? 2 : 1 }, () => formatBreakGlassCode(newSecret(random)));
   const hashes = await Promise.all(codes.map(digestOf));
   const sealed = await carryOut(x, "operator", ({ by }) => x.env.CONTROL.getByName(CONTROL_NAME).breakGlass({ act: "seal", codes: hashes, delayMs, by }));

@@ -13,7 +13,7 @@ import { json, refuse } from "../../respond.ts";
 import { asOperator } from "./operator.ts";
 
 /** What to do about an id of which nothing is recorded. */
-const NOT_RECORDED = "Take the `Postern-Request-Id` of a denial or of an allow; an answer that decided nothing, such as one that asks for a sign-in, has no decision to explain.";
+const NOT_RECORDED = "Take the `Postern-Request-Id` of a denial or an allow; one that asks for a sign-in decided nothing.";
 
 /** GET /.postern/api/v1/explain/:id */
 export async function explainRequest(x: Exchange, id: string): Promise<Response> {
@@ -27,12 +27,12 @@ export async function explainRequest(x: Exchange, id: string): Promise<Response>
   const shard = found.find((one) => one.events.some(isDecision));
   const event = shard?.events.find(isDecision);
   if (shard === undefined || event === undefined) {
-    return refuse(x, "unknown_id", { detail: "No decision with this id is on record; a repeated allow gets there within 2 s.", fix: [NOT_RECORDED] });
+    return refuse(x, "unknown_id", { detail: "No such decision is on record; a repeated allow gets there within 2 s.", fix: [NOT_RECORDED] });
   }
   const recorded = readDecision(event.data);
   const facts = recorded === undefined ? undefined : await recordedFacts(x, shard.name, recorded);
   const version = recorded === undefined ? undefined : await x.env.CONTROL.getByName(CONTROL_NAME).version(recorded.policyVersion);
-  if (recorded === undefined || facts === undefined || version === undefined) return refuse(x, "unknown_id", { detail: "The facts or the policy of this decision are gone, or of a version that cannot be read any more.", fix: ["Ask again as the same person, then explain the id of that answer."] });
+  if (recorded === undefined || facts === undefined || version === undefined) return refuse(x, "unknown_id", { detail: "Its facts or its policy are gone, or cannot be read any more.", fix: ["Explain the id of a newer answer to the same person."] });
   const again = explain(compile(version.document, version.version), recorded.ask, facts, at(event.at));
   const answer = { id, at: new Date(event.at).toISOString(), ...again, recorded_effect: recorded.effect, subject: facts.subject, ask: recorded.ask };
   return json(x, answer satisfies ExplainedRequestAnswer);

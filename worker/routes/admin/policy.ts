@@ -33,7 +33,7 @@ interface ReadDocument {
 
 async function readDocument(x: Exchange): Promise<ReadDocument | Response> {
   const text = await readBoundedText(x.request, MAX_DOCUMENT_BYTES);
-  if (text === undefined) return refuse(x, "document_invalid", { detail: `The body must be the document as canonical JSON, at most ${MAX_DOCUMENT_BYTES} bytes.` });
+  if (text === undefined) return refuse(x, "document_invalid", { detail: `It must be canonical JSON, at most ${MAX_DOCUMENT_BYTES} bytes.` });
   const parsed = parseCanonical(text);
   if (!parsed.ok) {
     return refuse(x, "document_invalid", { detail: parsed.error[0]?.message, extra: { problems: parsed.error } });

@@ -31,7 +31,7 @@ export async function create(x: Exchange): Promise<Response> {
   const hash = toBase64Url(await hashSecret(secret));
   const created = await carryOut(x, "operator", ({ by }) => control.createService({ name, tokenId, hash, expiresAt, by }));
   if (created instanceof Response) return created;
-  if (!created.ok) return refuse(x, "bad_argument", { detail: `${created.detail ?? name}; revoke them first with: postern revoke service ${name}` });
+  if (!created.ok) return refuse(x, "bad_argument", { detail: `${created.detail ?? name}; first: postern revoke service ${name}` });
   const token = formatServiceToken({ id: tokenId, secret });
   return json(x, { id: tokenId, name, client_id: tokenId, client_secret: token, token, expires_at: new Date(expiresAt).toISOString() } satisfies ServiceTokenAnswer, 201);
 }
