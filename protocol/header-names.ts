@@ -14,3 +14,6 @@ export const OWN_COOKIE = /^(?:__host-|__secure-|__http-|__host-http-)?postern/i
 
 /** On a tcp stream's answer: another key's signed word for the connector's own (KC3). */
 export const ENDORSEMENT_HEADER = "postern-endorsement";
+
+/** On the list of sessions while the break-glass account is in use: "open" or "counting", and an instant. */
+export const BREAK_GLASS_HEADER = "postern-break-glass";

@@ -7,8 +7,6 @@
 export const ADMIN_API = "/.postern/api/v1";
 /** Opens the break-glass account, at the launcher. */
 export const BREAK_GLASS_PATH = "/.postern/break-glass";
-/** Beside the list of sessions while it is in use: "open" or "counting", and an instant. */
-export const BREAK_GLASS_HEADER = "postern-break-glass";
 /** Enrolment of a connector's key, at the launcher. */
 export const ENROLL_PATH = "/.postern/connectors/enroll";
 /** The tunnel's WebSocket, at the launcher; `?connector&lane`. */

@@ -5,6 +5,7 @@ import { routeTable } from "../../worker/app.ts";
 /** Connectors and command lines of earlier versions have these built in. */
 const RELEASED = {
   ADMIN_API: "/.postern/api/v1",
+  BREAK_GLASS_PATH: "/.postern/break-glass",
   ENROLL_PATH: "/.postern/connectors/enroll",
   CONNECT_PATH: "/.postern/connect",
   AGENT_PATH: "/.postern/agent",

@@ -4,7 +4,7 @@ import type { SessionDescription } from "../../../durable-objects/session/rpc.ts
 import type { CompiledPolicy } from "../../../policy/compile.ts";
 import type { Ask, Facts } from "../../../policy/facts.ts";
 import type { SessionsAnswer } from "../../../protocol/admin-api.ts";
-import { BREAK_GLASS_HEADER } from "../../../protocol/paths.ts";
+import { BREAK_GLASS_HEADER } from "../../../protocol/header-names.ts";
 import type { Exchange } from "../../exchange.ts";
 import { json } from "../../respond.ts";
 import { glassJson, glassState } from "./break-glass.ts";
