@@ -17,7 +17,8 @@ const filesOf = (folders: readonly string[]): string[] => folders.map((folder) =
 
 /** End-to-end files that measure nothing that a busy machine changes; whatever else is end to end runs alone. */
 const NOT_MEASURING = [
-  "test/e2e/*.test.ts",
+  // Not the README, which has a drill among its blocks.
+  "test/e2e/!(readme).test.ts",
   ...filesOf(["bench", "e2e/apps", "e2e/corpus", "e2e/nist", "e2e/policy", "e2e/wrangler-dev"]),
   "test/e2e/credentials/{matrix,routes}.test.ts",
   "test/e2e/browser/{hostile-sibling,passkeys,providers,return-to,ssh-step-up}.test.ts",
@@ -49,7 +50,7 @@ const END_TO_END_TIMEOUT_MS = 60_000;
 const POLL = { expect: { poll: { timeout: 10_000 } } };
 
 const within = (ms: number): { readonly testTimeout: number; readonly hookTimeout: number } => ({ testTimeout: ms, hookTimeout: ms });
-const END_TO_END_SETTINGS = { globalSetup: [READY_EDGE, READY_BROWSER], ...within(END_TO_END_TIMEOUT_MS) };
+const END_TO_END_SETTINGS = { globalSetup: [READY_EDGE, READY_BROWSER], ...within(END_TO_END_TIMEOUT_MS), ...POLL };
 
 export default defineConfig({
   test: {
@@ -77,7 +78,7 @@ export default defineConfig({
           }),
         ],
         // Loading the edge module by module takes seconds: a worker does it once.
-        test: { name: "workerd", include: filesOf(IN_WORKERD), setupFiles: CLEAN_START, isolate: false, ...within(IN_WORKERD_TIMEOUT_MS), ...TOGETHER },
+        test: { name: "workerd", include: filesOf(IN_WORKERD), setupFiles: CLEAN_START, isolate: false, ...within(IN_WORKERD_TIMEOUT_MS), ...POLL, ...TOGETHER },
       },
       { test: { name: "e2e", include: NOT_MEASURING, ...END_TO_END_SETTINGS, ...TOGETHER } },
       { test: { name: "e2e-alone", include: filesOf(END_TO_END), exclude: NOT_MEASURING, ...END_TO_END_SETTINGS, ...ALONE } },

@@ -9,7 +9,7 @@ import { makeIndex } from "./candidates.ts";
 import type { App, Policy, PolicyDocument } from "./document.ts";
 import { hostOf } from "./naming.ts";
 import type { Entry, Target } from "./entry.ts";
-import { boundOf, type LossBound, type LossPart } from "./losses.ts";
+import { boundOf, KEEP, type LossBound, type LossPart } from "./losses.ts";
 import { makeEntry } from "./entry.ts";
 import { reaches } from "./reach.ts";
 import type { FactName } from "./facts.ts";
@@ -73,7 +73,7 @@ export function compile(document: PolicyDocument, version: number): CompiledPoli
     const about = entries.filter(({ policy }) => reaches(policy, selected)).map(({ entry }) => entry);
     const of = (effect: Entry["effect"]): Index => makeIndex(about.filter((entry) => entry.effect === effect));
     const { session, onLoss } = document.defaults;
-    const lossBound = (part: LossPart): LossBound => boundOf(part, [onLoss?.[part], app?.onLoss?.[part]].flatMap((rule) => rule ?? []));
+    const lossBound = (part: LossPart): LossBound => boundOf(part, [onLoss?.[part] ?? KEEP, app?.onLoss?.[part] ?? KEEP]);
     const allows = about.filter((entry) => entry.effect === "allow");
     return {
       app: id,

@@ -34,6 +34,9 @@ export interface LossBound {
 /** How long it lets anything go on. */
 export const lasting = (part: LossPart, { how, for: own = Infinity }: LossRule): number => (how === "cut" ? -Infinity : part === "identity" ? own : LOSS_LEASE_MS);
 
+/** The rule of whoever wrote none, also before there were any. */
+export const KEEP: LossRule = { how: "keep" };
+
 /** The strictest of several. */
 export const boundOf = (part: LossPart, rules: readonly LossRule[]): LossBound => ({
   lasts: Math.min(...rules.map((one) => lasting(part, one))),

@@ -1,11 +1,9 @@
 /** `on_identity_loss`, `on_audit_loss`, `on_control_loss` as written, and that no app is looser in them than the defaults (P19). */
 import type { PolicyDocument } from "./document.ts";
-import { lasting, LOSS_PARTS, LOSS_WORDS, type LossRule, type LossRules } from "./losses.ts";
+import { KEEP, lasting, LOSS_PARTS, LOSS_WORDS, type LossRule, type LossRules } from "./losses.ts";
 import type { Report } from "./problems.ts";
 import type { RawApp } from "./schema.ts";
 import { toMs } from "./shapes.ts";
-
-export const KEEP: LossRule = { how: "keep" };
 
 const keyOf = (part: (typeof LOSS_PARTS)[number]) => `on_${part}_loss` as const;
 

@@ -3,7 +3,7 @@
  * One row from the question to the end. What a grant opens is not decided here: it is a fact of its
  * person, told to their sessions as others are.
  */
-import type { UserId } from "../../core/ids.ts";
+import type { AppId, UserId } from "../../core/ids.ts";
 import { at, DAY_MS, SECOND_MS } from "../../core/time.ts";
 import { type Fact, grantFact } from "../../policy/facts.ts";
 import { randomText } from "../random-text.ts";
@@ -85,15 +85,15 @@ export class Grants {
     const before = grantOf(this.#db, id);
     if (isAsked && (before?.user !== user || before.app !== app || before.ended_at !== null)) return GONE;
     if (before !== undefined && before.given_at !== null) return { ok: true, id, until: before.until };
+    if (this.#holdsAll(user, app)) return FULL;
     await this.#work.record({ act: "given", id, user, app, lasting, reason, by: by.name });
     if (!(await this.#work.stillActs(by))) return ACTOR_CHANGED;
     // From here to the signal nothing is awaited: of two who give the same one does, and who denied it meanwhile did.
     const now = Date.now();
     const asked = grantOf(this.#db, id);
     if (isAsked && !isWaiting(asked)) return GONE;
-    const given = this.#db.all<GrantRow>("SELECT * FROM grants WHERE user = ? AND given_at IS NOT NULL", user);
-    // Also what was taken back is a fact of theirs until it would have run out.
-    if (new Set(given.map((one) => one.app)).add(app).size > MAX_HELD_COUNT) return FULL;
+    if (this.#holdsAll(user, app)) return FULL;
+    const given = this.#given(user);
     // Later than whatever was said of this app before, and than the end of the one that it replaces.
     const givenAt = Math.max(now, ...given.filter((one) => one.app === app).map((one) => (one.ended_at ?? one.given_at ?? 0) + 2));
     const until = givenAt + lasting;
@@ -102,6 +102,15 @@ export class Grants {
     const fact: Fact = { value: id, source: `operator:${by.name}`, observedAt: at(givenAt), expiresAt: at(until) };
     await this.#work.signal({ source: "grant", id, name: "given", target: { kind: "user", id: user }, effect: { kind: "facts", facts: { [grantFact(app)]: fact }, at: givenAt } });
     return { ok: true, id, until };
+  }
+
+  #given(user: UserId): readonly GrantRow[] {
+    return this.#db.all<GrantRow>("SELECT * FROM grants WHERE user = ? AND given_at IS NOT NULL", user);
+  }
+
+  /** They hold as many as may be, and none of this app. Also what was taken back is a fact of theirs until it would have run out. */
+  #holdsAll(user: UserId, app: AppId): boolean {
+    return new Set(this.#given(user).map((one) => one.app)).add(app).size > MAX_HELD_COUNT;
   }
 
   async deny(id: string, by: Actor): ReturnType<ControlRpc["denyGrant"]> {

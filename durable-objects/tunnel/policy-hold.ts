@@ -65,7 +65,7 @@ export class PolicyHold {
 
   /** Somebody goes by it: asked for ahead of its end, and nobody waits for that. */
   keep(now: number, clock: () => number): void {
-    if (now >= this.#until - RENEW_AHEAD_MS && now >= this.#askedAt + RENEW_RETRY_MS) this.renew(clock).catch(() => undefined);
+    if (this.#asking === undefined && now >= this.#until - RENEW_AHEAD_MS && now >= this.#askedAt + RENEW_RETRY_MS) this.renew(clock).catch(() => undefined);
   }
 
   /** Asks control, whatever lease is left: somebody knows of a newer version. */

@@ -153,7 +153,8 @@ describe("asking and giving", () => {
 
   it("of a hundred at the same moment one is a question, and one on record", async () => {
     const answers = await Promise.all(Array.from({ length: 100 }, () => ask()));
-    expect(answers.filter(({ ok }) => ok)).toHaveLength(1);
+    // Whoever comes after the first is answered that it waits already.
+    expect(new Set(answers.flatMap((one) => (one.ok ? [one.id] : []))).size).toBe(1);
     expect(await control().grants()).toHaveLength(1);
     expect(await acts()).toEqual(["asked"]);
   });
@@ -180,7 +181,7 @@ describe("asking and giving", () => {
     const asked = await ask();
     const id = asked.ok ? asked.id : "";
     const all = await Promise.all(Array.from({ length: 50 }, () => control().giveGrant({ id, user: ANN, app: WIKI, lasting: HOUR_MS, reason: "x", by: by() })));
-    expect(all.filter((one) => one.ok)).toHaveLength(1);
+    expect(new Set(all.flatMap((one) => (one.ok ? [`${one.id} ${one.until}`] : []))).size).toBe(1);
     expect(await give({ id })).toBe(id);
     expect(await control().grants()).toMatchObject([{ id, by: `user:${BOSS}` }]);
   });

@@ -46,10 +46,12 @@ describe.each(LOSS_PARTS)("P19: while %s is down", (part) => {
     expect(ask(under(`on_${part}_loss: keep`, `, on_${part}_loss: read_only`), POST, lost(part, 0)).reason).toBe(`${part}_lost`);
   });
 
-  it("a stored document that knows no such rules keeps", () => {
+  it("a stored document that knows no such rules keeps, for as long as one that says so", () => {
     const document = documentOf(textOf(STAFF_ONLY));
     const { onLoss: _none, ...defaults } = document.defaults;
-    expect(ask(compile({ ...document, defaults }, 7), GET, lost(part, 10 * SECOND)).effect).toBe("allow");
+    const before = compile({ ...document, defaults }, 7);
+    expect(ask(before, GET, lost(part, 10 * SECOND)).effect).toBe("allow");
+    expect(ask(before, GET, lost(part, LOSS_LEASE_MS + SECOND)).effect).toBe(part === "identity" ? "allow" : "deny");
   });
 
   it("who would not be let in is answered as ever: nothing tells them apart from before", () => {

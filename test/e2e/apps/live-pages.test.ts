@@ -49,15 +49,17 @@ describe("an app that lives on WebSockets behind Postern", () => {
   it("changes its page through the socket, in a browser, until the user is revoked", async () => {
     const context = await stage.profile();
     const page = await context.newPage();
-    const sockets: { url: string; closed: boolean }[] = [];
+    const sockets: { url: string; heard: boolean; closed: boolean }[] = [];
     page.on("websocket", (socket) => {
-      const one = { url: socket.url(), closed: false };
+      const one = { url: socket.url(), heard: false, closed: false };
       sockets.push(one);
+      // The server greets whom it will tell of changes; one made before that it tells nobody.
+      socket.once("framereceived", () => (one.heard = true));
       socket.on("close", () => (one.closed = true));
     });
     await visitAs(page, "alice", stage.at("live"));
     await page.locator("#words", { hasText: "one" }).waitFor();
-    await until(() => sockets.some((socket) => socket.url.startsWith(stage.at("live").replace("http:", "ws:"))), "the page has a socket");
+    await until(() => sockets.some((socket) => socket.heard && socket.url.startsWith(stage.at("live").replace("http:", "ws:"))), "the page's socket is greeted");
     words("two");
     await page.locator("#words", { hasText: "two" }).waitFor();
     expect(await page.evaluate<number>("window.loads")).toBe(1);

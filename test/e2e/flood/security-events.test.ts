@@ -57,13 +57,16 @@ interface Answer {
 
 function call(host: string, path: string, headers: Readonly<Record<string, string>>, body?: string, agent = people): Promise<Answer> {
   const began = performance.now();
+  let refused: number | undefined;
   return new Promise((done, fail) => {
     const asked = request({ host: "127.0.0.1", port: edge.stack.port, path, method: body === undefined ? "GET" : "POST", agent, headers: { host, ...headers } }, (answer) => {
+      refused = answer.statusCode;
       let text = "";
       answer.setEncoding("utf8").on("data", (part: string) => (text += part));
       answer.on("end", () => done({ status: answer.statusCode ?? 0, text, ms: performance.now() - began }));
     });
-    asked.on("error", fail);
+    // Refused unread, a body that is too long is still on its way.
+    asked.on("error", (error) => (refused === undefined ? fail(error) : done({ status: refused, text: "", ms: performance.now() - began })));
     asked.end(body);
   });
 }

@@ -7,7 +7,7 @@ import { type Fate, type Outcome, play, type Played } from "./scenario.ts";
 import type { Signal } from "./signals.ts";
 
 /** Of a row with all that it opens, on a machine that does something else too. */
-const ROW_MS = 60_000;
+const ROW_MS = 120_000;
 
 export interface Row {
   /** "SIGNAL · PROTOCOL, PROTOCOL: live before, OUTCOME after", together of all protocols. */
