@@ -20,5 +20,8 @@ export const LEASE_WAIT_MS = 30_000;
 export const PUSH_ATTEMPT_MS = 12_000;
 /** How long a lane waits for a session: what it trusted may be over, and what depends on it ends within what the session waits for. */
 export const ASK_ATTEMPT_MS = 5_000;
+/** What is in use is asked for anew this long before it runs out, by whoever uses it, and again this often until it is answered. */
+export const RENEW_AHEAD_MS = 8_000;
+export const RENEW_RETRY_MS = 1_000;
 /** Pause between attempts to reach a holder. */
 export const PUSH_RETRY_MS = 500;

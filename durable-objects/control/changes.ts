@@ -67,7 +67,7 @@ export class Changes {
     return row.report === null ? this.#run(row) : finished(row, JSON.parse(row.report) as CutReport);
   }
 
-  /** Takes up every change that has no report yet, and comes back for those that failed again, whatever the others wait for. */
+  /** Takes up every change that has no report yet. Each that fails again asks for the next alarm at once; that comes when all of this one have ended. */
   async resume(): Promise<void> {
     const open = this.#db.all<ReceiptRow>("SELECT * FROM receipts WHERE report IS NULL");
     await Promise.all(open.map((row) => this.#run(row).catch(this.#work.soon)));

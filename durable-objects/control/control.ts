@@ -2,7 +2,7 @@
  * Control: the versions of the policy, the connectors, the service and enrolment tokens, the
  * receipts. Every change goes through here, one after the other; a receipt is stored before it
  * is answered, and an alarm resumes what a crash left. Not on a user's path (M8): lanes hold
- * leases on what it said.
+ * leases on what it said. Sign-ins ask it.
  */
 import type { PublicJwk } from "../../identity/keys.ts";
 import { DurableObject } from "cloudflare:workers";
@@ -308,11 +308,15 @@ export class Control extends DurableObject<ObjectEnv> implements ControlRpc {
     return this.#lanes.all();
   }
 
-  /** Takes up every change that has no report yet, and tells who was not told of what their directory says. */
+  /** Takes up every change that has no report yet, tells who was not told of what their directory says, lets grants go that are over, and looks at providers. */
   override async alarm(): Promise<void> {
     this.#retake.came();
+    await Promise.all([this.#changes.resume(), this.#provisioning.resume(), this.#grants.sweep().catch(this.#soon), this.#lookAtProviders().catch(this.#soon)]);
+  }
+
+  /** What fails here keeps no change from being taken up. */
+  async #lookAtProviders(): Promise<void> {
     this.#watch.resume();
-    await Promise.all([this.#changes.resume(), this.#provisioning.resume(), this.#grants.sweep().catch(this.#soon)]);
   }
 
   /** The canonical target of a revocation, or undefined when nothing has that name. */

@@ -8,15 +8,12 @@ import type { CompiledPolicy } from "../../policy/compile.ts";
 import { decide } from "../../policy/decide.ts";
 import type { Facts } from "../../policy/facts.ts";
 import { passkeysThatHelp } from "../../policy/passkey.ts";
-import { LEASE_HOLD_MS } from "../lease-terms.ts";
+import { LEASE_HOLD_MS, RENEW_AHEAD_MS, RENEW_RETRY_MS } from "../lease-terms.ts";
 import { type Admissions, factsOf, type LaneParts } from "./admission.ts";
 import { Freezing } from "./freezing.ts";
 import type { HeldLease } from "./lease-table.ts";
 import type { CutReason, LiveStream, StreamTable } from "./live-stream.ts";
 
-/** A piped body's leases are renewed this long before they run out, and again this often until they are. */
-const RENEW_AHEAD_MS = 8_000;
-const RENEW_RETRY_MS = 1_000;
 /** What changes while it is asked about is asked about so often, and then it ends. */
 const MAX_RENEW_COUNT = 3;
 

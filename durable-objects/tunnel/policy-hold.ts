@@ -4,13 +4,10 @@
  */
 import { compile, type CompiledPolicy } from "../../policy/compile.ts";
 import type { PolicySnapshot } from "../control/rpc.ts";
-import { ASK_ATTEMPT_MS, LEASE_HOLD_MS } from "../lease-terms.ts";
+import { ASK_ATTEMPT_MS, LEASE_HOLD_MS, RENEW_AHEAD_MS, RENEW_RETRY_MS } from "../lease-terms.ts";
 import { within } from "../within.ts";
 
 const STORED = "policy";
-/** Asked for so long before the lease ends, by what passes: that control is away is found out while it may be said what goes on. */
-const RENEW_AHEAD_MS = 8_000;
-const RENEW_RETRY_MS = 1_000;
 
 interface SyncStore {
   get(key: string): unknown;
@@ -63,7 +60,7 @@ export class PolicyHold {
     return Promise.resolve(this.#load());
   }
 
-  /** Somebody goes by it: asked for ahead of its end, and nobody waits for that. */
+  /** Somebody goes by it: asked for ahead of its end, so that control's being away is found out while it may be said what goes on. Nobody waits for that. */
   keep(now: number, clock: () => number): void {
     if (this.#asking === undefined && now >= this.#until - RENEW_AHEAD_MS && now >= this.#askedAt + RENEW_RETRY_MS) this.renew(clock).catch(() => undefined);
   }

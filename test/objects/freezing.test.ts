@@ -47,6 +47,16 @@ async function browser(): Promise<{ socket: WebSocket; texts: string[]; closed: 
   return { socket, texts, closed: new Promise((resolve) => socket.addEventListener("close", ({ code }) => resolve(code))) };
 }
 
+/** The session's alarm comes when what is frozen has been so for as long as may be. */
+async function tenMinutesLater(): Promise<void> {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + MAX_FROZEN_MS + 1 });
+  try {
+    await runDurableObjectAlarm(sessionStub(sid));
+  } finally {
+    vi.useRealTimers();
+  }
+}
+
 describe("a WebSocket", () => {
   it("is held both ways by a signal, in order, and goes on after the step-up", async () => {
     const { socket, texts } = await browser();
@@ -82,12 +92,7 @@ describe("a WebSocket", () => {
   it("ends when nobody stepped up for ten minutes", async () => {
     const { closed } = await browser();
     await risk("high");
-    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + MAX_FROZEN_MS + 1 });
-    try {
-      await runDurableObjectAlarm(sessionStub(sid));
-    } finally {
-      vi.useRealTimers();
-    }
+    await tenMinutesLater();
     expect(await closed).toBe(4403);
   });
 
@@ -103,12 +108,7 @@ describe("a WebSocket", () => {
     await eventually(async () => (await frozenApps()).length === 1);
     await evictDurableObject(laneStub(), { webSockets: "hibernate" });
     await meanwhile();
-    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + MAX_FROZEN_MS + 1 });
-    try {
-      await runDurableObjectAlarm(sessionStub(sid));
-    } finally {
-      vi.useRealTimers();
-    }
+    await tenMinutesLater();
     expect(await closed).toBe(4403);
   });
 

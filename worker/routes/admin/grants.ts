@@ -61,7 +61,7 @@ export async function give(x: Exchange): Promise<Response> {
 
 /** Whether one of their sessions, at the place where they asked, would get in by it. */
 async function mayBeGiven(x: Exchange, policy: CompiledPolicy, { app, user, lasting, connection }: Pick<GrantRow, "app" | "user" | "lasting" | "connection">): Promise<boolean> {
-    const plan = policy.plan(app);
+  const plan = policy.plan(app);
   if (plan === undefined) return false;
   const sids = (await x.env.USER.getByName(user).sessions()).slice(-MAX_SESSIONS_COUNT);
   const may = sids.map(async (sid) => {
